@@ -1,0 +1,92 @@
+# linehaul: the targets that people and CI call. `make help` lists them.
+
+SHELL      := /bin/bash
+BIN        := bin
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS    := -s -w -X main.version=$(VERSION)
+GOFLAGS    += -trimpath
+LINTER     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+TARGETS    := linux/amd64 linux/arm64 windows/amd64 windows/arm64 darwin/amd64 darwin/arm64 \
+              freebsd/amd64 freebsd/arm64 openbsd/amd64 openbsd/arm64
+T          ?= 30s
+KILLS      ?= 200
+export GOFLAGS
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## write bin/linehaul for this machine
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o $(BIN)/linehaul ./cmd/linehaul
+
+.PHONY: demo
+demo: build ## pull a dated file twice by schedule, from a server that it brings along
+	$(BIN)/linehaul demo
+
+.PHONY: deps
+deps: ## install what the tests need (as root), or print the command that does
+	@scripts/deps
+
+.PHONY: test
+test: deps ## everything, with the race detector, against real OpenSSH and PuTTY
+	CGO_ENABLED=1 LINEHAUL_KILLS=$(KILLS) go test -race -timeout 25m ./...
+
+.PHONY: race
+race: ## the tests that need no other program, with the race detector, three times
+	CGO_ENABLED=1 go test -race -short -count 3 ./...
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint ## gofmt, vet, staticcheck and the rules of .golangci.yml
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run gofmt -w on these'; exit 1; }
+	go vet ./...
+	$(BIN)/golangci-lint run
+
+# The linter keeps its own module graph, so it is built apart and not a
+# dependency of the product.
+$(BIN)/golangci-lint: Makefile
+	@mkdir -p $(BIN)
+	GOBIN=$(CURDIR)/$(BIN) go install $(LINTER)
+	@touch $@
+
+.PHONY: cross
+cross: ## build and vet, tests too, for each system and processor, without cgo
+	@set -e; for t in $(TARGETS); do \
+	  os=$${t%/*} arch=$${t#*/}; out=$(BIN)/cross/linehaul-$$os-$$arch; [ $$os != windows ] || out=$$out.exe; \
+	  GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o $$out ./cmd/linehaul; \
+	  GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 go vet ./...; \
+	  printf '%-16s %5s MiB\n' $$t $$(( $$(wc -c < $$out) / 1048576 )); \
+	done
+
+.PHONY: bench
+bench: ## run every benchmark once for one second
+	go test -run '^$$' -bench . -benchmem ./...
+
+# Each target in turn; a target without seeds is a defect, so it fails.
+.PHONY: fuzz
+fuzz: ## run each fuzz target for T (default 30s)
+	@scripts/fuzz $(T)
+
+.PHONY: cover
+cover: deps ## test coverage by function, in bin/cover.html too
+	@mkdir -p $(BIN)
+	go test -coverprofile $(BIN)/cover.out -coverpkg ./... ./...
+	go tool cover -html $(BIN)/cover.out -o $(BIN)/cover.html
+	go tool cover -func $(BIN)/cover.out | tail -1
+
+.PHONY: docs
+docs: build ## write man pages and shell completion into bin/
+	$(BIN)/linehaul docs man $(BIN)/man
+	$(BIN)/linehaul docs completion $(BIN)/completion
+
+.PHONY: golden
+golden: ## rewrite golden files, then show what changed
+	go test ./... -run 'Golden|Report|Help|Next' -update
+	@git diff --stat
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf $(BIN)

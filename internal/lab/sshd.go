@@ -1,0 +1,205 @@
+package lab
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Password is the test user's password where a server takes one.
+const Password = "sesame-Ahx4ohng"
+
+// SSHD says what OpenSSH server to start.
+type SSHD struct {
+	// HostKeys are the types of its host keys: ed25519, ecdsa, rsa, dsa.
+	// Default: ed25519, ecdsa and rsa.
+	HostKeys []string
+	// AuthorizedKeys are the public key lines, or files that hold them, that
+	// may log in.
+	AuthorizedKeys []string
+	// NoSFTP leaves the SFTP subsystem out, so that only SCP is left.
+	NoSFTP bool
+	// Tester makes the login an ordinary user named tester with a password,
+	// in a private copy of /etc, so that permissions mean something when the
+	// test runs as root. Without it the login is the calling user, by key.
+	Tester bool
+	// Config is put before the rest of sshd_config, where the first value of
+	// a keyword wins. %D stands for the server's folder.
+	Config string
+}
+
+// A Server is an SSH server that runs beside the test.
+type Server struct {
+	*Process
+	Addr string // host:port
+	Host string
+	Port int
+	User string
+	Home string // the login folder
+	Dir  string // the server's own files: hk_TYPE, authorized_keys, sshd.log
+	t    testing.TB
+	keys []string
+}
+
+// testerUID is a user and group id that no machine gives to anybody.
+const testerUID = 21001
+
+// StartSSHD starts an OpenSSH server on a loopback port and waits for it.
+func StartSSHD(t testing.TB, o SSHD) *Server {
+	t.Helper()
+	Need(t, "sshd", "ssh-keygen")
+	if len(o.HostKeys) == 0 {
+		o.HostKeys = []string{"ed25519", "ecdsa", "rsa"}
+	}
+	s := &Server{t: t, Host: "127.0.0.1", Port: FreePort(t), Dir: tempDir(t), keys: o.HostKeys}
+	s.Addr = fmt.Sprintf("%s:%d", s.Host, s.Port)
+	s.login(o)
+
+	var conf strings.Builder
+	conf.WriteString(strings.ReplaceAll(o.Config, "%D", s.Dir) + "\n")
+	for _, kind := range o.HostKeys {
+		file := s.HostKeyFile(kind)
+		if _, err := os.Stat(file); err != nil {
+			Keygen(t, file, kind)
+		}
+		fmt.Fprintf(&conf, "HostKey %s\n", file)
+	}
+	fmt.Fprintf(&conf, "ListenAddress %s\nPort %d\n", s.Host, s.Port)
+	fmt.Fprintf(&conf, "AuthorizedKeysFile %s\n", filepath.Join(s.Dir, "authorized_keys"))
+	fmt.Fprintf(&conf, "PasswordAuthentication %s\n", yesNo(o.Tester))
+	conf.WriteString("StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nKbdInteractiveAuthentication no\n" +
+		"MaxStartups 200\nMaxSessions 200\nUseDNS no\nLogLevel VERBOSE\nPrintMotd no\nPrintLastLog no\n")
+	if !o.NoSFTP {
+		conf.WriteString("Subsystem sftp internal-sftp\n")
+	}
+	file := filepath.Join(s.Dir, "sshd_config")
+	writeFile(t, file, conf.String(), 0o600)
+	if os.Getuid() == 0 {
+		// The folder that privilege separation wants; Debian's service makes
+		// it, and there may be no service.
+		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.launch(o, file)
+	return s
+}
+
+// login prepares the user's home and authorized_keys.
+func (s *Server) login(o SSHD) {
+	s.t.Helper()
+	var lines []string
+	for _, k := range o.AuthorizedKeys {
+		if !strings.Contains(k, " ") {
+			k = readFile(s.t, k)
+		}
+		lines = append(lines, k)
+	}
+	writeFile(s.t, filepath.Join(s.Dir, "authorized_keys"), strings.Join(lines, "\n")+"\n", 0o644)
+	if !o.Tester {
+		u, err := user.Current()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.User, s.Home = u.Username, u.HomeDir
+		return
+	}
+	NeedRoot(s.t)
+	Need(s.t, "unshare", "tar", "openssl")
+	s.User, s.Home = "tester", filepath.Join(s.Dir, "home")
+	if err := os.Mkdir(s.Home, 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Chown(s.Home, testerUID, testerUID); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// launch runs sshd, for the tester in a mount namespace whose /etc is a copy
+// with that user in it. All of /etc is copied and bound, as binding single
+// files is undone when another program renames over them.
+func (s *Server) launch(o SSHD, config string) {
+	s.t.Helper()
+	args := []string{"-D", "-e", "-f", config}
+	log := filepath.Join(s.Dir, "sshd.log")
+	if !o.Tester {
+		s.Process = Start(s.t, log, nil, "sshd", args...)
+		waitPort(s.t, s.Port, s.Process)
+		return
+	}
+	hash := strings.TrimSpace(Run(s.t, "openssl", "passwd", "-6", Password))
+	script := `set -e
+etc=$1/etc; mkdir -p $etc
+tar -C /etc --exclude=./shadow* --exclude=./gshadow* --exclude=./ssh --exclude=./ssl/private -cf - . | tar -C $etc -xf -
+sed -i '/^tester:/d' $etc/passwd $etc/group
+echo "tester:x:$2:$2::$1/home:/bin/sh" >> $etc/passwd
+echo "tester:x:$2:" >> $etc/group
+(umask 077; printf 'tester:%s:19000:0:99999:7:::\nroot:*:19000:0:99999:7:::\n' "$3" > $etc/shadow)
+mount --bind $etc /etc
+shift 3; exec "$@"`
+	all := append([]string{"-m", "--propagation", "private", "sh", "-c", script, "sh", s.Dir, fmt.Sprint(testerUID), hash, Path("sshd")}, args...)
+	s.Process = Start(s.t, log, nil, "unshare", all...)
+	waitPort(s.t, s.Port, s.Process)
+}
+
+// HostKeyFile returns the private file of the server's host key of a type.
+func (s *Server) HostKeyFile(keyType string) string { return filepath.Join(s.Dir, "hk_"+keyType) }
+
+// Fingerprint returns the SHA256:… fingerprint of the server's host key of a
+// type, or of its first one.
+func (s *Server) Fingerprint(keyType ...string) string {
+	return Fingerprint(s.t, s.HostKeyFile(append(keyType, s.keys...)[0])+".pub")
+}
+
+// KnownHosts returns known_hosts lines for the server's keys of these types,
+// or of all that it has.
+func (s *Server) KnownHosts(keyTypes ...string) string {
+	s.t.Helper()
+	if len(keyTypes) == 0 {
+		keyTypes = s.keys
+	}
+	var lines strings.Builder
+	for _, kind := range keyTypes {
+		key := strings.Fields(readFile(s.t, s.HostKeyFile(kind)+".pub"))
+		fmt.Fprintf(&lines, "[%s]:%d %s %s\n", s.Host, s.Port, key[0], key[1])
+	}
+	return lines.String()
+}
+
+// Own makes the login user the owner of files, so that it may use them.
+func (s *Server) Own(paths ...string) {
+	s.t.Helper()
+	if s.User != "tester" {
+		return
+	}
+	for _, p := range paths {
+		if err := os.Lchown(p, testerUID, testerUID); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// tempDir is a folder that an ordinary user can enter also when the test runs
+// as root: the parents of t.TempDir() are closed to others.
+func tempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "linehaul-lab-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // others must enter
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) }) //nolint:errcheck // what is left is in the temporary folder
+	return dir
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

@@ -1,0 +1,78 @@
+package transfer
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"time"
+)
+
+// Remote is the part of a server's file system that every protocol has. Paths
+// are slash-separated and as the server understands them; a relative path
+// starts in the login folder.
+//
+// Errors are *fault.Error of kind RemoteFile (wrapping fs.ErrNotExist or
+// fs.ErrPermission where that is the reason), Stall or a network kind. All
+// methods may be called concurrently; each returns soon after ctx ends.
+type Remote interface {
+	// Stat describes what path leads to, through symbolic links.
+	Stat(ctx context.Context, path string) (Entry, error)
+	// List describes the entries of a folder, in no order, without "." and
+	// "..". Links are described as links where the protocol can tell.
+	List(ctx context.Context, dir string) ([]Entry, error)
+	// Open opens a file for reading. The caller closes it.
+	Open(ctx context.Context, path string) (Reader, error)
+}
+
+// WritableRemote is a Remote that files can be put on.
+type WritableRemote interface {
+	Remote
+	// Create opens a new file for writing; it fails if path exists.
+	Create(ctx context.Context, path string, attrs Attrs) (Writer, error)
+	// Replace renames from to to, over an existing file, in one step where
+	// the server can do that.
+	Replace(ctx context.Context, from, to string) error
+	// Remove removes a file. A file that is not there is no error.
+	Remove(ctx context.Context, path string) error
+	// Mkdir makes one folder. A folder that exists is no error.
+	Mkdir(ctx context.Context, path string) error
+}
+
+// Entry describes one file or folder.
+type Entry struct {
+	// Name is the last element of the path, as the peer sent it: validate it
+	// with CheckName before it becomes part of a local path.
+	Name  string
+	Size  int64       // bytes
+	Mode  fs.FileMode // type and permission bits
+	MTime time.Time   // whole seconds, as SFTP version 3 and SCP carry it
+}
+
+// Attrs is what a new file is to be like.
+type Attrs struct {
+	Size  int64       // bytes that will be written; SCP must know before
+	Mode  fs.FileMode // permission bits only
+	MTime time.Time
+}
+
+// Reader is an open remote file. It may also be an io.ReaderAt whose calls may
+// run concurrently; the engine then keeps several requests in flight. Close
+// may be called at any time, and ends reads that are under way.
+type Reader interface {
+	io.ReadCloser
+	// Stat describes the open file as it is now.
+	Stat(ctx context.Context) (Entry, error)
+}
+
+// Writer is a remote file being written. It may also be an io.WriterAt whose
+// calls may run concurrently.
+type Writer interface {
+	io.Writer
+	// Commit makes what was written durable as far as the server can, sets
+	// mode and modification time, and closes the file. Until it returns nil,
+	// the file is not whole.
+	Commit(ctx context.Context) error
+	// Close gives the file up unless it was committed. It may be called
+	// again, and after Commit.
+	Close() error
+}
