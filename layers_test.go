@@ -32,6 +32,7 @@ func rows() map[string]int {
 		"fault":                      0,
 		"internal/flock":             0,
 		"internal/lab":               0,
+		"internal/leak":              0,
 	}
 }
 
