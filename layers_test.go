@@ -1,6 +1,7 @@
 package linehaul
 
 import (
+	"errors"
 	"go/build"
 	"io/fs"
 	"os"
@@ -60,7 +61,7 @@ func TestLayers(t *testing.T) {
 			seen := 0
 			for _, dir := range packageDirs(t) {
 				pkg, err := ctx.ImportDir(dir, 0)
-				if _, none := err.(*build.NoGoError); none {
+				if none := (*build.NoGoError)(nil); errors.As(err, &none) {
 					continue
 				}
 				if err != nil {
@@ -127,7 +128,7 @@ func packageDirs(t *testing.T) []string {
 func TestPackageComments(t *testing.T) {
 	for _, dir := range packageDirs(t) {
 		pkg, err := build.ImportDir(dir, build.ImportComment)
-		if _, none := err.(*build.NoGoError); none {
+		if none := (*build.NoGoError)(nil); errors.As(err, &none) {
 			continue
 		}
 		if err != nil {

@@ -34,7 +34,6 @@ const (
 	NoMatch                    // nothing matched, and the job minds
 	Skipped                    // a hook or check asked for it
 	Interrupted                // a person or the system stopped us
-	kinds                      // the number of kinds
 )
 
 // A row is all that is known of a kind. The exit codes are PRODUCT.md's.
@@ -117,7 +116,7 @@ func (k Kind) Hint() string { return table(k).hint }
 
 // Kinds returns every kind in order, for documentation and tests.
 func Kinds() []Kind {
-	all := make([]Kind, kinds)
+	all := make([]Kind, Interrupted+1)
 	for i := range all {
 		all[i] = Kind(i)
 	}

@@ -68,6 +68,7 @@ func (e *HostKeyError) Error() string {
 		return fmt.Sprintf("the host key of %s is revoked: %s is marked @revoked, the server shows %s", server, e.wanted(), shown)
 	case CertRefused:
 		return fmt.Sprintf("the host certificate of %s is not accepted: %v; it is signed by %s and certifies %s", server, e.cert, e.wanted(), shown)
+	case Unknown:
 	}
 	return fmt.Sprintf("the host key of %s is not known: the server shows %s", server, shown)
 }
@@ -114,6 +115,7 @@ func (e *HostKeyError) fault() error {
 	case CertRefused:
 		return fault.New(fault.HostKeyUnknown, "%w", e).WithHint(
 			"ask the server's administrator for a new host certificate, or check its key with them and pin it: `host_keys: [%q]`", fingerprint)
+	case Unknown:
 	}
 	return fault.New(fault.HostKeyUnknown, "%w", e).WithHint(
 		"compare the fingerprint with the server's administrator, then add `host_keys: [%q]` to the host, or this line to known_hosts: %s %s %s",

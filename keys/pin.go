@@ -140,6 +140,7 @@ func (p Pin) Matches(key ssh.PublicKey) bool {
 		return p.value == string(sum[:])
 	case pinKey:
 		return p.value == string(raw)
+	case pinNone:
 	}
 	return false
 }
@@ -155,6 +156,7 @@ func (p Pin) String() string {
 		text = md5Prefix + hexPairs([]byte(p.value))
 	case pinKey:
 		text = base64.StdEncoding.EncodeToString([]byte(p.value))
+	case pinNone:
 	}
 	if p.keyType != "" {
 		return p.keyType + " " + text

@@ -37,7 +37,7 @@ func Start(t testing.TB, log string, env []string, program string, args ...strin
 		t.Fatalf("start %s: %v", program, err)
 	}
 	go func() {
-		p.cmd.Wait() //nolint:errcheck // how it ended is in its log
+		p.cmd.Wait()
 		close(p.done)
 	}()
 	t.Cleanup(p.Kill)
@@ -49,7 +49,7 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
 // Log returns what the process has printed so far.
 func (p *Process) Log() string {
-	b, _ := os.ReadFile(p.log) //nolint:errcheck // a log that cannot be read is an empty one
+	b, _ := os.ReadFile(p.log)
 	return string(b)
 }
 
@@ -57,7 +57,7 @@ func (p *Process) Log() string {
 // the session processes of an SSH server.
 func (p *Process) Signal(sig syscall.Signal) {
 	for _, pid := range p.tree() {
-		syscall.Kill(pid, sig) //nolint:errcheck // it may have ended meanwhile
+		syscall.Kill(pid, sig)
 	}
 }
 
@@ -86,7 +86,7 @@ func (p *Process) ended() bool {
 // names; where there is no /proc, the process alone.
 func (p *Process) tree() []int {
 	parents := map[int]int{}
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat") //nolint:errcheck // the pattern is right
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, stat := range stats {
 		b, err := os.ReadFile(stat)
 		if err != nil {
@@ -94,9 +94,9 @@ func (p *Process) tree() []int {
 		}
 		// The command in parentheses may hold anything, so count from its end.
 		rest := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(stat))) //nolint:errcheck // the glob says digits
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
 		if len(rest) > 1 {
-			parents[pid], _ = strconv.Atoi(rest[1]) //nolint:errcheck // the kernel writes a number
+			parents[pid], _ = strconv.Atoi(rest[1])
 		}
 	}
 	tree := []int{p.Pid()}

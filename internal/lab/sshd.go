@@ -20,7 +20,8 @@ type SSHD struct {
 	// AuthorizedKeys are the public key lines, or files that hold them, that
 	// may log in.
 	AuthorizedKeys []string
-	// NoSFTP leaves the SFTP subsystem out, so that only SCP is left.
+	// NoSFTP leaves the SFTP subsystem out, so that only SCP is left; for a
+	// Tester, who has a file system of its own, the sftp-server program too.
 	NoSFTP bool
 	// Tester makes the login an ordinary user named tester with a password,
 	// in a private copy of /etc, so that permissions mean something when the
@@ -139,8 +140,13 @@ echo "tester:x:$2:$2::$1/home:/bin/sh" >> $etc/passwd
 echo "tester:x:$2:" >> $etc/group
 (umask 077; printf 'tester:%s:19000:0:99999:7:::\nroot:*:19000:0:99999:7:::\n' "$3" > $etc/shadow)
 mount --bind $etc /etc
-shift 3; exec "$@"`
-	all := append([]string{"-m", "--propagation", "private", "sh", "-c", script, "sh", s.Dir, fmt.Sprint(testerUID), hash, Path("sshd")}, args...)
+if [ "$4" = yes ]; then
+	for f in /usr/lib/openssh/sftp-server /usr/lib/sftp-server /usr/libexec/sftp-server; do
+		if [ -e $f ]; then mount --bind /dev/null $f; fi
+	done
+fi
+shift 4; exec "$@"`
+	all := append([]string{"-m", "--propagation", "private", "sh", "-c", script, "sh", s.Dir, fmt.Sprint(testerUID), hash, yesNo(o.NoSFTP), Path("sshd")}, args...)
 	s.Process = Start(s.t, log, nil, "unshare", all...)
 	waitPort(s.t, s.Port, s.Process)
 }
@@ -193,7 +199,7 @@ func tempDir(t testing.TB) string {
 	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // others must enter
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) }) //nolint:errcheck // what is left is in the temporary folder
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
 }
 

@@ -1,0 +1,264 @@
+package daemon_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"linehaul/config"
+	"linehaul/daemon"
+	"linehaul/fault"
+	"linehaul/internal/leak"
+	"linehaul/job"
+	"linehaul/logs"
+	"linehaul/schedule"
+	"linehaul/store"
+	"linehaul/transfer/remote/remotetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
+
+// hand is a queue whose firings a test gives by hand.
+type hand struct {
+	firings chan schedule.Firing
+	mu      sync.Mutex
+	entries []schedule.Entry
+}
+
+func (h *hand) Set(e []schedule.Entry) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.entries = e
+}
+
+func (h *hand) set() []schedule.Entry {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.entries
+}
+
+func (h *hand) Next(ctx context.Context) (schedule.Firing, error) {
+	select {
+	case f := <-h.firings:
+		return f, nil
+	case <-ctx.Done():
+		return schedule.Firing{}, context.Cause(ctx)
+	}
+}
+
+// safeBuffer takes log lines from several goroutines.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// result is what the daemon told of one run.
+type result struct {
+	run store.Run
+	err error
+}
+
+// bench is a daemon over a server in this process.
+type bench struct {
+	*daemon.Daemon
+	queue  *hand
+	dir    string
+	config string
+	log    safeBuffer
+	ended  chan result
+	reload chan struct{}
+	stop   context.CancelFunc
+	done   chan error
+}
+
+// start runs a daemon whose one job pulls from a server with these faults.
+func start(t *testing.T, faults remotetest.Faults) *bench {
+	t.Helper()
+	dir := t.TempDir()
+	served := filepath.Join(dir, "server")
+	if err := os.Mkdir(served, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(served, "a.txt"), bytes.Repeat([]byte("line\n"), 100000), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	server, err := remotetest.Start(t.Context(), remotetest.Options{Root: served, Password: "pw", Faults: faults})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	if err := os.WriteFile(filepath.Join(dir, "pw"), []byte("pw"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{
+		queue: &hand{firings: make(chan schedule.Firing)}, dir: dir, ended: make(chan result, 10),
+		reload: make(chan struct{}), done: make(chan error, 1), config: `
+state: state
+hosts:
+  h: {address: "` + server.Addr() + `", user: u, password: "file:pw", host_keys: "` + server.Fingerprint() + `"}
+jobs:
+  a: {schedule: "0 2 * * *", get: "h:a.txt", to: "got/{name}.{time}", retry: {attempts: 1}}
+`}
+	b.write(t, b.config)
+	log := slog.New(logs.NewHandler(&b.log, logs.Text, slog.LevelInfo))
+	b.Daemon = &daemon.Daemon{
+		Load: func() (*config.File, error) { return config.Load(filepath.Join(dir, "linehaul.yaml")) },
+		Runner: func(f *config.File) (*job.Runner, error) {
+			s, err := store.Open(f.State)
+			return &job.Runner{Dialer: &net.Dialer{}, Now: time.Now, Random: rand.Reader, Store: s}, err
+		},
+		Queue: b.queue, Log: log,
+		Ended: func(run store.Run, err error) { b.ended <- result{run, err} },
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	b.stop = cancel
+	ready := make(chan struct{})
+	go func() { b.done <- b.Run(ctx, b.reload, func() { close(ready) }) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-b.done; err != nil {
+			t.Errorf("the daemon ended with %v", err)
+		}
+	})
+	<-ready
+	return b
+}
+
+func (b *bench) write(t *testing.T, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(b.dir, "linehaul.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *bench) await(t *testing.T) result {
+	t.Helper()
+	select {
+	case r := <-b.ended:
+		return r
+	case <-time.After(20 * time.Second):
+		t.Fatalf("no run ended:\n%s", &b.log)
+	}
+	return result{}
+}
+
+// awaitLog waits until the log holds a text.
+func (b *bench) awaitLog(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(b.log.String(), text); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%q is not in the log:\n%s", text, &b.log)
+		}
+	}
+}
+
+func TestFiringRunsItsJob(t *testing.T) {
+	b := start(t, remotetest.Faults{})
+	if set := b.queue.set(); len(set) != 1 || set[0].Job != "a" {
+		t.Fatalf("scheduled: %v", set)
+	}
+	nominal := time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
+	b.queue.firings <- schedule.Firing{Job: "a", Nominal: nominal, Missed: 2}
+	r := b.await(t)
+	if r.err != nil || r.run.Moved != 1 || r.run.Trigger != "schedule" || !r.run.Nominal.Equal(nominal) {
+		t.Fatalf("%+v, %v\n%s", r.run, r.err, &b.log)
+	}
+	want := "a.txt." + nominal.Local().Format("150405")
+	if _, err := os.Stat(filepath.Join(b.dir, "got", want)); err != nil {
+		t.Errorf("the stamp is not the nominal time's: %v", err)
+	}
+}
+
+func TestReload(t *testing.T) {
+	b := start(t, remotetest.Faults{})
+	b.write(t, "jobs: [broken")
+	b.reload <- struct{}{}
+	b.awaitLog(t, "the old one stays in force")
+	if set := b.queue.set(); len(set) != 1 {
+		t.Fatalf("after a broken config %d jobs are scheduled, want the old one", len(set))
+	}
+	b.queue.firings <- schedule.Firing{Job: "a", Nominal: time.Now()}
+	if r := b.await(t); r.err != nil {
+		t.Fatalf("the old config does not run: %v", r.err)
+	}
+	b.write(t, b.config+`  b: {schedule: "0 3 * * *", get: "h:a.txt", to: got/}
+  c: {schedule: "0 4 * * *", get: "h:a.txt", to: got/, disabled: true}
+  d: {get: "h:a.txt", to: got/}
+`)
+	b.reload <- struct{}{}
+	b.awaitLog(t, "jobs=4")
+	if set := b.queue.set(); len(set) != 2 || set[1].Job != "b" {
+		t.Errorf("scheduled: %v, want a and b: one is disabled, one has no schedule", set)
+	}
+}
+
+func TestStopInterruptsAndCleansUp(t *testing.T) {
+	b := start(t, remotetest.Faults{StallSession: 200000})
+	b.queue.firings <- schedule.Firing{Job: "a", Nominal: time.Now()}
+	for deadline := time.Now().Add(20 * time.Second); len(parts(b.dir)) == 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the pull did not begin:\n%s", &b.log)
+		}
+	}
+	b.stop()
+	r := b.await(t)
+	if !fault.Is(r.err, fault.Interrupted) || r.run.State != store.Interrupted {
+		t.Errorf("state %q, error %v; want interrupted", r.run.State, r.err)
+	}
+	if left := parts(b.dir); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+func parts(dir string) []string {
+	found, _ := filepath.Glob(filepath.Join(dir, "got", ".*.part"))
+	return found
+}
+
+func TestOverlapIsRecorded(t *testing.T) {
+	b := start(t, remotetest.Faults{StallSession: 200000})
+	b.queue.firings <- schedule.Firing{Job: "a", Nominal: time.Now()}
+	b.awaitLog(t, "job fires")
+	for len(parts(b.dir)) == 0 {
+		time.Sleep(5 * time.Millisecond)
+	}
+	b.queue.firings <- schedule.Firing{Job: "a", Nominal: time.Now()}
+	r := b.await(t)
+	if fault.ExitCode(r.err) != 12 || r.run.State != store.Skipped {
+		t.Errorf("the second run is %q with %v, want skipped with 12", r.run.State, r.err)
+	}
+	b.stop()
+	b.await(t)
+}
+
+func TestFirstConfigMustBeGood(t *testing.T) {
+	d := daemon.Daemon{
+		Load: func() (*config.File, error) { return nil, fault.New(fault.Config, "broken") },
+		Log:  slog.New(slog.DiscardHandler),
+	}
+	err := d.Run(t.Context(), nil, func() { t.Error("ready with a broken config") })
+	if !fault.Is(err, fault.Config) || errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}

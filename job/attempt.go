@@ -1,0 +1,180 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"linehaul/fault"
+	"linehaul/logs"
+	"linehaul/stamp"
+	"linehaul/store"
+	"linehaul/transfer"
+	"linehaul/transfer/remote"
+)
+
+// attempt is one try within a run. What an earlier try has moved already is
+// kept in done, and is not moved again unless the source has changed since.
+type attempt struct {
+	job      *Job
+	run      *store.Run
+	values   stamp.Values
+	dialer   remote.Dialer
+	store    *store.Store // nil: nothing is recorded
+	progress transfer.Progress
+	log      *slog.Logger
+	done     map[string]transfer.Result
+}
+
+// do connects, finds what there is to move, says so, and moves it.
+func (a *attempt) do(ctx context.Context) error {
+	verb, from, to := a.job.describe()
+	a.log.Info("will "+verb, logs.Source, from, logs.Target, to)
+	if a.job.Put == nil {
+		// What is wrong with the target is said before anybody is called.
+		if _, err := a.job.local(a.values); err != nil {
+			return err
+		}
+	}
+	began := time.Now()
+	conn, err := remote.Dial(ctx, a.dialer, a.job.Host, a.log)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	files, err := conn.Files(ctx)
+	if err != nil {
+		return err
+	}
+	info := conn.Info()
+	a.log.Info("logged in", logs.Address, info.Address, "user", info.User, logs.Fingerprint, info.HostKey,
+		"server", info.ServerVersion, logs.Protocol, info.Protocol.String(), logs.Seconds, time.Since(began).Round(time.Millisecond).Seconds())
+
+	items, dest, missed := a.job.plan(ctx, files, a.values, a.log)
+	if missed != nil && !fault.Is(missed, fault.Partial) {
+		return missed
+	}
+	a.run.Matched = len(items)
+	if len(items) == 0 && missed == nil {
+		return a.none()
+	}
+	if err := a.begin(dest); err != nil {
+		return err
+	}
+	// What could not be looked at does not keep back what could.
+	if err := a.move(ctx, files, dest, a.left(items)); err != nil {
+		return err
+	}
+	return missed
+}
+
+// begin records where files are about to land, so that a later run can clean
+// up after this one if it is killed.
+func (a *attempt) begin(dest destination) error {
+	if a.store == nil || a.run.Root == dest.root {
+		return nil
+	}
+	a.run.Root = dest.root
+	return a.store.Put(*a.run)
+}
+
+// plan finds the items and the name of each. An error of kind fault.Partial
+// comes with the items that could be found.
+func (j *Job) plan(ctx context.Context, r transfer.Remote, v stamp.Values, log *slog.Logger) ([]transfer.Item, destination, error) {
+	find := transfer.Find{Recursive: j.Recursive, Log: log}
+	var items []transfer.Item
+	var dest destination
+	var err error
+	if j.Put == nil {
+		if dest, err = j.local(v); err != nil {
+			return nil, dest, err
+		}
+		items, err = find.Remote(ctx, r, j.Get...)
+	} else {
+		if dest, err = j.remote(ctx, r, v); err != nil {
+			return nil, dest, err
+		}
+		items, err = find.Local(ctx, j.Put...)
+	}
+	if err != nil && !fault.Is(err, fault.Partial) {
+		return nil, dest, err
+	}
+	placed, placeErr := transfer.Place(items, j.Put == nil && fold(), dest.name)
+	if placeErr != nil {
+		return nil, dest, placeErr
+	}
+	return placed, dest, err
+}
+
+// none answers a run that found nothing.
+func (a *attempt) none() error {
+	_, from, _ := a.job.describe()
+	switch a.job.IfNone {
+	case NoneOK:
+		a.log.Info("nothing matched", logs.Source, from)
+		return nil
+	case NoneWarns:
+		a.log.Warn("nothing matched", logs.Source, from)
+		a.run.State = store.Warning
+		return nil
+	case NoneFails:
+	}
+	return fault.New(fault.NoMatch, "nothing matched %s", from)
+}
+
+// key is what makes a source the same one in the next attempt.
+func key(i transfer.Item) string {
+	return fmt.Sprintf("%s\x00%s\x00%d\x00%d", i.Source, i.Target, i.Entry.Size, i.Entry.MTime.UnixNano())
+}
+
+// left leaves out what an earlier attempt has moved.
+func (a *attempt) left(items []transfer.Item) []transfer.Item {
+	var left []transfer.Item
+	for _, i := range items {
+		if _, moved := a.done[key(i)]; !moved {
+			left = append(left, i)
+		}
+	}
+	return left
+}
+
+// move moves the items and enters what became of each into the run's record.
+func (a *attempt) move(ctx context.Context, r transfer.WritableRemote, dest destination, items []transfer.Item) error {
+	var results []transfer.Result
+	var err error
+	if a.job.Put == nil {
+		g := transfer.Get{Remote: r, Root: dest.root, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress}
+		results, err = g.Files(ctx, items)
+	} else {
+		p := transfer.Put{Remote: r, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress}
+		results, err = p.Files(ctx, items)
+	}
+	a.run.Failed = 0
+	for _, res := range results {
+		a.record(dest, res)
+	}
+	return err
+}
+
+func (a *attempt) record(dest destination, res transfer.Result) {
+	f := store.File{
+		Source: res.Item.Source, Target: dest.full(res.Item.Target), Bytes: res.Bytes, MTime: res.Item.Entry.MTime,
+		SHA256: res.SHA256, Seconds: res.Took.Seconds(),
+	}
+	if res.Err != nil {
+		f.Error = res.Err.Error()
+		a.run.Failed++
+	} else {
+		a.done[key(res.Item)] = res
+		a.run.Moved++
+		a.run.Bytes += res.Bytes
+	}
+	for i, old := range a.run.Files {
+		if old.Source == f.Source && old.Target == f.Target {
+			a.run.Files[i] = f
+			return
+		}
+	}
+	a.run.Files = append(a.run.Files, f)
+}

@@ -1,0 +1,233 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"time"
+
+	"linehaul/fault"
+	"linehaul/logs"
+	"linehaul/stamp"
+	"linehaul/store"
+	"linehaul/transfer"
+	"linehaul/transfer/remote"
+)
+
+// Runner runs jobs in a place: a machine with its clock, its network, its
+// record of runs and its log folder. Its methods may be called concurrently.
+type Runner struct {
+	Dialer  remote.Dialer
+	Now     func() time.Time
+	Random  io.Reader // of run ids
+	Version string    // of linehaul, for the record
+
+	// Store keeps the record of runs and the locks of jobs. Without it a run
+	// is neither recorded nor guarded against another one.
+	Store *store.Store
+	// Logs says where each run writes its log. Without a folder there is none
+	// but the console's.
+	Logs LogPlace
+	// Console is told what the log is told. It may be nil.
+	Console slog.Handler
+	// Progress shows a run's progress. It may be nil.
+	Progress transfer.Progress
+}
+
+// Trigger is what made a run start.
+type Trigger struct {
+	// Nominal is the instant that the schedule names; zero if a person asked.
+	Nominal time.Time
+	// Missed is the number of earlier firings that this run stands for too.
+	Missed int
+}
+
+func (t Trigger) String() string {
+	if t.Nominal.IsZero() {
+		return "hand"
+	}
+	return "schedule"
+}
+
+// Run runs a job to its end: attempts until one succeeds, none are left, the
+// failure is one that trying again cannot help, or ctx ends. The record that
+// it returns is complete also when it failed; the error is the run's result,
+// sorted by package fault.
+func (r *Runner) Run(ctx context.Context, j *Job, t Trigger) (store.Run, error) {
+	started := r.Now().In(j.Zone)
+	id, err := store.NewRunID(started, r.Random)
+	if err != nil {
+		return store.Run{}, fmt.Errorf("make a run id: %w", err)
+	}
+	run := store.Run{
+		ID: id, Job: j.Name, Host: j.Host.Name, Trigger: t.String(), Nominal: t.Nominal,
+		Started: started, State: store.Running, Version: r.Version, PID: os.Getpid(),
+	}
+	values := stamp.Values{At: started, Job: j.Name, Host: j.Host.Name, Run: id}
+	if !t.Nominal.IsZero() {
+		values.At = t.Nominal.In(j.Zone)
+	}
+
+	log, closeLog, err := r.openLog(j, &run, values)
+	if err != nil {
+		return r.end(run, err, slog.New(slog.DiscardHandler))
+	}
+	run, err = r.guarded(ctx, j, run, values, t, log)
+	if closeErr := closeLog(); err == nil {
+		err = closeErr
+	}
+	return run, err
+}
+
+// guarded runs the job under its lock and records the run.
+func (r *Runner) guarded(ctx context.Context, j *Job, run store.Run, v stamp.Values, t Trigger, log *slog.Logger) (store.Run, error) {
+	log.Info("run starts", logs.Job, run.Job, "id", run.ID, "trigger", run.Trigger, logs.Version, r.Version)
+	if t.Missed > 0 {
+		log.Warn("earlier firings passed while linehaul did not run or the machine slept; this run stands for them", "missed", t.Missed)
+	}
+	if r.Store != nil {
+		r.Recover(ctx, log)
+		lock, err := r.Store.Lock(j.Name)
+		if err != nil {
+			return r.end(run, err, log)
+		}
+		defer lock.Release()
+		if err := lock.Note(run.ID); err != nil {
+			return r.end(run, err, log)
+		}
+		if err := r.Store.Put(run); err != nil {
+			return r.end(run, err, log)
+		}
+	}
+	if j.Timeout > 0 {
+		late := fault.New(fault.Timeout, "the run did not end within %s", j.Timeout)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, j.Timeout, late)
+		defer cancel()
+	}
+	err := r.attempts(ctx, j, &run, v, log)
+	return r.end(run, err, log)
+}
+
+// Recover marks the runs whose process died in the middle as interrupted, and
+// removes the temporary files that they left.
+func (r *Runner) Recover(ctx context.Context, log *slog.Logger) {
+	dead, err := r.Store.Recover()
+	if err != nil {
+		log.Warn("looking for runs that died failed", logs.Error, err.Error())
+	}
+	for _, run := range dead {
+		log.Warn("an earlier run ended in the middle", "died", run.ID, logs.Job, run.Job)
+		if run.Root == "" {
+			continue
+		}
+		if err := transfer.Sweep(ctx, run.Root, log); err != nil {
+			log.Warn("what it left behind could not be removed", logs.Error, err.Error())
+		}
+	}
+}
+
+// attempts tries until there is a result.
+func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.Values, log *slog.Logger) error {
+	a := attempt{job: j, run: run, values: v, dialer: r.Dialer, store: r.Store, progress: r.Progress, done: map[string]transfer.Result{}}
+	for n := 1; ; n++ {
+		a.log = log
+		if n > 1 {
+			a.log = log.With(logs.Attempt, n)
+		}
+		began := r.Now()
+		err := a.do(ctx)
+		if ctx.Err() != nil && err != nil {
+			err = stopped(ctx, err)
+		}
+		run.Attempts = append(run.Attempts, recordAttempt(n, began, r.Now(), err))
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil || !fault.Transient(err):
+			return err
+		case n >= j.Retry.Attempts && n > 1:
+			return fmt.Errorf("%w (attempt %d of %d)", err, n, j.Retry.Attempts)
+		case n >= j.Retry.Attempts:
+			return err
+		}
+		wait := j.Retry.Wait(n, rand.Float64())
+		a.log.Warn("attempt failed, trying again", logs.Layer, fault.KindOf(err).String(), logs.Error, err.Error(), "wait", wait.Round(time.Millisecond))
+		if err := sleep(ctx, wait); err != nil {
+			return stopped(ctx, err)
+		}
+	}
+}
+
+// stopped tells a run that was stopped from one that failed: what broke when
+// its context ended is not what went wrong.
+func stopped(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	switch {
+	case errors.Is(err, cause):
+		return err
+	case errors.Is(cause, context.Canceled):
+		return fault.New(fault.Interrupted, "stopped: %w", cause)
+	}
+	return cause
+}
+
+func recordAttempt(n int, began, ended time.Time, err error) store.Attempt {
+	a := store.Attempt{Number: n, Started: began, Ended: ended, Code: fault.ExitCode(err)}
+	if err != nil {
+		a.Layer, a.Error = fault.KindOf(err).String(), err.Error()
+	}
+	return a
+}
+
+// end records the run's result and writes it as the log's last line.
+func (r *Runner) end(run store.Run, err error, log *slog.Logger) (store.Run, error) {
+	run.Ended = r.Now().In(run.Started.Location())
+	run.Code = fault.ExitCode(err)
+	switch {
+	case err == nil && run.State == store.Running:
+		run.State = store.OK
+	case fault.Is(err, fault.Overlap), fault.Is(err, fault.Skipped):
+		run.State = store.Skipped
+	case fault.Is(err, fault.Interrupted):
+		run.State = store.Interrupted
+	case err != nil:
+		run.State = store.Failed
+	}
+	fields := []any{
+		logs.Result, string(run.State), logs.Files, run.Moved, logs.Bytes, run.Bytes,
+		logs.Seconds, run.Ended.Sub(run.Started).Round(time.Millisecond).Seconds(),
+	}
+	if run.Failed > 0 {
+		fields = append(fields, logs.Failed, run.Failed)
+	}
+	if err == nil {
+		log.Info("run ended", fields...)
+	} else {
+		run.Layer, run.Error, run.Hint = fault.KindOf(err).String(), err.Error(), fault.HintOf(err)
+		log.Error("run ended", append(fields, logs.Code, run.Code, logs.Layer, run.Layer, logs.Error, run.Error, logs.Hint, run.Hint)...)
+	}
+	if r.Store != nil {
+		r.pruneLogs(run, log)
+		if putErr := r.Store.Put(run); putErr != nil {
+			log.Error("the run could not be recorded", logs.Error, putErr.Error())
+			if err == nil {
+				err = putErr
+			}
+		}
+	}
+	return run, err
+}
+
+// describe says in one line what a job will do.
+func (j *Job) describe() (verb, from, to string) {
+	if j.Put == nil {
+		return "get", j.Host.Name + ":" + strings.Join(j.Get, " "), j.To.String()
+	}
+	return "put", strings.Join(j.Put, " "), j.Host.Name + ":" + j.To.String()
+}
