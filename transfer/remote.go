@@ -72,7 +72,7 @@ type Writer interface {
 	// mode and modification time, and closes the file. Until it returns nil,
 	// the file is not whole.
 	Commit(ctx context.Context) error
-	// Close gives the file up unless it was committed. It may be called
-	// again, and after Commit.
+	// Close gives the file up unless it was committed. It may be called at
+	// any time, again, and after Commit; it ends writes that are under way.
 	Close() error
 }

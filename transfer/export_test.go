@@ -1,0 +1,8 @@
+package transfer
+
+// What only tests see.
+var (
+	BadWindowsName = badWindowsName
+	PartName       = partName
+	ParsePart      = parsePart
+)

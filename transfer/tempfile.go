@@ -1,0 +1,367 @@
+package transfer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"linehaul/fault"
+	"linehaul/internal/flock"
+)
+
+const (
+	// folderMode and privateMode are before the umask.
+	folderMode  fs.FileMode = 0o755
+	privateMode fs.FileMode = 0o600
+	// lockTries is how often a temporary file is created that another process
+	// took for a dead one before it could be locked.
+	lockTries = 3
+	// renameTries and renameWait give virus scanners and indexers on Windows
+	// time to let go of a target.
+	renameTries = 5
+	renameWait  = 200 * time.Millisecond
+	// listBatch is how many names of a folder are held at a time.
+	listBatch = 1024
+)
+
+// openRoot opens the folder that everything goes below, and makes it if it is
+// absent, durably.
+func openRoot(path string) (*os.Root, error) {
+	var made []string // parents of what is to be made
+	for p := filepath.Clean(path); ; {
+		if _, err := os.Stat(p); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		parent := filepath.Dir(p)
+		if parent == p {
+			break
+		}
+		made, p = append(made, parent), parent
+	}
+	if err := os.MkdirAll(path, folderMode); err != nil {
+		return nil, diskError("make folder", path, err)
+	}
+	for _, parent := range made {
+		f, err := os.Open(parent)
+		if err == nil {
+			err = syncFolder(f)
+			f.Close()
+		}
+		if err != nil && !errors.Is(err, fs.ErrPermission) {
+			return nil, diskError("sync folder", parent, err)
+		}
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, diskError("open folder", path, err)
+	}
+	return root, nil
+}
+
+// makeFolder makes a folder below root with all that lead to it, durably.
+func makeFolder(root *os.Root, dir string) error {
+	path := localPath(root.Name(), dir)
+	info, err := root.Stat(dir)
+	switch {
+	case err == nil && info.IsDir():
+		return nil
+	case err == nil:
+		return fault.New(fault.LocalDisk, "%q is a file, and a folder is needed there", path).
+			WithHint("move the file away, or choose another target")
+	case !errors.Is(err, fs.ErrNotExist):
+		return diskError("open folder", path, err)
+	}
+	parent := filepath.Dir(dir)
+	if err := makeFolder(root, parent); err != nil {
+		return err
+	}
+	if err := root.Mkdir(dir, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return diskError("make folder", path, err)
+	}
+	f, err := root.Open(parent)
+	if err != nil {
+		return diskError("open folder", localPath(root.Name(), parent), err)
+	}
+	defer f.Close()
+	if err := syncFolder(f); err != nil {
+		return diskError("sync folder", localPath(root.Name(), parent), err)
+	}
+	return nil
+}
+
+// A folder is the target folder of a file, held open, so that nothing that is
+// done to the path above it meanwhile matters.
+type folder struct {
+	root *os.Root
+	path string // for messages
+	log  *slog.Logger
+}
+
+// openFolder opens a folder below root, and makes it if it is absent. The
+// caller closes its root.
+func openFolder(root *os.Root, dir string, log *slog.Logger) (*folder, error) {
+	if err := makeFolder(root, dir); err != nil {
+		return nil, err
+	}
+	path := localPath(root.Name(), dir)
+	sub, err := root.OpenRoot(dir)
+	if err != nil {
+		return nil, diskError("open folder", path, err)
+	}
+	return &folder{root: sub, path: path, log: log}, nil
+}
+
+func (d *folder) join(name string) string { return filepath.Join(d.path, name) }
+
+// checkFinal refuses a name that a file cannot be renamed to, before anything
+// is fetched, and one that it could but must not: a device, for one. A
+// symbolic link is replaced, not followed.
+func (d *folder) checkFinal(name string) error {
+	info, err := d.root.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return diskError("look at", d.join(name), err)
+	case info.IsDir():
+		return fault.New(fault.LocalDisk, "%q is a folder", d.join(name)).
+			WithHint("end the target with a slash to put the file into that folder, or choose another name")
+	case !info.Mode().IsRegular() && info.Mode()&fs.ModeSymlink == 0:
+		return fault.New(fault.LocalDisk, "%q is %s, and would be replaced by a file", d.join(name), what(info.Mode())).
+			WithHint("choose another target")
+	}
+	return nil
+}
+
+// A tempFile is a file on its way to its final name. It is locked as long as
+// it is open, which tells other processes that its writer lives.
+type tempFile struct {
+	dir         *folder
+	file        *os.File
+	name, final string
+	mode        fs.FileMode // that it will have; 0: leave it alone
+}
+
+// create makes the temporary file for a target. mode is what the target is to
+// have, before the umask; its owner may always read it. Until it is whole,
+// nobody else may.
+func (d *folder) create(final, run string, mode fs.FileMode) (*tempFile, error) {
+	t := &tempFile{dir: d, final: final, name: partName(final, run)}
+	mode = mode.Perm() | 0o400
+	for range lockTries {
+		f, err := d.root.OpenFile(t.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode|privateMode)
+		if err != nil {
+			return nil, diskError("create", d.join(t.name), err)
+		}
+		t.file = f
+		if !t.lock() {
+			f.Close()
+			continue
+		}
+		if info, err := f.Stat(); err == nil && keepsModes {
+			// The system has taken the umask off: learn it from that.
+			t.mode = info.Mode().Perm() & mode
+			t.try("set mode", f.Chmod(privateMode))
+		}
+		return t, nil
+	}
+	return nil, fault.New(fault.LocalDisk, "lock %q: another process removes it again and again", d.join(t.name)).AsTransient()
+}
+
+// lock locks a new temporary file. It is false where another process took it
+// for a dead one in the moment before, and has removed it or is about to.
+func (t *tempFile) lock() bool {
+	held, err := flock.TryLock(t.file)
+	if err != nil {
+		// A file system without locks: other runs then leave the file alone,
+		// as they cannot lock it either.
+		t.try("lock", err)
+		return true
+	}
+	return held && t.dir.leadsTo(t.name, t.file)
+}
+
+// leadsTo reports whether a name is still that of an open file.
+func (d *folder) leadsTo(name string, f *os.File) bool {
+	opened, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := d.root.Lstat(name)
+	return err == nil && os.SameFile(opened, named)
+}
+
+// try notes a failure that does not make the copy a worse one: some file
+// systems know no modes or times.
+func (t *tempFile) try(did string, err error) {
+	if err != nil {
+		t.dir.log.Debug("cannot "+did, keyTarget, t.dir.join(t.name), keyError, err)
+	}
+}
+
+// commit makes the file durable and gives it its final name. It stays locked
+// until it has that, so that nobody takes it for a dead one in between.
+func (t *tempFile) commit(ctx context.Context, mtime time.Time) error {
+	if t.mode != 0 {
+		t.try("set mode", t.file.Chmod(t.mode))
+	}
+	if !mtime.IsZero() {
+		t.try("set time", setMTime(t.dir.root, t.name, t.file, mtime))
+	}
+	if err := t.file.Sync(); err != nil {
+		return diskError("sync", t.dir.join(t.name), err)
+	}
+	if err := t.rename(ctx); err != nil {
+		return err
+	}
+	f, err := t.dir.root.Open(".")
+	if err == nil {
+		err = syncFolder(f)
+		f.Close()
+	}
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		return diskError("sync folder", t.dir.path, err)
+	}
+	return nil
+}
+
+func (t *tempFile) rename(ctx context.Context) error {
+	for try := 1; ; try++ {
+		err := t.dir.root.Rename(t.name, t.final)
+		switch {
+		case err == nil:
+			t.name = ""
+			t.file.Close()
+			return nil
+		case errors.Is(err, fs.ErrNotExist):
+			return &againError{fault.New(fault.LocalDisk, "%q was removed by another program before it was finished", t.dir.join(t.name))}
+		case !isBusy(err) || try == renameTries:
+			return diskError("replace", t.dir.join(t.final), err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(renameWait):
+		}
+	}
+}
+
+// discard removes the file unless it was committed.
+func (t *tempFile) discard() {
+	if t.name == "" {
+		return
+	}
+	if err := t.dir.root.Remove(t.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.dir.log.Warn("cannot remove an unfinished file", keyTarget, t.dir.join(t.name), keyError, err)
+	}
+	t.file.Close()
+	t.name = ""
+}
+
+// sweep removes temporary files of runs that are dead.
+func (d *folder) sweep() error {
+	f, err := d.root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var dead []string
+	for {
+		entries, err := f.ReadDir(listBatch)
+		for _, e := range entries {
+			if _, _, ours := parsePart(e.Name()); ours && e.Type().IsRegular() {
+				dead = append(dead, e.Name())
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, name := range dead {
+		if err := d.removeDead(name); err != nil {
+			d.log.Warn("cannot remove an unfinished file", keyTarget, d.join(name), keyError, err)
+		}
+	}
+	return nil
+}
+
+// removeDead removes a temporary file that nobody holds a lock on.
+func (d *folder) removeDead(name string) error {
+	f, err := d.root.OpenFile(name, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrPermission) {
+		f, err = d.root.Open(name) // it was about to become read-only
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	held, err := flock.TryLock(f)
+	if err != nil {
+		return err
+	}
+	if !held || !d.leadsTo(name, f) {
+		return nil
+	}
+	if err := d.root.Remove(name); err != nil {
+		return err
+	}
+	d.log.Info("removed the unfinished file of a run that died", keyTarget, d.join(name))
+	return nil
+}
+
+// Sweep removes the temporary files of dead runs in a folder and all below it.
+// Get.Files does so by itself in the folders that it writes to; this is for
+// the folders of a run that was killed and whose targets had another name, by
+// a date for one. Links are not followed; the folder need not exist. It
+// returns the first folder's error that it could not look at.
+func Sweep(ctx context.Context, path string, log *slog.Logger) error {
+	root, err := os.OpenRoot(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return diskError("open folder", path, err)
+	}
+	defer root.Close()
+	return sweepBelow(ctx, &folder{root: root, path: path, log: orDiscard(log)}, 0)
+}
+
+func sweepBelow(ctx context.Context, d *folder, depth int) error {
+	if err := ctx.Err(); err != nil {
+		return sorted(ctx, fault.LocalDisk, d.path, err)
+	}
+	if depth > maxDepth {
+		return nil
+	}
+	var first error
+	if err := d.sweep(); err != nil {
+		first = diskError("look through", d.path, err)
+	}
+	entries, _ := fs.ReadDir(d.root.FS(), ".") // sweep has said what is wrong with the folder
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		sub, err := d.root.OpenRoot(e.Name())
+		if err != nil {
+			first = cmp.Or(first, diskError("open folder", d.join(e.Name()), err))
+			continue
+		}
+		err = sweepBelow(ctx, &folder{root: sub, path: d.join(e.Name()), log: d.log}, depth+1)
+		sub.Close()
+		first = cmp.Or(first, err)
+	}
+	return first
+}
