@@ -20,7 +20,9 @@ type LogPlace struct {
 }
 
 // openLog opens the run's log file, if the runner keeps logs, and returns the
-// logger that writes to it and to the console.
+// logger that writes to it and to the console. The first line, which names
+// job and run, is written then; where other runs write to the same file, the
+// lines after it name the run too.
 func (r *Runner) openLog(j *Job, run *store.Run, v stamp.Values) (*slog.Logger, func() error, error) {
 	var handlers []slog.Handler
 	if r.Console != nil {
@@ -50,10 +52,12 @@ func (r *Runner) openLog(j *Job, run *store.Run, v stamp.Values) (*slog.Logger, 
 		closeLog = file.Close
 	}
 	log := slog.New(slog.NewMultiHandler(handlers...))
-	if name != nil && strings.Contains(name.String(), "{run}") {
-		return log, closeLog, nil // a file of this run alone: its first line names it
+	log.Info("run starts", logs.Job, run.Job, logs.Run, run.ID, "trigger", run.Trigger, logs.Version, r.Version)
+	alone := name == nil || strings.Contains(name.String(), "{run}")
+	if !alone {
+		log = log.With(logs.Run, run.ID)
 	}
-	return log.With(logs.Run, run.ID), closeLog, nil
+	return log, closeLog, nil
 }
 
 // pruneLogs removes and compresses old logs, once a day: after the first run

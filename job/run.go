@@ -86,7 +86,6 @@ func (r *Runner) Run(ctx context.Context, j *Job, t Trigger) (store.Run, error) 
 
 // guarded runs the job under its lock and records the run.
 func (r *Runner) guarded(ctx context.Context, j *Job, run store.Run, v stamp.Values, t Trigger, log *slog.Logger) (store.Run, error) {
-	log.Info("run starts", logs.Job, run.Job, "id", run.ID, "trigger", run.Trigger, logs.Version, r.Version)
 	if t.Missed > 0 {
 		log.Warn("earlier firings passed while linehaul did not run or the machine slept; this run stands for them", "missed", t.Missed)
 	}
