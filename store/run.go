@@ -1,0 +1,144 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// State is how a run is or ended.
+type State string
+
+// The states.
+const (
+	Running     State = "running"
+	OK          State = "ok"
+	Warning     State = "warning"
+	Failed      State = "failed"
+	Skipped     State = "skipped"
+	Interrupted State = "interrupted"
+)
+
+// Run is one execution of a job. Numbers of files count those of all attempts.
+type Run struct {
+	ID      string    `json:"id"`
+	Job     string    `json:"job"`
+	Host    string    `json:"host,omitempty"`
+	Trigger string    `json:"trigger,omitempty"` // "schedule" or "hand"
+	Nominal time.Time `json:"nominal,omitzero"`  // the instant that the schedule named
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended,omitzero"` // zero: it runs, or nobody saw it end
+
+	State State  `json:"state"`
+	Code  int    `json:"code"` // the exit code of its result
+	Layer string `json:"layer,omitempty"`
+	Error string `json:"error,omitempty"`
+	Hint  string `json:"hint,omitempty"`
+
+	Attempts []Attempt `json:"attempts,omitempty"`
+	Files    []File    `json:"files,omitempty"`
+	Matched  int       `json:"matched"`
+	Moved    int       `json:"moved"`
+	Failed   int       `json:"failed"`
+	Skipped  int       `json:"skipped"`
+	Bytes    int64     `json:"bytes"` // of the files moved
+
+	Root    string `json:"root,omitempty"` // the local folder that files land below
+	LogPath string `json:"log_path,omitempty"`
+	Version string `json:"version,omitempty"` // of linehaul
+	PID     int    `json:"pid,omitempty"`
+}
+
+// Attempt is one try within a run.
+type Attempt struct {
+	Number  int       `json:"number"` // from 1
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended,omitzero"`
+	Code    int       `json:"code"`
+	Layer   string    `json:"layer,omitempty"`
+	Error   string    `json:"error,omitempty"`
+}
+
+// File is one file that a run moved or tried to.
+type File struct {
+	Source  string    `json:"source"`
+	Target  string    `json:"target"`
+	Bytes   int64     `json:"bytes"`
+	MTime   time.Time `json:"mtime,omitzero"`
+	SHA256  string    `json:"sha256,omitempty"` // hexadecimal
+	Seconds float64   `json:"seconds"`
+	Error   string    `json:"error,omitempty"` // empty: it was moved
+}
+
+// Summary says in one line how a run is or ended: the state and, where
+// something went wrong, the layer and the error.
+func (r Run) Summary() string {
+	parts := []string{string(r.State)}
+	for _, s := range []string{r.Layer, r.Error} {
+		if s != "" && s != string(r.State) {
+			parts = append(parts, s)
+		}
+	}
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) || c == '\u2028' || c == '\u2029' {
+			return ' '
+		}
+		return c
+	}, strings.Join(parts, ": "))
+}
+
+// maxJob is how long the name of a job may be, in bytes.
+const maxJob = 64
+
+// checkJob refuses names that the configuration refuses too, since names of
+// files are made of them.
+func checkJob(job string) error {
+	ok := job != "" && len(job) <= maxJob && !strings.ContainsAny(job[:1], "._-") && !strings.HasSuffix(job, ".")
+	for _, c := range []byte(job) {
+		ok = ok && ('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-')
+	}
+	if !ok || !filepath.IsLocal(job) { // on Windows, a device is not
+		return fmt.Errorf("%q is not the name of a job", job)
+	}
+	return nil
+}
+
+// check refuses a run that cannot be stored.
+func (r Run) check() error {
+	if _, err := RunTime(r.ID); err != nil {
+		return err
+	}
+	if err := checkJob(r.Job); err != nil {
+		return err
+	}
+	if r.State == "" {
+		return fmt.Errorf("run %s has no state", r.ID)
+	}
+	return nil
+}
+
+func encode(r Run) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // people read these files
+	e.SetIndent("", "  ")
+	err := e.Encode(r)
+	return b.Bytes(), err
+}
+
+// decode reads what encode wrote, by this or another version: fields that it
+// does not know are left out.
+func decode(b []byte) (Run, error) {
+	var r Run
+	if err := json.Unmarshal(b, &r); err != nil {
+		return Run{}, err
+	}
+	if err := r.check(); err != nil {
+		return Run{}, err
+	}
+	return r, nil
+}

@@ -1,0 +1,347 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"linehaul/fault"
+	"linehaul/store"
+)
+
+func at() time.Time { return time.Date(2026, 11, 23, 2, 30, 1, 123456789, time.UTC) }
+
+func openStore(t testing.TB) (*store.Store, string) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "state")
+	s, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, dir
+}
+
+// newID makes an id whose random part counts.
+func newID(t testing.TB, now time.Time, n int) string {
+	t.Helper()
+	id, err := store.NewRunID(now, bytes.NewReader([]byte{0, 0, byte(n / 1024), byte(n / 32 % 32), byte(n % 32)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func put(t testing.TB, s *store.Store, r store.Run) {
+	t.Helper()
+	if err := s.Put(r); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fullRun has something in every field.
+func fullRun(t testing.TB) store.Run {
+	zone := time.FixedZone("", 8*3600)
+	return store.Run{
+		ID: newID(t, at(), 1), Job: "nightly-db", Host: "hk1", Trigger: "schedule",
+		Nominal: at().Truncate(time.Second).In(zone), Started: at().In(zone), Ended: at().Add(time.Minute).In(zone),
+		State: store.Failed, Code: 10, Layer: "local disk", Error: `write "a<b>.txt": no space`, Hint: "check free space",
+		Attempts: []store.Attempt{{Number: 1, Started: at().In(zone), Ended: at().Add(time.Second).In(zone), Code: 3, Layer: "tcp", Error: "refused"}},
+		Files: []store.File{{Source: "/var/backups/a.sql.gz", Target: `D:\backup\a.sql.gz`, Bytes: 1 << 40, MTime: at().In(zone),
+			SHA256: strings.Repeat("0f", 32), Seconds: 0.5, Error: "short"}},
+		Matched: 4, Moved: 1, Failed: 2, Skipped: 1, Bytes: 1 << 40, LogPath: "/var/log/linehaul/a.log", Version: "1.0", PID: 42,
+	}
+}
+
+func TestPutAndRead(t *testing.T) {
+	s, dir := openStore(t)
+	want := fullRun(t)
+	for i := range reflect.TypeFor[store.Run]().NumField() {
+		if reflect.ValueOf(want).Field(i).IsZero() {
+			t.Errorf("the test's run has no %s", reflect.TypeFor[store.Run]().Field(i).Name)
+		}
+	}
+	running := want
+	running.State = store.Running
+	put(t, s, running)
+	put(t, s, want)
+	got, err := s.Run(want.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As text: locations do not compare.
+	if got, want := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	path := filepath.Join(dir, "runs", "2026", "11", want.ID+"_nightly-db.json")
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o640 {
+		t.Errorf("the record may be read by %v", info.Mode())
+	}
+	if left := allFiles(t, dir); !slices.Equal(left, []string{path}) {
+		t.Errorf("files %q, want only the record", left)
+	}
+}
+
+func allFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			all = append(all, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestPutRefuses(t *testing.T) {
+	s, dir := openStore(t)
+	good := fullRun(t)
+	tests := map[string]func(*store.Run){
+		"no id":          func(r *store.Run) { r.ID = "" },
+		"path in id":     func(r *store.Run) { r.ID = "../../../../../../../../x" },
+		"path in job":    func(r *store.Run) { r.Job = "../x" },
+		"hidden job":     func(r *store.Run) { r.Job = ".x" },
+		"no job":         func(r *store.Run) { r.Job = "" },
+		"dot at the end": func(r *store.Run) { r.Job = "x." },
+		"long job":       func(r *store.Run) { r.Job = strings.Repeat("x", 65) },
+		"odd job":        func(r *store.Run) { r.Job = "é" },
+		"no state":       func(r *store.Run) { r.State = "" },
+	}
+	for name, spoil := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := good
+			spoil(&r)
+			if err := s.Put(r); !fault.Is(err, fault.Internal) {
+				t.Errorf("put: %v", err)
+			}
+		})
+	}
+	if left := allFiles(t, dir); len(left) > 0 {
+		t.Errorf("files %q were written", left)
+	}
+}
+
+// fill stores runs of two jobs, one a day, and returns their ids, oldest first.
+func fill(t testing.TB, s *store.Store, n int) []string {
+	t.Helper()
+	var ids []string
+	for i := range n {
+		r := store.Run{ID: newID(t, at().AddDate(0, 0, i), i), Job: "even", State: store.OK, Started: at().AddDate(0, 0, i)}
+		if i%2 == 1 {
+			r.Job, r.State = "odd_1", store.Failed
+		}
+		put(t, s, r)
+		ids = append(ids, r.ID)
+	}
+	return ids
+}
+
+func ids(runs []store.Run) []string {
+	var out []string
+	for _, r := range runs {
+		out = append(out, r.ID)
+	}
+	return out
+}
+
+func TestRuns(t *testing.T) {
+	s, _ := openStore(t)
+	all := fill(t, s, 80) // across a year's end
+	pick := func(numbers ...int) (out []string) {
+		for _, n := range numbers {
+			out = append(out, all[n])
+		}
+		return out
+	}
+	tests := []struct {
+		name string
+		f    store.Filter
+		want []string
+	}{
+		{"newest", store.Filter{Limit: 3}, pick(79, 78, 77)},
+		{"job", store.Filter{Job: "even", Limit: 2}, pick(78, 76)},
+		{"job with an underscore", store.Filter{Job: "odd_1", Limit: 2}, pick(79, 77)},
+		{"state", store.Filter{State: store.OK, Limit: 2}, pick(78, 76)},
+		{"job and state", store.Filter{Job: "even", State: store.Failed}, nil},
+		{"since", store.Filter{Since: at().AddDate(0, 0, 77)}, pick(79, 78, 77)},
+		{"since just after", store.Filter{Since: at().AddDate(0, 0, 77).Add(time.Millisecond)}, pick(79, 78)},
+		{"no such job", store.Filter{Job: "eve"}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			runs, warnings, err := s.Runs(tt.f)
+			if err != nil || len(warnings) > 0 {
+				t.Fatalf("%v, %v", warnings, err)
+			}
+			if got := ids(runs); !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+	runs, _, err := s.Runs(store.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(runs)
+	if !slices.Equal(ids(runs), all) {
+		t.Errorf("all runs are %q, want %q", ids(runs), all)
+	}
+}
+
+func TestLast(t *testing.T) {
+	s, dir := openStore(t)
+	if _, found, err := s.Last("even"); found || err != nil {
+		t.Errorf("of an empty store: %v, %v", found, err)
+	}
+	all := fill(t, s, 4)
+	if r, found, err := s.Last("even"); !found || err != nil || r.ID != all[2] {
+		t.Errorf("got %q, %v, %v, want %q", r.ID, found, err, all[2])
+	}
+	// A damaged record gives way to the one before.
+	if err := os.WriteFile(filepath.Join(dir, "runs", "2026", "11", all[2]+"_even.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r, found, err := s.Last("even"); !found || err != nil || r.ID != all[0] {
+		t.Errorf("got %q, %v, %v, want %q", r.ID, found, err, all[0])
+	}
+}
+
+func TestRunByPrefix(t *testing.T) {
+	s, _ := openStore(t)
+	all := fill(t, s, 40)
+	for _, prefix := range []string{all[3], all[3][:20], all[3][:8]} {
+		if r, err := s.Run(prefix); err != nil || r.ID != all[3] {
+			t.Errorf("Run(%q): %q, %v, want %q", prefix, r.ID, err, all[3])
+		}
+	}
+	for _, none := range []string{"", "nightly-db", "20261124T023001Z-123zzzzz", "2026112x", "20271", all[3] + "0", "../../x"} {
+		var missing *store.NotFoundError
+		if r, err := s.Run(none); !errors.As(err, &missing) || missing.ID != none || !fault.Is(err, fault.Usage) {
+			t.Errorf("Run(%q): %q, %v", none, r.ID, err)
+		}
+	}
+	for _, short := range []string{"2", "2026", "202611", "2026112"} {
+		var ambiguous *store.AmbiguousError
+		if r, err := s.Run(short); !errors.As(err, &ambiguous) || len(ambiguous.IDs) < 2 || !fault.Is(err, fault.Usage) {
+			t.Errorf("Run(%q): %q, %v", short, r.ID, err)
+		}
+	}
+}
+
+// TestDamage: what does not belong there, or is damaged, costs nobody else.
+func TestDamage(t *testing.T) {
+	s, dir := openStore(t)
+	all := fill(t, s, 3)
+	month := filepath.Join(dir, "runs", "2026", "11")
+	good, err := os.ReadFile(filepath.Join(month, all[0]+"_even.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := newID(t, at(), 99)
+	for name, text := range map[string]string{
+		newID(t, at(), 50) + "_even.json":                  "",
+		newID(t, at(), 51) + "_even.json":                  "null",
+		newID(t, at(), 52) + "_even.json":                  string(good[:len(good)/2]),
+		newID(t, at(), 53) + "_even.json":                  `{"id":"` + other + `","job":"even","state":"ok","started":"2026-11-23T02:30:01Z"}`,
+		newID(t, at(), 54) + "_even.json.tmp":              "half",
+		newID(t, at().AddDate(0, 1, 0), 55) + "_even.json": "wrong month",
+		"README.json": "not ours",
+		strings.ToLower(newID(t, at(), 56)) + "_even.json":   "not ours",
+		newID(t, at(), 57) + ".json":                         "no job",
+		filepath.Join("..", "12", "x"):                       "",
+		filepath.Join("..", "..", "old", "01", other+"_a.x"): "",
+	} {
+		path := filepath.Join(month, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A newer version knows more than we do.
+	newer := `{"id":"` + other + `","job":"even","state":"parked","started":"2026-11-23T02:30:01Z","tunnel":{"bytes":1}}`
+	if err := os.WriteFile(filepath.Join(month, other+"_even.json"), []byte(newer), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	runs, warnings, err := s.Runs(store.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := ids(runs), []string{all[2], all[1], other, all[0]}; !slices.Equal(got, want) {
+		t.Errorf("runs %q, want %q", got, want)
+	}
+	if len(warnings) != 4 {
+		t.Errorf("%d warnings, want 4: %v", len(warnings), warnings)
+	}
+	for _, w := range warnings {
+		if !strings.Contains(w.Error(), "damaged record \"runs/2026/11/") {
+			t.Errorf("warning %q", w)
+		}
+	}
+	if _, err := s.Run(newID(t, at(), 52)); !fault.Is(err, fault.LocalDisk) {
+		t.Errorf("a damaged run: %v", err)
+	}
+}
+
+func TestSummary(t *testing.T) {
+	tests := []struct {
+		run  store.Run
+		want string
+	}{
+		{store.Run{State: store.OK}, "ok"},
+		{store.Run{State: store.Failed, Layer: "tcp", Error: "dial \"a\":\nrefused"}, `failed: tcp: dial "a": refused`},
+		{store.Run{State: store.Interrupted, Layer: "interrupted", Error: "stopped"}, "interrupted: stopped"},
+	}
+	for _, tt := range tests {
+		if got := tt.run.Summary(); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
+
+func TestOpenError(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Open(path); !fault.Is(err, fault.LocalDisk) {
+		t.Errorf("open: %v", err)
+	}
+}
+
+// BenchmarkLast finds the newest run of a job that ran once, before many runs
+// of another.
+func BenchmarkLast(b *testing.B) {
+	s, dir := openStore(b)
+	put(b, s, store.Run{ID: newID(b, at().AddDate(0, -2, 0), 0), Job: "rare", State: store.OK})
+	month := filepath.Join(dir, "runs", "2026", "11")
+	if err := os.MkdirAll(month, 0o700); err != nil {
+		b.Fatal(err)
+	}
+	for i := range 10000 {
+		if err := os.WriteFile(filepath.Join(month, newID(b, at(), i)+"_often.json"), nil, 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		if _, found, err := s.Last("rare"); !found || err != nil {
+			b.Fatal(found, err)
+		}
+	}
+}
