@@ -56,7 +56,7 @@ func fullRun(t testing.TB) store.Run {
 		Attempts: []store.Attempt{{Number: 1, Started: at().In(zone), Ended: at().Add(time.Second).In(zone), Code: 3, Layer: "tcp", Error: "refused"}},
 		Files: []store.File{{Source: "/var/backups/a.sql.gz", Target: `D:\backup\a.sql.gz`, Bytes: 1 << 40, MTime: at().In(zone),
 			SHA256: strings.Repeat("0f", 32), Seconds: 0.5, Error: "short"}},
-		Matched: 4, Moved: 1, Failed: 2, Skipped: 1, Bytes: 1 << 40, LogPath: "/var/log/linehaul/a.log", Version: "1.0", PID: 42,
+		Matched: 4, Moved: 1, Failed: 2, Skipped: 1, Bytes: 1 << 40, Root: "/backup/20261123", LogPath: "/var/log/linehaul/a.log", Version: "1.0", PID: 42,
 	}
 }
 
