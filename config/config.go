@@ -1,0 +1,166 @@
+// Package config reads linehaul's one YAML file: hosts, jobs, logs, state.
+//
+// The file is read whole, decoded strictly, given its defaults and validated
+// before anything starts. Every mistake is reported, not only the first, each
+// with its line and column, the line itself, and what was probably meant.
+//
+// The YAML is version 1.2, read by github.com/goccy/go-yaml into a tree that
+// this package decodes itself. Anchors, aliases and merge keys work. Left out,
+// and refused, are tags, directives, more than one document, and files over
+// 1 MiB. Secrets do not stand in the file: a Secret is a reference to one.
+//
+// The keys are the struct fields of document.go, which also make the JSON
+// Schema. Keys that are planned, such as links and checks, are refused as such.
+package config
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"linehaul/fault"
+	"linehaul/keys"
+	"linehaul/schedule/cron"
+	"linehaul/stamp"
+)
+
+// File is a configuration file that was found to be right. Nothing changes it
+// after it was decoded, so it may be used concurrently.
+type File struct {
+	Path string // as it was given
+	Dir  string // the absolute folder of the file, from which paths in it start
+
+	State      string // absolute folder
+	Logs       Logs
+	KnownHosts []string // absolute; empty if the file names none
+
+	Hosts     map[string]*Host
+	Jobs      map[string]*Job
+	HostOrder []string // the names in the order of the file
+	JobOrder  []string
+
+	Warnings []Problem // what is allowed and probably not meant
+}
+
+// Logs says where the logs of runs go and how long they stay.
+type Logs struct {
+	Dir      string          // absolute folder
+	Name     *stamp.Template // relative to Dir, with slashes
+	Format   string          // text or json
+	Level    slog.Level
+	MaxSize  int64         // bytes
+	MaxAge   time.Duration // 0: for ever
+	Keep     int           // 0: any number
+	Compress bool
+}
+
+// Host is an SSH server and how to log in to it.
+type Host struct {
+	Name    string
+	Address string // a name or an IP address, without port and brackets
+	Port    int
+	User    string
+
+	Keys       []string // absolute paths
+	Agent      bool     // keys of the agent may be used
+	Passphrase Secret
+	Password   Secret
+
+	HostKeys     []keys.Pin
+	HostKeyTexts []string // as the file has them
+	KnownHosts   []string // absolute; those of the file where the host names none
+
+	Jump     string // the host to go through; there is no circle
+	Protocol string // auto, sftp or scp
+
+	ConnectTimeout time.Duration // above 0
+	StallTimeout   time.Duration // above 0
+	Keepalive      time.Duration // 0: none
+}
+
+// Job is what to transfer, from where to where, and when.
+type Job struct {
+	Name     string
+	Schedule *cron.Schedule // nil: by hand only
+	Timezone *time.Location // time.Local where the file names none
+
+	Host string   // the one host of Get, or of To for a put
+	Get  []string // remote paths, perhaps with wildcards
+	Put  []string // absolute local paths, perhaps with wildcards
+
+	// To is an absolute local path for Get, and a remote path for Put, where
+	// an empty one is the login folder. A separator at its end makes it a
+	// folder.
+	To        *stamp.Template
+	ToText    string // as the file has it
+	Recursive bool
+
+	Retry    Retry
+	Timeout  time.Duration   // of the whole run, above 0
+	Overlap  string          // skip
+	IfNone   string          // ok, warn or fail
+	Log      *stamp.Template // in place of Logs.Name; nil: that one
+	Disabled bool
+}
+
+// Retry says how often a run is tried and how long the waits in between are.
+type Retry struct {
+	Attempts   int // at least 1
+	BackoffMin time.Duration
+	BackoffMax time.Duration // at least BackoffMin
+}
+
+// Load reads a file and decodes it. The error is a *fault.Error of kind
+// Config; where the content is at fault its chain holds Errors.
+func Load(path string) (*File, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, absent("no configuration file " + strconv.Quote(path))
+	}
+	if err != nil {
+		return nil, fault.New(fault.Config, "read the configuration: %w", err).
+			WithHint("check who may read the file")
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	if err != nil {
+		return nil, fault.New(fault.Config, "read the configuration %q: %w", path, err).
+			WithHint("check that it is a file, and that it can be read")
+	}
+	return Decode(path, data)
+}
+
+// Decode decodes a file from memory. The path names it in messages, and its
+// folder is where relative paths in it start. The error is that of Load.
+func Decode(path string, data []byte) (*File, error) {
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, fault.New(fault.Config, "find the folder of %q: %w", path, err)
+	}
+	r := new(reporter)
+	src := newSource(path, data, r)
+	if r.failed() {
+		return nil, r.fault()
+	}
+	root := parse(src, r)
+	if r.failed() {
+		return nil, r.fault()
+	}
+	file := newRules(r, dir).file(decodeDocument(r, root))
+	if r.failed() {
+		return nil, r.fault()
+	}
+	file.Path, file.Warnings = path, r.warnings.sorted()
+	return file, nil
+}
+
+// fault makes the error of a file out of its problems.
+func (r *reporter) fault() error {
+	return fault.New(fault.Config, "%w", r.problems.sorted()).
+		WithHint("`linehaul config check` shows every mistake with its line")
+}

@@ -1,0 +1,80 @@
+package config
+
+// The structs below are the file as it is written: one field for each key,
+// with its name, default, description and an example, from which the decoder,
+// the JSON Schema and the documentation are made. What must hold between the
+// keys is in rules.go. A key of type planned is refused as not built yet.
+
+type document struct {
+	State      text             `yaml:"state" doc:"Folder of what linehaul must remember: runs, receipts, what was fetched. Relative to this file." example:"/var/lib/linehaul"`
+	Logs       logsSection      `yaml:"logs" doc:"The log files of runs."`
+	KnownHosts texts            `yaml:"known_hosts" doc:"Files with host keys in OpenSSH's known_hosts format, for all hosts that name none of their own." example:"~/.ssh/known_hosts"`
+	Hosts      named[hostEntry] `yaml:"hosts" doc:"The SSH servers, each under a name of your choice."`
+	Jobs       named[jobEntry]  `yaml:"jobs" doc:"What to transfer, from where to where, and when, each under a name of your choice."`
+
+	Links  planned `yaml:"links"`
+	Store  planned `yaml:"store"`
+	Notify planned `yaml:"notify"`
+	Web    planned `yaml:"web"`
+}
+
+type logsSection struct {
+	Dir      text     `yaml:"dir" also:"folder path" doc:"Folder of the log files. Relative to this file." example:"/var/log/linehaul"`
+	Name     text     `yaml:"name" default:"{job}/{date}-{time}-{run}.log" doc:"Name of a run's log below the folder, with stamps. Several runs may share a file; it is appended to then." example:"{job}/{date:%Y-%m}.log"`
+	Format   choice   `yaml:"format" choices:"text json" default:"text" doc:"Lines for people, or JSON objects for programs."`
+	Level    choice   `yaml:"level" choices:"debug info warn error" default:"info" doc:"The least important lines that are written."`
+	MaxSize  size     `yaml:"max_size" default:"10MiB" doc:"Size after which a log that is appended to is put aside and begun anew." example:"10MiB"`
+	MaxAge   duration `yaml:"max_age" default:"90d" doc:"How long logs are kept; 0s keeps them for ever." example:"90d"`
+	Keep     number   `yaml:"keep" range:"0 1000000" default:"0" doc:"How many logs that were put aside are kept; 0 sets no number." example:"10"`
+	Compress flag     `yaml:"compress" default:"true" doc:"Whether logs that were put aside are compressed."`
+}
+
+type hostEntry struct {
+	Address        text      `yaml:"address,required" also:"host hostname server ip" doc:"Name or IP address of the server, with :PORT if it is not 22. An IPv6 address with a port stands in brackets." example:"10.20.0.5"`
+	Port           number    `yaml:"port" range:"1 65535" default:"22" doc:"TCP port of the SSH server, where the address does not give it." example:"22"`
+	User           text      `yaml:"user,required" also:"username login" doc:"Login name on the server." example:"backup"`
+	Keys           texts     `yaml:"keys" also:"identity identityfile identities keyfile privatekey privatekeys" doc:"Private key files, relative to this file; the word agent stands for ssh-agent or Pageant. Without keys and password, the agent is used." example:"id_ed25519"`
+	Passphrase     secretRef `yaml:"passphrase" doc:"What the key files are encrypted with: a reference to a secret, never the secret itself." example:"env:HK1_PASS"`
+	Password       secretRef `yaml:"password" doc:"For servers that take no key: a reference to a secret, never the secret itself." example:"file:hk1.password"`
+	HostKeys       texts     `yaml:"host_keys" also:"fingerprint fingerprints hostkey pin pins" doc:"The server's own keys, as fingerprints or public keys. Any other key is refused." example:"SHA256:uNiVztksCsDhcc0u9e8BrZJ16Rq8Ee8qzbvPKFMZ6JQ"`
+	KnownHosts     texts     `yaml:"known_hosts" doc:"Files with the server's key in OpenSSH's known_hosts format." example:"known_hosts"`
+	Jump           text      `yaml:"jump" also:"proxyjump via" doc:"Name of another host, through which this one is reached." example:"bastion"`
+	Protocol       choice    `yaml:"protocol" choices:"auto sftp scp" default:"auto" doc:"How files are moved. With auto, SFTP is tried first."`
+	ConnectTimeout duration  `yaml:"connect_timeout" default:"30s" doc:"How long connecting and logging in may take." example:"30s"`
+	StallTimeout   duration  `yaml:"stall_timeout" default:"60s" doc:"How long the server may be silent in a transfer." example:"60s"`
+	Keepalive      duration  `yaml:"keepalive" default:"15s" doc:"How often an idle connection is probed; 0s never." example:"15s"`
+
+	Link   planned `yaml:"link"`
+	Legacy planned `yaml:"legacy"`
+}
+
+type jobEntry struct {
+	Schedule  texts      `yaml:"schedule" also:"cron when at" doc:"When to run: cron with 5 or 6 fields, @daily, @every 15m, or a list of these. Without it, the job runs by hand only." example:"30 2 * * mon-fri"`
+	Timezone  text       `yaml:"timezone" also:"tz zone" doc:"IANA name of the zone of schedule and stamps; the machine's own if left out." example:"Asia/Singapore"`
+	Get       texts      `yaml:"get" also:"source sources from pull download" doc:"What to fetch: HOST:PATH, or a list of them from one host. Wildcards are expanded on the server." example:"hk1:/var/backups/*.sql.gz"`
+	Put       texts      `yaml:"put" also:"push upload" doc:"What to send: local paths, relative to this file. Wildcards are expanded." example:"reports/*.pdf"`
+	To        text       `yaml:"to,required" also:"dest destination target" doc:"Where to: a local path for get, HOST:PATH for put. May hold stamps such as {date} and {name}; ends in / if it is a folder." example:"/srv/backup/{date}/{name}"`
+	Recursive flag       `yaml:"recursive" default:"false" doc:"Whether folders are taken with all that is in them."`
+	Retry     retryEntry `yaml:"retry" also:"retries" doc:"What happens when a run fails for a reason that may pass."`
+	Timeout   duration   `yaml:"timeout" default:"24h" doc:"How long a run may take, with all its attempts." example:"2h"`
+	Overlap   choice     `yaml:"overlap" choices:"skip" later:"queue cancel" default:"skip" doc:"What happens when the job is due while it still runs."`
+	IfNone    choice     `yaml:"if_none" choices:"ok warn fail" default:"fail" doc:"What it means when nothing matches."`
+	Log       text       `yaml:"log" also:"logfile" doc:"Name of the log of this job's runs below the log folder, in place of logs.name." example:"nightly/{date}.log"`
+	Disabled  flag       `yaml:"disabled" default:"false" doc:"Keeps the job from running by its schedule."`
+
+	Checks      planned `yaml:"checks"`
+	CatchUp     planned `yaml:"catch_up"`
+	Verify      planned `yaml:"verify"`
+	Keep        planned `yaml:"keep"`
+	After       planned `yaml:"after"`
+	Hooks       planned `yaml:"hooks"`
+	Notify      planned `yaml:"notify"`
+	Preserve    planned `yaml:"preserve"`
+	Connections planned `yaml:"connections"`
+	Bandwidth   planned `yaml:"bandwidth"`
+}
+
+type retryEntry struct {
+	Attempts number `yaml:"attempts" range:"1 1000" default:"3" doc:"How often a run is tried, the first time included." example:"3"`
+	Backoff  period `yaml:"backoff" default:"30s..10m" doc:"How long to wait between attempts: the first wait, and the longest that it grows to." example:"30s..10m"`
+}

@@ -1,0 +1,332 @@
+package config_test
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"linehaul/config"
+)
+
+func decode(t *testing.T, path string) *config.File {
+	t.Helper()
+	t.Setenv("HOME", "/home/jephe")
+	f, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// unixOnly skips a test that is about paths as Unix spells them.
+func unixOnly(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("about paths of Unix")
+	}
+}
+
+func equal[T comparable](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func same[T comparable](t *testing.T, what string, got, want []T) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func TestGoodFiles(t *testing.T) {
+	files, err := filepath.Glob("testdata/good/*.yaml")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("found %d good files (%v)", len(files), err)
+	}
+	for _, path := range files {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			f := decode(t, path)
+			checkInvariants(t, f)
+			for _, w := range f.Warnings {
+				t.Errorf("warning: %v", w)
+			}
+		})
+	}
+}
+
+// checkInvariants says what holds of every file that is accepted.
+func checkInvariants(t testing.TB, f *config.File) {
+	t.Helper()
+	absolute := func(what string, paths ...string) {
+		for _, p := range paths {
+			if !filepath.IsAbs(p) {
+				t.Errorf("%s %q is not absolute", what, p)
+			}
+		}
+	}
+	absolute("dir", f.Dir)
+	absolute("state", f.State)
+	absolute("logs.dir", f.Logs.Dir)
+	absolute("known_hosts", f.KnownHosts...)
+	if f.Logs.Name == nil || f.Logs.MaxSize < 1 || f.Logs.MaxAge < 0 || f.Logs.Keep < 0 {
+		t.Errorf("logs: %+v", f.Logs)
+	}
+	if len(f.HostOrder) != len(f.Hosts) || len(f.JobOrder) != len(f.Jobs) {
+		t.Errorf("%d of %d hosts and %d of %d jobs are in order", len(f.HostOrder), len(f.Hosts), len(f.JobOrder), len(f.Jobs))
+	}
+	for name, h := range f.Hosts {
+		absolute("keys", h.Keys...)
+		absolute("known_hosts", h.KnownHosts...)
+		switch {
+		case h.Name != name || h.Address == "" || h.User == "" || h.Port < 1 || h.Port > 65535:
+			t.Errorf("host %+v", h)
+		case h.ConnectTimeout <= 0 || h.StallTimeout <= 0 || h.Keepalive < 0:
+			t.Errorf("host %q has no limits: %v, %v, %v", name, h.ConnectTimeout, h.StallTimeout, h.Keepalive)
+		case len(h.HostKeys) != len(h.HostKeyTexts):
+			t.Errorf("host %q has %d keys of %d texts", name, len(h.HostKeys), len(h.HostKeyTexts))
+		}
+		for at, steps := h, 0; at.Jump != ""; steps++ {
+			if at = f.Hosts[at.Jump]; at == nil || steps > len(f.Hosts) {
+				t.Fatalf("host %q jumps nowhere or in a circle", name)
+			}
+		}
+	}
+	for name, j := range f.Jobs {
+		absolute("put", j.Put...)
+		if j.To == nil {
+			t.Fatalf("job %q has no target", name)
+		}
+		if len(j.Put) == 0 {
+			absolute("to", j.To.String())
+		}
+		switch {
+		case j.Name != name || (len(j.Get) == 0) == (len(j.Put) == 0):
+			t.Errorf("job %+v", j)
+		case f.Hosts[j.Host] == nil:
+			t.Errorf("job %q has no host %q", name, j.Host)
+		case j.Timezone == nil || j.Timeout <= 0 || j.Retry.Attempts < 1 || j.Retry.BackoffMin > j.Retry.BackoffMax:
+			t.Errorf("job %+v", j)
+		case j.Overlap != "skip" || !slices.Contains([]string{"ok", "warn", "fail"}, j.IfNone):
+			t.Errorf("job %+v", j)
+		}
+	}
+}
+
+func TestEverything(t *testing.T) {
+	unixOnly(t)
+	f := decode(t, "testdata/good/everything.yaml")
+	dir, err := filepath.Abs("testdata/good")
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "path", f.Path, "testdata/good/everything.yaml")
+	equal(t, "dir", f.Dir, dir)
+	equal(t, "state", f.State, "/srv/linehaul/state")
+	same(t, "known hosts", f.KnownHosts, []string{"/home/jephe/.ssh/known_hosts", dir + "/known_hosts"})
+	same(t, "hosts", f.HostOrder, []string{"hk1", "hk2"})
+	same(t, "jobs", f.JobOrder, []string{"fetch", "send"})
+
+	l := f.Logs
+	equal(t, "logs.dir", l.Dir, filepath.Dir(dir)+"/log")
+	equal(t, "logs.name", l.Name.String(), "{job}/{date}.log")
+	equal(t, "logs.format", l.Format, "json")
+	equal(t, "logs.level", l.Level, slog.LevelDebug)
+	equal(t, "logs.max_size", l.MaxSize, 512<<10)
+	equal(t, "logs.max_age", l.MaxAge, 28*24*time.Hour)
+	equal(t, "logs.keep", l.Keep, 7)
+	equal(t, "logs.compress", l.Compress, false)
+
+	h := f.Hosts["hk1"]
+	equal(t, "address", h.Address, "2001:db8::5")
+	equal(t, "port", h.Port, 2200)
+	equal(t, "user", h.User, `CORP\jephe`)
+	same(t, "keys", h.Keys, []string{dir + "/id_ed25519", "/etc/linehaul/id_rsa"})
+	equal(t, "agent", h.Agent, true)
+	equal(t, "passphrase", h.Passphrase.IsZero(), false)
+	equal(t, "password", h.Password.IsZero(), false)
+	same(t, "host key texts", h.HostKeyTexts, []string{"SHA256:uNiVztksCsDhcc0u9e8BrZJ16Rq8Ee8qzbvPKFMZ6JQ"})
+	same(t, "host known hosts", h.KnownHosts, []string{dir + "/hk1.known_hosts"})
+	equal(t, "jump", h.Jump, "hk2")
+	equal(t, "protocol", h.Protocol, "sftp")
+	equal(t, "connect", h.ConnectTimeout, 90*time.Second)
+	equal(t, "stall", h.StallTimeout, 90*time.Second)
+	equal(t, "keepalive", h.Keepalive, 0)
+
+	h = f.Hosts["hk2"]
+	equal(t, "port", h.Port, 2222)
+	equal(t, "agent with a password only", h.Agent, false)
+	equal(t, "no passphrase", h.Passphrase.IsZero(), true)
+	same(t, "known hosts of the file", h.KnownHosts, f.KnownHosts)
+	equal(t, "protocol", h.Protocol, "auto")
+	equal(t, "connect", h.ConnectTimeout, 30*time.Second)
+	equal(t, "stall", h.StallTimeout, 60*time.Second)
+	equal(t, "keepalive", h.Keepalive, 15*time.Second)
+
+	j := f.Jobs["fetch"]
+	if j.Schedule == nil {
+		t.Error("no schedule")
+	}
+	equal(t, "timezone", j.Timezone.String(), "UTC")
+	equal(t, "host", j.Host, "hk1")
+	same(t, "get", j.Get, []string{"/var/backups/*.gz", "exports/"})
+	equal(t, "to", j.To.String(), filepath.Dir(dir)+"/backup/{date}/")
+	equal(t, "to text", j.ToText, "../backup/{date}/")
+	equal(t, "recursive", j.Recursive, true)
+	equal(t, "retry", j.Retry, config.Retry{Attempts: 1, BackoffMin: time.Minute, BackoffMax: time.Minute})
+	equal(t, "timeout", j.Timeout, 24*time.Hour)
+	equal(t, "if none", j.IfNone, "ok")
+	equal(t, "log", j.Log.String(), "fetch/{date}-{run}.log")
+	equal(t, "disabled", j.Disabled, true)
+
+	j = f.Jobs["send"]
+	if j.Schedule != nil || j.Log != nil {
+		t.Errorf("schedule %v, log %v, want none", j.Schedule, j.Log)
+	}
+	equal(t, "timezone", j.Timezone, time.Local)
+	equal(t, "host", j.Host, "hk2")
+	same(t, "put", j.Put, []string{dir + "/reports/*.pdf", "/home/jephe/x", "/srv/y"})
+	equal(t, "to", j.To.String(), "incoming/{date}/{name}")
+	equal(t, "retry", j.Retry, config.Retry{Attempts: 3, BackoffMin: 30 * time.Second, BackoffMax: 10 * time.Minute})
+	equal(t, "timeout", j.Timeout, 24*time.Hour)
+	equal(t, "if none", j.IfNone, "fail")
+}
+
+func TestAliases(t *testing.T) {
+	f := decode(t, "testdata/good/aliases.yaml")
+	for name, address := range map[string]string{"hk2": "hk2.example.net", "hk3": "hk3.example.net", "hk4": "hk1.example.net"} {
+		h := f.Hosts[name]
+		equal(t, name+" address", h.Address, address)
+		equal(t, name+" user", h.User, "backup")
+		equal(t, name+" agent", h.Agent, true)
+		equal(t, name+" keys", len(h.Keys), 1)
+	}
+	equal(t, "merged timeout", f.Hosts["hk2"].ConnectTimeout, 10*time.Second)
+	equal(t, "timeout of its own", f.Hosts["hk3"].ConnectTimeout, 30*time.Second)
+	equal(t, "port", f.Hosts["hk4"].Port, 2222)
+}
+
+func TestSample(t *testing.T) {
+	t.Setenv("HOME", "/home/jephe")
+	f, err := config.Decode("linehaul.yaml", config.Sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkInvariants(t, f)
+	if len(f.Warnings) > 0 || len(f.Jobs) == 0 || len(f.Hosts) == 0 {
+		t.Errorf("%d hosts, %d jobs, warnings %v", len(f.Hosts), len(f.Jobs), f.Warnings)
+	}
+	// What stands in it as a comment must be right as well.
+	var open []string
+	for line := range strings.Lines(string(config.Sample())) {
+		for _, key := range []string{"passphrase:", "host_keys:", "timezone:", "reports:", "  put:", "  to: hk1"} {
+			line = strings.Replace(line, "# "+key, key, 1)
+		}
+		open = append(open, line)
+	}
+	f, err = config.Decode("linehaul.yaml", []byte(strings.Join(open, "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Jobs) != 2 || len(f.Hosts["hk1"].HostKeys) != 1 || f.Hosts["hk1"].Passphrase.IsZero() {
+		t.Errorf("with its comments opened: %+v", f.Hosts["hk1"])
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Setenv("HOME", "/home/jephe")
+	tests := []struct{ name, yaml, want string }{
+		{"host of one letter", "hosts:\n  d: {address: a, user: b}\n", "looks like a drive"},
+		{"several files in one", "hosts:\n  hk1: {address: a, user: b}\njobs:\n  a: {get: 'hk1:*.gz', to: /srv/x}\n", "there may be several files"},
+		{"several sources in one", "hosts:\n  hk1: {address: a, user: b}\njobs:\n  a: {put: [a, b], to: 'hk1:x'}\n", "there may be several files"},
+		{"recursive in one", "hosts:\n  hk1: {address: a, user: b}\njobs:\n  a: {get: 'hk1:x', to: y, recursive: true}\n", "there may be several files"},
+		{"passphrase without a key", "hosts:\n  hk1: {address: a, user: b, keys: agent, passphrase: env:X}\n", "the passphrase is for key files"},
+		{"backslash", "hosts:\n  hk1: {address: a, user: b}\njobs:\n  a: {get: 'hk1:x', to: 'y\\x'}\n", "is part of a name"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f, err := config.Decode("x.yaml", []byte(tt.yaml))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(f.Warnings) != 1 || !strings.Contains(f.Warnings[0].Message, tt.want) {
+				t.Errorf("warnings %v, want one that says %q", f.Warnings, tt.want)
+			}
+		})
+	}
+}
+
+// TestTargets: what a local target becomes, seen from /etc/linehaul.
+func TestTargets(t *testing.T) {
+	unixOnly(t)
+	t.Setenv("HOME", "/home/jephe")
+	tests := []struct{ to, want string }{
+		{"backup/{name}", "/etc/linehaul/backup/{name}"},
+		{"./backup/", "/etc/linehaul/backup/"},
+		{".", "/etc/linehaul/"},
+		{"..", "/etc/"},
+		{"../..//../x", "/x"},
+		{"{name}", "/etc/linehaul/{name}"},
+		{"{date:%Y/%m}/{name}", "/etc/linehaul/{date:%Y/%m}/{name}"},
+		{"/srv/x/", "/srv/x/"},
+		{"~/x/{name}", "/home/jephe/x/{name}"},
+		{"~", "/home/jephe/"},
+	}
+	for _, tt := range tests {
+		yaml := "hosts: {hk1: {address: a, user: b}}\njobs: {a: {get: 'hk1:x', to: '" + tt.to + "'}}\n"
+		f, err := config.Decode("/etc/linehaul/linehaul.yaml", []byte(yaml))
+		if err != nil {
+			t.Errorf("%s: %v", tt.to, err)
+			continue
+		}
+		equal(t, tt.to, f.Jobs["a"].To.String(), tt.want)
+	}
+}
+
+// TestOddFolder: a folder whose name holds braces and wildcards stays what it
+// is in templates and patterns.
+func TestOddFolder(t *testing.T) {
+	unixOnly(t)
+	t.Setenv("HOME", "/home/jephe")
+	yaml := "hosts: {hk1: {address: a, user: b}}\njobs:\n  a: {get: 'hk1:x', to: '{name}'}\n  b: {put: '*.txt', to: 'hk1:x/'}\n"
+	f, err := config.Decode("/srv/{name}[1]/linehaul.yaml", []byte(yaml))
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "put", f.Jobs["b"].Put, []string{`/srv/\{name}\[1]/*.txt`})
+	checkInvariants(t, f)
+}
+
+func TestNoHome(t *testing.T) {
+	t.Setenv("HOME", "")
+	_, err := config.Decode("/etc/x.yaml", []byte("state: ~/x\n"))
+	var problems config.Errors
+	if !errors.As(err, &problems) || !strings.Contains(problems.Report(), "~ is a home folder") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	_, err := config.Load(filepath.Join(t.TempDir(), "none.yaml"))
+	if !config.IsAbsent(err) {
+		t.Errorf("absent file: %v", err)
+	}
+	_, err = config.Load(t.TempDir())
+	if err == nil || config.IsAbsent(err) {
+		t.Errorf("folder: %v", err)
+	}
+	big := filepath.Join(t.TempDir(), "big.yaml")
+	if err := os.WriteFile(big, []byte("# "+strings.Repeat("x", 1<<20)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = config.Load(big); err == nil || !strings.Contains(err.Error(), "larger than 1 MiB") {
+		t.Errorf("big file: %v", err)
+	}
+}

@@ -1,0 +1,284 @@
+package config
+
+import (
+	"errors"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"linehaul/schedule/cron"
+	"linehaul/stamp"
+	"linehaul/transfer"
+)
+
+// job makes a job of what its section says.
+func (r *rules) job(name string, at spot, s *jobEntry) *Job {
+	j := &Job{
+		Name: name, Timezone: r.timezone(&s.Timezone), ToText: s.To.value, Recursive: s.Recursive.value,
+		Retry: Retry{
+			Attempts: s.Retry.Attempts.value, BackoffMin: s.Retry.Backoff.least, BackoffMax: s.Retry.Backoff.most,
+		},
+		Timeout: r.positive(&s.Timeout), Overlap: s.Overlap.value, IfNone: s.IfNone.value, Disabled: s.Disabled.value,
+	}
+	j.Schedule = r.schedule(&s.Schedule, j.Timezone)
+	if s.Log.given {
+		j.Log = r.logName(&s.Log)
+	}
+	switch {
+	case s.Get.given && s.Put.given:
+		r.problem(s.Put.at, "%s has both `get` and `put`", quote(name)).suggest("make two jobs of it")
+	case s.Get.given:
+		r.get(j, s)
+	case s.Put.given:
+		r.put(j, s)
+	default:
+		r.problem(at, "`%s` has neither `get` nor `put`", at.name).suggest("add `get: HOST:PATH`, or `put: PATH`")
+	}
+	return j
+}
+
+// get reads the sources and the target of a job that fetches.
+func (r *rules) get(j *Job, s *jobEntry) {
+	for _, t := range s.Get.items {
+		host, source, ok := r.hostPath(&t)
+		if !ok {
+			continue
+		}
+		switch {
+		case source.value == "":
+			r.problem(t.at, "%s names no file", quote(t.value)).suggest("write %s:PATH; a path without / in front starts in the login folder", host.value)
+			continue
+		case j.Host != "" && j.Host != host.value:
+			r.problem(host.at, "one job fetches from one host, and this is %s after %s", quote(host.value), quote(j.Host)).
+				suggest("make two jobs of it")
+			continue
+		}
+		j.Host = host.value
+		j.Get = append(j.Get, source.value)
+	}
+	if s.To.given && r.isLocal(&s.To) {
+		j.To = r.localTemplate(&s.To)
+		r.severalFiles(&s.To, j.To, j.Get, j.Recursive, filepath.Separator)
+	}
+}
+
+// put reads the sources and the target of a job that sends.
+func (r *rules) put(j *Job, s *jobEntry) {
+	for _, t := range s.Put.items {
+		if !r.isLocal(&t) {
+			continue
+		}
+		if p, err := r.localPattern(t.value); err != nil {
+			r.problem(t.at, "`put` %s: %v", quote(t.value), err)
+		} else {
+			j.Put = append(j.Put, p)
+		}
+	}
+	if !s.To.given {
+		return
+	}
+	host, target, ok := r.hostPath(&s.To)
+	if !ok {
+		return
+	}
+	j.Host = host.value
+	j.To = r.template(target, target.value, 0)
+	r.severalFiles(&s.To, j.To, j.Put, j.Recursive, '/')
+}
+
+// isLocal reports a path that names a host where a local one belongs.
+func (r *rules) isLocal(t *text) bool {
+	name, _, found := strings.Cut(t.value, ":")
+	if !found || len(name) == 1 || !slices.Contains(r.hosts, name) {
+		return true
+	}
+	r.problem(t.at, "`%s` wants a local path here, and %s is a host", t.at.name, quote(name)).
+		suggest("`get` fetches from a host to a local path, `put` sends local files to a host")
+	return false
+}
+
+// hostPath splits HOST:PATH at the first colon, and reports what is no such
+// thing or names no host of the file.
+func (r *rules) hostPath(t *text) (host, path *text, ok bool) {
+	name, rest, found := strings.Cut(t.value, ":")
+	host, path = t.before(len(name)), t.after(len(t.value)-len(rest))
+	switch {
+	case !found:
+		r.problem(t.at, "`%s` wants HOST:PATH, got %s", t.at.name, quote(t.value)).
+			suggest("put the host in front: %s", shown(exampleHost(r.hosts)+":"+t.value))
+	case strings.HasPrefix(rest, "//"):
+		r.problem(t.at, "`%s` wants HOST:PATH with a host of this file, not a URL", t.at.name).suggest("declare the server under `hosts`")
+	case strings.Contains(name, "@"):
+		r.problem(t.at, "`%s` wants HOST:PATH with a host of this file, not USER@ADDRESS", t.at.name).suggest("declare the server under `hosts`")
+	case len(name) == 1 && strings.HasPrefix(rest, `\`):
+		r.problem(t.at, "`%s` wants HOST:PATH, got a path of Windows", t.at.name).suggest("to send local files, use `put`; to fetch, name the host in front")
+	case !r.knownHost(host):
+	case rest == "~" || strings.HasPrefix(rest, "~/"):
+		r.problem(path.at, "a server does not know what ~ means").
+			suggest("a path without / in front starts in the login folder: %s", shown(name+":"+strings.TrimPrefix(strings.TrimPrefix(rest, "~"), "/")))
+	default:
+		return host, path, true
+	}
+	return nil, nil, false
+}
+
+func exampleHost(hosts []string) string {
+	if len(hosts) > 0 {
+		return hosts[0]
+	}
+	return "hk1"
+}
+
+// severalFiles warns of a target that names one file where there may be
+// several. It is no mistake if it is a folder that exists, which is only known
+// when the job runs.
+func (r *rules) severalFiles(to *text, t *stamp.Template, sources []string, recursive bool, separator rune) {
+	if t == nil || t.PerFile() || strings.HasSuffix(t.String(), "/") || strings.HasSuffix(t.String(), string(separator)) || t.String() == "" {
+		return
+	}
+	several := len(sources) > 1 || recursive
+	for _, s := range sources {
+		several = several || transfer.HasWildcard(s)
+	}
+	if several {
+		r.warn(to.at, "there may be several files, and `to` names one unless it is a folder that exists").
+			suggest("end it with %c for a folder, or use {name} in it", separator)
+	}
+}
+
+// localPattern makes a local path that may hold wildcards absolute.
+func (r *rules) localPattern(p string) (string, error) {
+	base, rest, err := anchor(p, r.dir)
+	switch {
+	case err != nil:
+		return "", err
+	case base == "":
+		return filepath.Clean(rest), nil
+	case !transfer.HasWildcard(base) && !strings.Contains(base, `\`):
+		return filepath.Join(base, rest), nil
+	case runtime.GOOS != "windows":
+		return filepath.Join(wildcardEscaper.Replace(base), rest), nil
+	case transfer.HasWildcard(base):
+		return "", errors.New("the folder of this file has a wildcard in its name, which cannot be escaped on Windows: move the file")
+	}
+	return filepath.Join(base, rest), nil
+}
+
+var (
+	braceEscaper    = strings.NewReplacer("{", "{{", "}", "}}")
+	wildcardEscaper = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `{`, `\{`)
+)
+
+// localTemplate makes a template for a local path absolute. A separator at its
+// end stays: it says that a folder is meant.
+func (r *rules) localTemplate(t *text) *stamp.Template {
+	if r.template(t, t.value, 0) == nil {
+		return nil
+	}
+	base, rest, err := anchor(t.value, r.dir)
+	if err != nil {
+		r.problem(t.at, "`%s` %s: %v", t.at.name, quote(t.value), err)
+		return nil
+	}
+	if runtime.GOOS != "windows" && strings.Contains(t.value, `\`) {
+		r.warn(t.at, `on this system a \ is part of a name and does not separate folders`).suggest("write / between folders")
+	}
+	if base == "" {
+		return r.template(t, rest, 0)
+	}
+	// What stands in braces may hold dots and slashes of its own, so only what
+	// leads is cleaned.
+	for {
+		first, after := rest, ""
+		if i := strings.IndexFunc(rest, isSeparator); i >= 0 {
+			first, after = rest[:i], strings.TrimLeftFunc(rest[i:], isSeparator)
+		}
+		if first == ".." {
+			base = filepath.Dir(base)
+		} else if first != "." {
+			break
+		}
+		rest = after
+	}
+	if !strings.HasSuffix(base, string(filepath.Separator)) {
+		base += string(filepath.Separator)
+	}
+	base = braceEscaper.Replace(base)
+	if fixed, err := stamp.Parse(base); err != nil || !fixed.Fixed() {
+		r.problem(t.at, "`%s` %s: the folder that it starts in has a name that would be taken for a stamp", t.at.name, quote(t.value))
+		return nil
+	}
+	return r.template(t, base+rest, len(base)+len(rest)-len(t.value))
+}
+
+// logName reads the name of a log below the log folder.
+func (r *rules) logName(t *text) *stamp.Template {
+	name := strings.ReplaceAll(t.value, `\`, "/")
+	tmpl := r.template(t, name, 0)
+	switch {
+	case tmpl == nil:
+	case path.IsAbs(name) || foreign(name, false) != nil || strings.HasPrefix(name, "~") || strings.Contains("/"+name+"/", "/../") || strings.HasSuffix(name, "/"):
+		r.problem(t.at, "`%s` wants the name of a file below the log folder, got %s", t.at.name, quote(t.value)).
+			suggest("the folder itself is `logs.dir`")
+	case tmpl.PerFile():
+		r.problem(t.at, "`%s` is the log of a whole run, and holds a stamp of a single file", t.at.name).
+			suggest("use {job}, {run}, {host}, {date} and {time}")
+	}
+	return tmpl
+}
+
+// schedule reads the expressions one by one, so that each mistake is shown
+// where it is.
+func (r *rules) schedule(t *texts, zone *time.Location) *cron.Schedule {
+	var exprs []string
+	for _, item := range t.items {
+		if _, err := cron.Parse(zone, item.value); err != nil {
+			message := err.Error()
+			var syntax *cron.SyntaxError
+			if errors.As(err, &syntax) {
+				message = syntax.Msg
+			}
+			r.problem(item.at, "`schedule` %s: %s", quote(item.value), message)
+			continue
+		}
+		exprs = append(exprs, item.value)
+	}
+	if len(exprs) == 0 {
+		return nil
+	}
+	s, err := cron.Parse(zone, exprs...)
+	if err != nil {
+		r.problem(t.at, "`schedule`: %v", err)
+	}
+	return s
+}
+
+func (r *rules) timezone(t *text) *time.Location {
+	if !t.given {
+		return time.Local
+	}
+	zone, err := time.LoadLocation(t.value)
+	if err != nil {
+		r.problem(t.at, "no time zone %s", quote(t.value)).suggest("use an IANA name such as Asia/Singapore, Europe/Berlin or UTC")
+		return time.Local
+	}
+	return zone
+}
+
+// template parses s, which is t's value with moved bytes put in front of it.
+func (r *rules) template(t *text, s string, moved int) *stamp.Template {
+	tmpl, err := stamp.Parse(s)
+	if err == nil {
+		return tmpl
+	}
+	at, message := t.at, err.Error()
+	var syntax *stamp.SyntaxError
+	if errors.As(err, &syntax) {
+		at, message = t.part(syntax.Offset-moved), syntax.Msg
+	}
+	r.problem(at, "`%s` %s: %s", t.at.name, quote(t.value), message)
+	return nil
+}

@@ -1,0 +1,136 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strconv"
+
+	"github.com/invopop/jsonschema"
+)
+
+// Schema returns the JSON Schema (2020-12) of the file, made from the structs
+// that decode it, with descriptions and examples for editors. It knows what
+// one key may be; what must hold between keys, only Decode knows.
+func Schema() ([]byte, error) {
+	s := sectionSchema(reflect.TypeFor[document]())
+	s.Version = jsonschema.Version
+	s.Title = "linehaul.yaml"
+	s.Description = "The configuration of linehaul: hosts, jobs, logs and state."
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(s); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(out.Bytes(), "\n"), nil
+}
+
+// sectionSchema describes a section by the tags of its fields. Keys that are
+// planned are not in it, and so refused.
+func sectionSchema(t reflect.Type) *jsonschema.Schema {
+	s := &jsonschema.Schema{
+		Type: "object", Properties: jsonschema.NewProperties(), AdditionalProperties: jsonschema.FalseSchema,
+	}
+	for _, f := range fields(t) {
+		if p := f.schema(); p != nil {
+			p.Description = f.doc
+			s.Properties.Set(f.name, p)
+		}
+		if f.required {
+			s.Required = append(s.Required, f.name)
+		}
+	}
+	if t == reflect.TypeFor[jobEntry]() {
+		s.OneOf = []*jsonschema.Schema{{Required: []string{"get"}}, {Required: []string{"put"}}}
+	}
+	return s
+}
+
+// schema describes one key, or is nil for one that is not to be described.
+func (f field) schema() *jsonschema.Schema {
+	l, ok := reflect.New(f.kind).Interface().(leaf)
+	if !ok {
+		return sectionSchema(f.kind)
+	}
+	s := l.schema(f)
+	if s == nil {
+		return nil
+	}
+	if f.preset != "" {
+		s.Default = asJSON(s.Type, f.preset)
+	}
+	if f.example != "" {
+		s.Examples = []any{asJSON(s.Type, f.example)}
+	}
+	return s
+}
+
+// asJSON is what a value that a tag spells is in JSON.
+func asJSON(kind, value string) any {
+	switch kind {
+	case "integer":
+		return json.Number(value)
+	case "boolean":
+		return value == "true"
+	}
+	return value
+}
+
+// someText is text that is not blank.
+func someText() *jsonschema.Schema { return &jsonschema.Schema{Type: "string", Pattern: `\S`} }
+
+func (*text) schema(field) *jsonschema.Schema { return someText() }
+
+func (*texts) schema(field) *jsonschema.Schema {
+	one := uint64(1)
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+		someText(),
+		{Type: "array", Items: someText(), MinItems: &one},
+	}}
+}
+
+func (*number) schema(f field) *jsonschema.Schema {
+	return &jsonschema.Schema{
+		Type: "integer", Minimum: json.Number(strconv.Itoa(f.least)), Maximum: json.Number(strconv.Itoa(f.most)),
+	}
+}
+
+func (*flag) schema(field) *jsonschema.Schema { return &jsonschema.Schema{Type: "boolean"} }
+
+func (*duration) schema(field) *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: "^" + durationPattern + "$"}
+}
+
+func (*period) schema(field) *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: "^" + durationPattern + `( *\.\. *` + durationPattern + ")?$"}
+}
+
+func (*size) schema(field) *jsonschema.Schema {
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+		{Type: "string", Pattern: sizePattern},
+		{Type: "integer", Minimum: "0"},
+	}}
+}
+
+func (*choice) schema(f field) *jsonschema.Schema {
+	s := &jsonschema.Schema{Type: "string"}
+	for _, word := range f.choices {
+		s.Enum = append(s.Enum, word)
+	}
+	return s
+}
+
+func (*secretRef) schema(field) *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: `^(env|file|command|credential):.+`}
+}
+
+func (*planned) schema(field) *jsonschema.Schema { return nil }
+
+func (*named[T]) schema(field) *jsonschema.Schema {
+	return &jsonschema.Schema{
+		Type: "object", PropertyNames: &jsonschema.Schema{Pattern: namePattern},
+		AdditionalProperties: sectionSchema(reflect.TypeFor[T]()),
+	}
+}
