@@ -1,0 +1,296 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"linehaul/fault"
+	"linehaul/keys"
+)
+
+var (
+	// errConnectTime is the cause of a context that ConnectTimeout ended.
+	errConnectTime = errors.New("out of time to connect")
+	// errNoHostKey says that the server has no key of the types asked for.
+	errNoHostKey = errors.New("no host key of a type that was asked for")
+)
+
+// clientVersion is how we call ourselves (RFC 4253, section 4.2).
+const clientVersion = "SSH-2.0-linehaul"
+
+// An attempt is one connection on its way to be logged in.
+type attempt struct {
+	host     Host
+	net      *meter
+	keyErr   error         // why the host key was not accepted
+	hostKey  ssh.PublicKey // the accepted one
+	accepted atomic.Bool   // the host key was accepted, and the login has begun
+	login    *loginAttempt
+}
+
+// handshake connects, checks the server's key and logs in, once.
+func handshake(ctx context.Context, d Dialer, h Host, jump *Conn, algorithms []string, creds *credentials, log *slog.Logger) (*Conn, error) {
+	began := time.Now()
+	nc, err := d.DialContext(ctx, "tcp", h.target())
+	if err != nil {
+		return nil, dialError(ctx, h, err)
+	}
+	w := newWatch(time.Now)
+	a := &attempt{host: h, net: &meter{Conn: nc, watch: w}, login: &loginAttempt{creds: creds}}
+	// A connection through a jump host has no deadlines, so the end of ctx
+	// closes what would block: the outermost connection, and the agent.
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		if jump != nil {
+			jump.fail(ctxError(ctx))
+		}
+		nc.Close()
+		creds.close()
+	})
+	conn, channels, requests, err := ssh.NewClientConn(a.net, h.target(), a.config(ctx, algorithms))
+	if !stop() {
+		<-ended
+		if err == nil {
+			conn.Close()
+		}
+		return nil, a.late(ctx)
+	}
+	if err != nil {
+		return nil, a.sort(err)
+	}
+	c := &Conn{host: h, log: log, jump: jump, net: nc, watch: w, slots: newSlots(sessionsFor(string(conn.ServerVersion())))}
+	c.bufs.New = func() any { b := make([]byte, maxRequest); return &b }
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.info = Info{
+		Address: h.target(), User: h.User, ServerVersion: oneLine(string(conn.ServerVersion())),
+		HostKeyType: a.hostKey.Type(), HostKey: fingerprint(a.hostKey), KeyUsed: a.login.signed,
+	}
+	if jump == nil {
+		c.info.Address = nc.RemoteAddr().String()
+	}
+	c.start(conn, channels, requests)
+	log.Debug("logged in", "address", c.info.Address, "user", h.User, "server", c.info.ServerVersion,
+		"host_key", c.info.HostKey, "key", c.info.KeyUsed, "took", time.Since(began).Round(time.Millisecond))
+	return c, nil
+}
+
+// start runs what a connection needs beside its calls.
+func (c *Conn) start(conn ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+	// The library would answer the server's own keepalives unseen; they are
+	// noise that the watch has to know of.
+	none := make(chan *ssh.Request)
+	close(none)
+	c.client = ssh.NewClient(conn, channels, none)
+	c.spawn(func() {
+		for r := range requests {
+			c.watch.wasAsked()
+			r.Reply(false, nil) //nolint:errcheck // the connection is gone then
+		}
+	})
+	c.spawn(func() {
+		err := c.client.Wait()
+		if c.jump != nil {
+			if cause := c.jump.gone(); cause != nil {
+				c.fail(cause)
+				return
+			}
+		}
+		lost := fault.New(fault.TCP, "%s closed the connection", c.host.label())
+		if err != nil && !errors.Is(err, io.EOF) {
+			lost = fault.New(fault.TCP, "lost the connection to %s: %w", c.host.label(), bare(err))
+		}
+		c.fail(lost.WithHint("the line or the server broke the connection; the server's log may say why"))
+	})
+	c.spawn(c.guard)
+	if c.host.Keepalive > 0 {
+		c.spawn(c.keepalive)
+	}
+}
+
+// config says what we offer the server, and notes how far the handshake gets.
+func (a *attempt) config(ctx context.Context, algorithms []string) *ssh.ClientConfig {
+	a.login.ctx = ctx
+	return &ssh.ClientConfig{
+		Config:            ssh.Config{KeyExchanges: keys.KeyExchanges(), Ciphers: keys.Ciphers(), MACs: keys.MACs()},
+		ClientVersion:     clientVersion,
+		User:              a.host.User,
+		HostKeyAlgorithms: algorithms,
+		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
+			if a.keyErr = a.host.HostKeys.Check(a.host.Address, a.host.Port, key); a.keyErr != nil {
+				return a.keyErr
+			}
+			a.hostKey = key
+			a.accepted.Store(true)
+			return nil
+		},
+		Auth: a.login.methods(),
+		AuthCallback: func(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+			a.login.note(c)
+			return nil, nil
+		},
+	}
+}
+
+// late says what the server did not do before ctx ended.
+func (a *attempt) late(ctx context.Context) error {
+	label, limit := a.host.label(), a.host.ConnectTimeout
+	if !errors.Is(context.Cause(ctx), errConnectTime) {
+		return fmt.Errorf("connect to %s: %w", label, ctxError(ctx))
+	}
+	if err := a.notSSH(); err != nil {
+		return err
+	}
+	const hint = "the peer fell silent: check the line and the server's load, or raise `connect_timeout`"
+	banner := a.banner()
+	switch {
+	case a.net.head.String() == "":
+		return fault.New(fault.Stall, "%s accepts the connection and sends nothing within %v", label, limit).
+			WithHint("something listens there and does not answer: a server without memory or processes left, a firewall, or another program than SSH")
+	case banner == "":
+		return fault.New(fault.Stall, "no SSH banner from %s within %v", label, limit).WithHint("%s", hint)
+	case a.accepted.Load():
+		return fault.New(fault.Stall, "the login to %s as %q was not finished within %v", label, a.host.User, limit).
+			WithHint("the server may wait for a name service or an authentication server of its own; or raise `connect_timeout`")
+	}
+	return fault.New(fault.Stall, "the key exchange with %s was not finished within %v", label, limit).WithHint("%s", hint)
+}
+
+// sort finds out which layer an error of the handshake belongs to.
+func (a *attempt) sort(err error) error {
+	label := a.host.label()
+	var none *ssh.AlgorithmNegotiationError
+	switch {
+	case a.keyErr != nil:
+		return a.keyErr
+	case a.accepted.Load():
+		return a.loginError(err)
+	case errors.As(err, &none):
+		return a.noCommon(none)
+	}
+	if err := a.notSSH(); err != nil {
+		return err
+	}
+	switch {
+	case network(err) && a.net.head.String() == "", a.banner() == "":
+		return fault.New(fault.SSH, "%s closes the connection before its SSH banner", label).
+			WithHint("its SSH server may have too many connections open (MaxStartups) or refuse this machine (firewall, hosts.deny, fail2ban)")
+	case errors.Is(err, io.EOF):
+		return fault.New(fault.SSH, "%s closes the connection during the key exchange", label)
+	case network(err):
+		return fault.New(fault.TCP, "lost the connection to %s before the login: %w", label, bare(err))
+	}
+	return fault.New(fault.SSH, "the key exchange with %s failed: %s", label, libraryText(err))
+}
+
+// libraryText is an error of the library without the prefix that all have.
+func libraryText(err error) string {
+	return strings.TrimPrefix(oneLine(err.Error()), "ssh: handshake failed: ")
+}
+
+// noCommon prints both sides' algorithms.
+func (a *attempt) noCommon(e *ssh.AlgorithmNegotiationError) error {
+	cause := errors.New(e.What)
+	if strings.Contains(e.What, "host key") {
+		cause = fmt.Errorf("%s: %w", e.What, errNoHostKey)
+	}
+	return fault.New(fault.SSH, "no common algorithm with %s for the %w; it has %s; linehaul asks for %s",
+		a.host.label(), cause, algorithms(e.RequestedAlgorithms), algorithms(e.SupportedAlgorithms)).
+		AsPermanent().WithHint("the server is old or strict: enable one of the algorithms that linehaul asks for in its configuration, or update it")
+}
+
+// algorithms lists names, without those that only announce an extension (RFC
+// 8308, section 2.1, and OpenSSH's strict key exchange).
+func algorithms(names []string) string {
+	names = slices.DeleteFunc(slices.Clone(names), func(n string) bool {
+		return strings.HasPrefix(n, "ext-info-") || strings.HasPrefix(n, "kex-strict-")
+	})
+	return oneLine(strings.Join(names, ", "))
+}
+
+// notSSH returns an error if what answered is no SSH 2 server.
+func (a *attempt) notSSH() error {
+	first, banner := a.net.head.String(), a.banner()
+	switch {
+	case strings.HasPrefix(banner, "SSH-1.") && !strings.HasPrefix(banner, "SSH-1.99"):
+		return fault.New(fault.SSH, "%s speaks SSH version 1 only, as %q", a.host.label(), shorten(banner)).AsPermanent()
+	case first != "" && banner == "" && !strings.HasPrefix("SSH-", first[:min(len(first), 4)]):
+		return fault.New(fault.SSH, "%s is not an SSH server: it says %q", a.host.label(), shorten(first)).AsPermanent()
+	}
+	return nil
+}
+
+// banner returns the line with which an SSH server begins, or "". Other lines
+// may come before it (RFC 4253, section 4.2).
+func (a *attempt) banner() string {
+	for line := range strings.Lines(a.net.head.String()) {
+		if strings.HasPrefix(line, "SSH-") {
+			return strings.TrimRight(line, "\r\n")
+		}
+	}
+	return ""
+}
+
+// shorten keeps the beginning of what a stranger sent.
+func shorten(s string) string {
+	const most = 80
+	return oneLine(s[:min(len(s), most)])
+}
+
+// dialError sorts why there is no connection.
+func dialError(ctx context.Context, h Host, err error) error {
+	var (
+		sorted *fault.Error
+		dns    *net.DNSError
+		label  = h.label()
+	)
+	timedOut := errors.Is(context.Cause(ctx), errConnectTime)
+	switch {
+	case errors.As(err, &sorted):
+		return err // a tunnel or jump host knows better
+	case ctx.Err() != nil && !timedOut:
+		return fmt.Errorf("connect to %s: %w", label, ctxError(ctx))
+	case errors.As(err, &dns):
+		why := dns.Err
+		switch {
+		case timedOut:
+			why = fmt.Sprintf("no answer within %v", h.ConnectTimeout)
+		case dns.IsNotFound:
+			why = "no such host"
+		}
+		return fault.New(fault.Name, "resolve %q for %s: %s", h.Address, h.Name, why)
+	case noRoute(err):
+		return fault.New(fault.Route, "connect to %s: %w", label, bare(err))
+	case timedOut, errors.Is(err, os.ErrDeadlineExceeded):
+		return fault.New(fault.TCP, "connect to %s: no answer within %v", label, h.ConnectTimeout)
+	}
+	return fault.New(fault.TCP, "connect to %s: %w", label, bare(err))
+}
+
+// bare drops what the net package puts before a cause: our message has it.
+func bare(err error) error {
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		err = op.Err
+	}
+	if call := (*os.SyscallError)(nil); errors.As(err, &call) {
+		err = call.Err
+	}
+	return err
+}
+
+// network reports whether the line failed and not a protocol on it.
+func network(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
+}

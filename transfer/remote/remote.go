@@ -1,0 +1,371 @@
+// Package remote logs in to SSH servers and makes their files fit transfer's
+// Remote interface, by SFTP or by SCP.
+//
+// Dial connects (RFC 4253), holds the server's key against what is known of
+// it, and logs in (RFC 4252) with keys, an agent or a password; it never asks
+// anybody. Files then opens the SFTP subsystem (draft-ietf-secsh-filexfer-02,
+// version 3, with OpenSSH's posix-rename, fsync and hints), a copy of
+// sftp-server that is not announced as a subsystem, or SCP with a few shell
+// commands, whichever the server has.
+//
+// Nothing here waits for ever. Connecting has one limit for everything up to
+// the end of the login. After that a watchdog ends the connection when the
+// server falls silent while something is expected of it, and every pending
+// call then returns that reason. A call whose context ends returns at once and
+// leaves its request behind; requests left behind end with the connection, and
+// Close waits for them.
+//
+// Left out: old algorithms (see keys), compression, X11, and terminals.
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"linehaul/fault"
+	"linehaul/keys"
+	"linehaul/transfer"
+)
+
+// A Dialer connects to an address. *net.Dialer is one, a tunnel is one, and so
+// is a *Conn.
+type Dialer interface {
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// A Protocol is how files are transferred.
+type Protocol int
+
+// The protocols.
+const (
+	Auto Protocol = iota // SFTP, or SCP where there is no SFTP
+	SFTP                 // SFTP alone
+	SCP                  // SCP, or SFTP where the server allows nothing else
+)
+
+// String returns the word for the protocol.
+func (p Protocol) String() string {
+	switch p {
+	case SFTP:
+		return "sftp"
+	case SCP:
+		return "scp"
+	case Auto:
+	}
+	return "auto"
+}
+
+// The limits that hold where Host gives none.
+const (
+	defaultPort           = 22
+	defaultConnectTimeout = 30 * time.Second
+	defaultStallTimeout   = 60 * time.Second
+	defaultKeepalive      = 15 * time.Second
+)
+
+// maxJumps bounds a chain of hosts that lead to each other.
+const maxJumps = 8
+
+// Host says how to reach a server and who we are to it.
+type Host struct {
+	Name    string // for messages, as in hk1; Address if empty
+	Address string // name or IP address, without the port
+	Port    int    // 22 if 0
+	User    string
+
+	// KeyFiles are private keys to offer, in order.
+	KeyFiles []string
+	// AgentSocket is where an ssh-agent listens; empty for no agent. Beside
+	// KeyFiles, only those of its keys are offered that belong to one of them.
+	AgentSocket string
+	Passphrase  keys.Secret // for KeyFiles; nil if there is none
+	Password    keys.Secret // nil if there is none
+
+	// HostKeys says what is known of the server. Without it nothing is.
+	HostKeys *keys.HostKeys
+	// Jump is a host to go through; nil for none. Its own Protocol is unused.
+	Jump     *Host
+	Protocol Protocol
+
+	// ConnectTimeout bounds name resolution, connecting, key exchange and
+	// login taken together, for this host without its Jump. 30 s if 0.
+	ConnectTimeout time.Duration
+	// StallTimeout is how long the server may be silent while something is
+	// expected of it. 60 s if 0.
+	StallTimeout time.Duration
+	// Keepalive is how often the server is asked whether it is there. 15 s if
+	// 0; never if negative.
+	Keepalive time.Duration
+}
+
+// withDefaults returns a copy of h without gaps.
+func (h Host) withDefaults() Host {
+	if h.Name == "" {
+		h.Name = h.Address
+	}
+	if h.Port == 0 {
+		h.Port = defaultPort
+	}
+	if h.ConnectTimeout <= 0 {
+		h.ConnectTimeout = defaultConnectTimeout
+	}
+	if h.StallTimeout <= 0 {
+		h.StallTimeout = defaultStallTimeout
+	}
+	if h.Keepalive == 0 {
+		h.Keepalive = defaultKeepalive
+	}
+	return h
+}
+
+// target is the address as dialers take it.
+func (h Host) target() string { return net.JoinHostPort(h.Address, strconv.Itoa(h.Port)) }
+
+// label names the host and its address in messages.
+func (h Host) label() string {
+	label := h.target()
+	if h.Name != h.Address {
+		label = h.Name + " (" + label + ")"
+	}
+	if h.Jump != nil {
+		label += " through " + h.Jump.withDefaults().Name
+	}
+	return label
+}
+
+// Info describes a connection.
+type Info struct {
+	Address       string // ip:port, or host:port behind a jump host
+	User          string
+	HostKeyType   string
+	HostKey       string // fingerprint, SHA256:…
+	ServerVersion string // as in SSH-2.0-OpenSSH_9.2p1
+	KeyUsed       string // fingerprint of the key that logged in; empty if none did
+	Protocol      Protocol
+}
+
+// A Conn is a connection that is logged in. Its methods may be called
+// concurrently. It is a Dialer, too: what lies behind the server can be
+// reached through it.
+type Conn struct {
+	host   Host
+	log    *slog.Logger
+	jump   *Conn // owned; nil for none
+	client *ssh.Client
+	net    net.Conn
+	watch  *watch
+	slots  *slots
+	bufs   sync.Pool // *[]byte of maxRequest
+
+	// ctx ends with the connection; its cause says why.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	mu     sync.Mutex
+	closed bool
+	info   Info
+	way    way            // the one that worked, if one did
+	wg     sync.WaitGroup // goroutines of this connection; see spawn
+}
+
+// errClosed is what calls return after Close.
+var errClosed = fmt.Errorf("the connection was closed here: %w", net.ErrClosed)
+
+// Dial connects to h and logs in. Every error is sorted by the layer that
+// failed: name, route, TCP, SSH, host key, key, login, or stall if the server
+// does not answer in time. The caller closes the Conn.
+func Dial(ctx context.Context, d Dialer, h Host, log *slog.Logger) (*Conn, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	jumps := 0
+	for j := h.Jump; j != nil; j = j.Jump {
+		if jumps++; jumps > maxJumps {
+			return nil, fault.New(fault.Config, "connect to %s: more than %d jump hosts, or hosts that lead to each other", h.withDefaults().Name, maxJumps)
+		}
+	}
+	return dial(ctx, d, h, log)
+}
+
+// dial connects to one host after another, from the outermost on.
+func dial(ctx context.Context, d Dialer, h Host, log *slog.Logger) (*Conn, error) {
+	h = h.withDefaults()
+	if h.HostKeys == nil {
+		return nil, fault.New(fault.HostKeyUnknown, "connect to %s: no host keys are configured", h.label())
+	}
+	log = log.With("host", h.Name)
+	creds, err := loadCredentials(ctx, h, log)
+	if err != nil {
+		return nil, err
+	}
+	defer creds.close()
+	var jump *Conn
+	if h.Jump != nil {
+		if jump, err = dial(ctx, d, *h.Jump, log); err != nil {
+			return nil, fmt.Errorf("on the way to %s: %w", h.Name, err)
+		}
+		d = jump
+	}
+	c, err := dialGroups(ctx, d, h, jump, creds, log)
+	if err != nil && jump != nil {
+		jump.Close()
+	}
+	return c, err
+}
+
+// dialGroups connects once for each group of host key algorithms until the
+// server's key is accepted. A server shows one key per connection, and the one
+// that is known may not be the one that it prefers.
+func dialGroups(ctx context.Context, d Dialer, h Host, jump *Conn, creds *credentials, log *slog.Logger) (*Conn, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, h.ConnectTimeout, errConnectTime)
+	defer cancel()
+	var first error
+	for _, algorithms := range h.HostKeys.Groups(h.Address, h.Port) {
+		c, err := handshake(ctx, d, h, jump, algorithms, creds, log)
+		if err == nil {
+			return c, nil
+		}
+		// A pin does not say which of a server's keys it is of.
+		var key *keys.HostKeyError
+		notPinned := errors.As(err, &key) && key.Reason == keys.NotPinned
+		if !notPinned && !errors.Is(err, errNoHostKey) {
+			return nil, err
+		}
+		// A key that was seen says more than one that the server lacks.
+		if first == nil || (notPinned && errors.Is(first, errNoHostKey)) {
+			first = err
+		}
+	}
+	if first == nil {
+		first = fault.New(fault.Internal, "connect to %s: no host key algorithms to ask for", h.label())
+	}
+	return nil, first
+}
+
+// Info describes the connection. Protocol is Auto until Files has chosen one.
+func (c *Conn) Info() Info {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.info
+}
+
+// DialContext connects to an address as seen from the server (RFC 4254,
+// section 7.2). The connection has no deadlines; it ends with c.
+func (c *Conn) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	// How long the server takes to reach the address is up to ctx.
+	nc, err := leave(ctx, c, nil, func() (net.Conn, error) {
+		return c.client.Dial(network, address)
+	}, func(nc net.Conn) { nc.Close() })
+	var refused *ssh.OpenChannelError
+	if errors.As(err, &refused) {
+		return nil, fault.New(fault.TCP, "connect to %s through %s: %s: %s", address, c.host.Name, refused.Reason, oneLine(refused.Message)).
+			WithHint("check the address as seen from %s, and that its SSH server has AllowTcpForwarding on", c.host.Name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s through %s: %w", address, c.host.Name, err)
+	}
+	return nc, nil
+}
+
+// Files opens a session for files. It may be called several times: each call
+// opens a channel of its own, which lasts as long as c. Where a server has
+// several ways, the one that worked is kept for the next call.
+func (c *Conn) Files(ctx context.Context) (transfer.WritableRemote, error) {
+	ways := c.ways()
+	var failed []error
+	for i, w := range ways {
+		files, err := c.try(ctx, w, i == len(ways)-1)
+		if err == nil {
+			c.keep(w, failed)
+			return files, nil
+		}
+		if gone := c.gone(); gone != nil {
+			return nil, fmt.Errorf("open files on %s: %w", c.host.Name, gone)
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("open files on %s: %w", c.host.Name, ctxError(ctx))
+		}
+		c.log.Debug("no file session", "by", w.name, "reason", err)
+		failed = append(failed, fmt.Errorf("%s: %w", w.name, err))
+	}
+	return nil, fault.New(fault.SSH, "open files on %s: %w", c.host.Name, joinLine(failed)).AsPermanent().
+		WithHint("the login works, but the server allows no file transfer: it needs `Subsystem sftp` in its sshd_config, or the program scp, and a shell that prints nothing on its own")
+}
+
+// keep notes the way that worked after others had failed.
+func (c *Conn) keep(w way, failed []error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.way.open == nil && c.host.Protocol == SCP && w.protocol == SFTP {
+		c.log.Warn("the server does no SCP: using SFTP", "reason", joinLine(failed))
+	}
+	c.log.Debug("file session open", "by", w.name)
+	c.way, c.info.Protocol = w, w.protocol
+}
+
+// try opens files in one way. A server may take a request and then not know
+// what to do with it: if there is another way, this one gets less time than the
+// watch would give it.
+func (c *Conn) try(ctx context.Context, w way, last bool) (transfer.WritableRemote, error) {
+	if !last {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.host.StallTimeout*3/4)
+		defer cancel()
+	}
+	return w.open(ctx)
+}
+
+// A way is one way to transfer files.
+type way struct {
+	name     string
+	protocol Protocol
+	open     func(context.Context) (transfer.WritableRemote, error)
+}
+
+// ways lists what to try, best first.
+func (c *Conn) ways() []way {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.way.open != nil {
+		return []way{c.way}
+	}
+	sftp := []way{
+		{"SFTP subsystem", SFTP, func(ctx context.Context) (transfer.WritableRemote, error) {
+			return c.openSFTP(ctx, "subsystem", "sftp")
+		}},
+		{"sftp-server", SFTP, func(ctx context.Context) (transfer.WritableRemote, error) {
+			return c.openSFTP(ctx, "exec", findSFTPServer)
+		}},
+	}
+	scp := way{"SCP", SCP, c.openSCP}
+	switch c.host.Protocol {
+	case SFTP:
+		return sftp
+	case SCP:
+		return append([]way{scp}, sftp...)
+	default:
+		return append(sftp, scp)
+	}
+}
+
+// Close ends the connection and everything on it, and waits for what runs on
+// it. It may be called again.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.fail(errClosed)
+	c.wg.Wait()
+	if c.jump != nil {
+		return c.jump.Close()
+	}
+	return nil
+}
