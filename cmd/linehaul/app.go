@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"linehaul/config"
+	"linehaul/fault"
+	"linehaul/job"
+	"linehaul/logs"
+	"linehaul/store"
+	"linehaul/transfer/remote"
+)
+
+// app is one invocation: its streams, what it reads of the machine, and the
+// flags that every verb has.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	env            func(string) string
+	now            func() time.Time
+
+	configPath string
+	json       bool
+	verbose    bool
+	quiet      bool
+	noColor    bool
+}
+
+// main runs the verb that the arguments name and returns the exit code.
+func (a *app) main(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	err := root.ExecuteContext(ctx)
+	a.report(err)
+	return fault.ExitCode(err)
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "linehaul",
+		Short: "Move files on a schedule over links that can be trusted",
+		Long: `linehaul pulls and pushes files by SFTP and SCP, by hand or on a schedule, names
+them by date, and keeps a log and a record of each run. A file under its final
+name is always whole. It never prompts, and never trusts an unknown host key.
+
+Exit codes: 0 done, 1 a fault of ours, 2 usage or configuration, 3 network,
+4 tunnel, 5 host key unknown or changed, 6 login refused or key unusable,
+7 remote file missing or not readable, 8 stalled or out of time, 9 partly done,
+10 local disk, 11 verification failed, 12 the job is running already,
+13 a required check failed, 14 nothing matched, 75 skipped on purpose,
+130 interrupted.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          usageArgs(cobra.NoArgs),
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fault.New(fault.Usage, "%w", err).WithHint("see `%s --help`", c.CommandPath())
+	})
+	root.CompletionOptions.DisableDefaultCmd = true
+	f := root.PersistentFlags()
+	f.StringVarP(&a.configPath, "config", "c", "", "config `FILE` (default: ./linehaul.yaml, then the system's place)")
+	f.BoolVar(&a.json, "json", false, "print JSON")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "print the log too")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
+	f.BoolVar(&a.noColor, "no-color", false, "no colours on a terminal (also NO_COLOR)")
+	root.AddCommand(
+		a.getCmd(), a.putCmd(), a.lsCmd(), a.runCmd(), a.jobsCmd(), a.historyCmd(), a.logsCmd(),
+		a.serveCmd(), a.serviceCmd(), a.configCmd(), a.demoCmd(), a.completionCmd(), a.docsCmd(), a.versionCmd(),
+	)
+	return root
+}
+
+// usageArgs makes a wrong number of arguments a usage fault.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return fault.New(fault.Usage, "%w", err).WithHint("%s", strings.TrimSpace(c.UseLine()))
+		}
+		return nil
+	}
+}
+
+// report prints what failed on one line and the next step on another.
+func (a *app) report(err error) {
+	if err == nil {
+		return
+	}
+	// Cobra's own errors, such as an unknown verb, are nobody's but the
+	// command line's.
+	if strings.HasPrefix(err.Error(), "unknown command") {
+		err = fault.New(fault.Usage, "%w", err)
+	}
+	if a.json && !errors.As(err, &reported{}) {
+		a.printJSON(errorJSON(err)) //nolint:errcheck // the exit code still tells
+	}
+	var problems config.Errors
+	if errors.As(err, &problems) {
+		fmt.Fprint(a.stderr, problems.Report())
+		return
+	}
+	fmt.Fprintf(a.stderr, "%s %s\n", a.red("linehaul:"), fault.Line(err))
+	if hint := fault.HintOf(err); hint != "" {
+		fmt.Fprintf(a.stderr, "  hint: %s\n", hint)
+	}
+}
+
+// red marks a text on a terminal that shows colours, and where nobody asked
+// for none (no-color.org).
+func (a *app) red(text string) string {
+	if a.noColor || a.env("NO_COLOR") != "" || a.env("TERM") == "dumb" || !isTerminal(a.stderr) {
+		return text
+	}
+	return "\x1b[1;31m" + text + "\x1b[0m"
+}
+
+// reported is an error that stands in the JSON printed already.
+type reported struct{ error }
+
+func (r reported) Unwrap() error { return r.error }
+
+// failure is an error as --json prints it.
+type failure struct {
+	Error failureDetail `json:"error"`
+}
+
+type failureDetail struct {
+	Layer    string           `json:"layer"`
+	Code     int              `json:"code"`
+	Message  string           `json:"message"`
+	Hint     string           `json:"hint,omitempty"`
+	Problems []config.Problem `json:"problems,omitempty"`
+}
+
+func errorJSON(err error) failure {
+	d := failureDetail{Layer: fault.KindOf(err).String(), Code: fault.ExitCode(err), Message: err.Error(), Hint: fault.HintOf(err)}
+	var problems config.Errors
+	if errors.As(err, &problems) {
+		d.Problems = problems
+	}
+	return failure{d}
+}
+
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// isTerminal reports whether a stream is one that a person looks at.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// system is what of this machine and user decides where things live.
+func (a *app) system() config.System {
+	return config.ThisSystem(a.env)
+}
+
+// load reads the config that --config names or that lies in its usual places.
+func (a *app) load() (*config.File, error) {
+	if a.configPath != "" {
+		return config.Load(a.configPath)
+	}
+	path, err := config.Find(a.system())
+	if err != nil {
+		return nil, err
+	}
+	return config.Load(path)
+}
+
+// place is what jobs need of this machine and user.
+func (a *app) place() job.Place {
+	return job.Place{
+		AgentSocket: a.env("SSH_AUTH_SOCK"),
+		KnownHosts:  a.knownHosts(),
+		Warn:        func(msg string) { a.note("warning: %s", msg) },
+	}
+}
+
+// knownHosts are the files that ssh reads too.
+func (a *app) knownHosts() []string {
+	var files []string
+	if home := a.home(); home != "" {
+		files = append(files, home+"/.ssh/known_hosts")
+	}
+	if runtime.GOOS != "windows" {
+		files = append(files, "/etc/ssh/ssh_known_hosts")
+	}
+	return files
+}
+
+func (a *app) home() string {
+	if runtime.GOOS == "windows" {
+		return a.env("USERPROFILE")
+	}
+	return a.env("HOME")
+}
+
+// note tells a person something that is no result and no error.
+func (a *app) note(format string, args ...any) {
+	if !a.quiet {
+		fmt.Fprintf(a.stderr, "linehaul: "+format+"\n", args...)
+	}
+}
+
+// runner makes what runs the jobs of a config.
+func (a *app) runner(f *config.File) (*job.Runner, error) {
+	s, err := store.Open(f.State)
+	if err != nil {
+		return nil, err
+	}
+	r := a.looseRunner()
+	r.Store = s
+	r.Logs = job.LogPlace{Dir: f.Logs.Dir, Name: f.Logs.Name, Options: a.logOptions(f.Logs)}
+	return r, nil
+}
+
+// looseRunner runs jobs that no config names: nothing is recorded.
+func (a *app) looseRunner() *job.Runner {
+	return &job.Runner{
+		Dialer: dialer(), Now: a.now, Random: randomReader(), Version: versionText(),
+		Console: a.console(),
+	}
+}
+
+// dialer reaches hosts over the system's own network.
+func dialer() remote.Dialer { return &net.Dialer{} }
+
+func (a *app) logOptions(l config.Logs) logs.Options {
+	return logs.Options{
+		Format: logs.Format(l.Format), Level: l.Level, MaxSize: l.MaxSize, MaxAge: l.MaxAge, Keep: l.Keep, Compress: l.Compress, Now: a.now,
+	}
+}
+
+// console shows the log on the terminal where that was asked for.
+func (a *app) console() slog.Handler {
+	if !a.verbose {
+		return nil
+	}
+	return logs.NewHandler(a.stderr, logs.Text, slog.LevelDebug)
+}
+
+// logger is what verbs without a run tell their log to.
+func (a *app) logger() *slog.Logger {
+	if h := a.console(); h != nil {
+		return slog.New(h)
+	}
+	return slog.New(slog.DiscardHandler)
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"linehaul/fault"
+	"linehaul/job"
+	"linehaul/stamp"
+	"linehaul/store"
+)
+
+// moveFlags are those of get and put.
+type moveFlags struct {
+	hostFlags
+	recursive bool
+	attempts  int
+	timeout   time.Duration
+	ifNone    string
+	dryRun    bool
+}
+
+func (o *moveFlags) add(c *cobra.Command) {
+	o.hostFlags.add(c)
+	f := c.Flags()
+	f.BoolVarP(&o.recursive, "recursive", "r", false, "folders with all that is below them")
+	f.IntVar(&o.attempts, "attempts", 1, "how often to try before giving up")
+	f.DurationVar(&o.timeout, "timeout", 0, "longest time for all of it (default: none)")
+	f.StringVar(&o.ifNone, "if-none", string(job.NoneFails), "what it is when nothing matches: fail, warn or ok")
+	f.BoolVarP(&o.dryRun, "dry-run", "n", false, "show what would be moved where, and move nothing")
+}
+
+func (a *app) getCmd() *cobra.Command {
+	var o moveFlags
+	c := &cobra.Command{
+		Use:   "get [flags] SOURCE... DEST",
+		Short: "Pull files now",
+		Long: `Pull files now. A SOURCE is host:path for a host of the config, or
+user@address:path, or sftp://user@address:port/path; wildcards are expanded on
+the server. DEST may hold stamps: {date}, {time}, {name}, {stem}, {ext} ...
+A DEST that ends in a slash is a folder, made if it is absent.`,
+		Example: `  linehaul get hk1:/var/backups/db.sql.gz '/backup/{date}/{name}'
+  linehaul get -i key 'jephe@192.0.2.10:*.txt' ./`,
+		Args: usageArgs(cobra.MinimumNArgs(2)),
+		RunE: func(c *cobra.Command, args []string) error { return a.get(c.Context(), args, o) },
+	}
+	o.add(c)
+	return c
+}
+
+func (a *app) putCmd() *cobra.Command {
+	var o moveFlags
+	c := &cobra.Command{
+		Use:   "put [flags] SOURCE... DEST",
+		Short: "Push files now",
+		Long: `Push files now. DEST is host:path for a host of the config, or
+user@address:path, or sftp://user@address:port/path, and may hold stamps.
+A DEST that ends in a slash is a folder, made if it is absent.`,
+		Example: `  linehaul put report.pdf 'hk1:/in/{stem}-{date}{ext}'
+  linehaul put -r site/ deploy@192.0.2.10:/srv/www/`,
+		Args: usageArgs(cobra.MinimumNArgs(2)),
+		RunE: func(c *cobra.Command, args []string) error { return a.put(c.Context(), args, o) },
+	}
+	o.add(c)
+	return c
+}
+
+func (a *app) get(ctx context.Context, args []string, o moveFlags) error {
+	sources, dest := args[:len(args)-1], args[len(args)-1]
+	if _, remote, err := parseTarget(dest); err != nil || remote {
+		return bothRemote(err, dest)
+	}
+	var first target
+	var paths []string
+	for i, s := range sources {
+		t, remote, err := parseTarget(s)
+		if err != nil {
+			return err
+		}
+		if !remote {
+			return fault.New(fault.Usage, "the source %q is not on a server", s).WithHint("write host:path or user@address:path")
+		}
+		if i > 0 && !t.sameHost(first) {
+			return fault.New(fault.Usage, "%q and %q are on different hosts", sources[0], s).WithHint("one call is for one host")
+		}
+		if i == 0 {
+			first = t
+		}
+		paths = append(paths, t.path)
+	}
+	j, err := a.oneOff("get", first, dest, o)
+	if err != nil {
+		return err
+	}
+	j.Get = paths
+	return a.move(ctx, j, o)
+}
+
+func (a *app) put(ctx context.Context, args []string, o moveFlags) error {
+	sources, dest := args[:len(args)-1], args[len(args)-1]
+	t, remote, err := parseTarget(dest)
+	if err != nil {
+		return err
+	}
+	if !remote {
+		return fault.New(fault.Usage, "the target %q is not on a server", dest).WithHint("write host:path or user@address:path")
+	}
+	for _, s := range sources {
+		if _, remote, err := parseTarget(s); err != nil || remote {
+			return bothRemote(err, s)
+		}
+	}
+	j, err := a.oneOff("put", t, t.path, o)
+	if err != nil {
+		return err
+	}
+	j.Put = sources
+	return a.move(ctx, j, o)
+}
+
+func bothRemote(err error, s string) error {
+	if err != nil {
+		return err
+	}
+	return fault.New(fault.Usage, "%q is on a server, and so is the other side", s).
+		WithHint("a local path with a colon in it is written ./%s", s)
+}
+
+// oneOff makes a job that no config names.
+func (a *app) oneOff(name string, t target, to string, o moveFlags) (*job.Job, error) {
+	if o.attempts < 1 {
+		return nil, fault.New(fault.Usage, "--attempts %d: want at least 1", o.attempts)
+	}
+	ifNone := job.IfNone(o.ifNone)
+	switch ifNone {
+	case job.NoneFails, job.NoneWarns, job.NoneOK:
+	default:
+		return nil, fault.New(fault.Usage, "--if-none %q: want fail, warn or ok", o.ifNone)
+	}
+	if to == "" && name == "get" {
+		return nil, fault.New(fault.Usage, "the target is empty").WithHint("write . for this folder")
+	}
+	dest, err := stamp.Parse(to)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "target: %w", err)
+	}
+	h, err := a.host(t, o.hostFlags)
+	if err != nil {
+		return nil, err
+	}
+	return &job.Job{
+		Name: name, Host: *h, To: dest, Recursive: o.recursive, IfNone: ifNone, Zone: time.Local,
+		Retry: job.Retry{Attempts: o.attempts, Min: time.Second, Max: time.Minute}, Timeout: o.timeout,
+	}, nil
+}
+
+// move runs a one-off job and shows what it did.
+func (a *app) move(ctx context.Context, j *job.Job, o moveFlags) error {
+	r := a.looseRunner()
+	if o.dryRun {
+		return a.dryRun(ctx, r, j)
+	}
+	run, err := a.withProgress(func(r *job.Runner) (store.Run, error) { return r.Run(ctx, j, job.Trigger{}) }, r)
+	return a.showRun(run, err)
+}
+
+// showRun prints what a run moved, and returns its error for the exit code.
+func (a *app) showRun(run store.Run, err error) error {
+	if a.json {
+		if run.ID == "" {
+			return err
+		}
+		if printErr := a.printJSON(run); printErr != nil && err == nil {
+			return printErr
+		}
+		if err != nil {
+			return reported{err}
+		}
+		return nil
+	}
+	if a.quiet {
+		return err
+	}
+	for _, f := range run.Files {
+		if f.Error == "" {
+			fmt.Fprintf(a.stdout, "%s -> %s (%s)\n", printable(f.Source), printable(f.Target), bytesText(f.Bytes))
+		} else {
+			fmt.Fprintf(a.stdout, "%s failed: %s\n", printable(f.Source), printable(f.Error))
+		}
+	}
+	if err == nil {
+		took := run.Ended.Sub(run.Started)
+		line := fmt.Sprintf("%d files, %s in %s", run.Moved, bytesText(run.Bytes), took.Round(time.Millisecond))
+		if rate := rateText(run.Bytes, took); rate != "" {
+			line += ", " + rate
+		}
+		fmt.Fprintln(a.stdout, line)
+	}
+	return err
+}
+
+// dryRun shows each file that a job would move, and where.
+func (a *app) dryRun(ctx context.Context, r *job.Runner, j *job.Job) error {
+	plan, err := r.Plan(ctx, j)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(plan)
+	}
+	for _, p := range plan {
+		fmt.Fprintf(a.stdout, "%s %s -> %s (%s)\n", p.Does, printable(p.Source), printable(p.Target), bytesText(p.Bytes))
+	}
+	return nil
+}

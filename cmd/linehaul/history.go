@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"linehaul/fault"
+	"linehaul/store"
+)
+
+type historyOptions struct {
+	number int
+	state  string
+	since  time.Duration
+}
+
+func (a *app) historyCmd() *cobra.Command {
+	o := historyOptions{number: 20}
+	c := &cobra.Command{
+		Use:               "history [JOB]",
+		Short:             "List what ran, newest first",
+		Args:              usageArgs(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: a.completeJobs,
+		RunE: func(_ *cobra.Command, args []string) error {
+			name := ""
+			if len(args) > 0 {
+				name = args[0]
+			}
+			return a.history(name, o)
+		},
+	}
+	c.Flags().IntVarP(&o.number, "number", "n", o.number, "how many runs to list")
+	c.Flags().StringVar(&o.state, "state", "", "only runs that ended so: ok, warning, failed, skipped, interrupted, running")
+	c.Flags().DurationVar(&o.since, "since", 0, "only runs of the last `DURATION`, such as 48h")
+	return c
+}
+
+func (a *app) history(name string, o historyOptions) error {
+	if o.number < 1 {
+		return fault.New(fault.Usage, "-n %d: want at least 1", o.number)
+	}
+	f, err := a.load()
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(f.State)
+	if err != nil {
+		return err
+	}
+	filter := store.Filter{Job: name, State: store.State(o.state), Limit: o.number}
+	if o.since > 0 {
+		filter.Since = a.now().Add(-o.since)
+	}
+	runs, warnings, err := s.Runs(filter)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		a.note("warning: %v", w)
+	}
+	if a.json {
+		if runs == nil {
+			runs = []store.Run{}
+		}
+		return a.printJSON(runs)
+	}
+	if len(runs) == 0 {
+		if name != "" && f.Jobs[name] == nil {
+			return noJob(f, name)
+		}
+		a.note("no runs yet")
+		return nil
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "RUN\tJOB\tSTARTED\tTOOK\tFILES\tBYTES\tRESULT")
+	for _, r := range runs {
+		took := "-"
+		if !r.Ended.IsZero() {
+			took = r.Ended.Sub(r.Started).Round(100 * time.Millisecond).String()
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", r.ID, r.Job, r.Started.Format(time.DateTime), took, r.Moved, bytesText(r.Bytes), r.Summary())
+	}
+	return w.Flush()
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"linehaul/config"
+	"linehaul/fault"
+	"linehaul/store"
+)
+
+// jobRow is one line of `linehaul jobs`.
+type jobRow struct {
+	Job      string     `json:"job"`
+	Does     string     `json:"does"`
+	Schedule string     `json:"schedule,omitempty"`
+	Timezone string     `json:"timezone"`
+	Disabled bool       `json:"disabled,omitempty"`
+	Next     *time.Time `json:"next,omitempty"`
+	Last     *store.Run `json:"last,omitempty"`
+}
+
+func (a *app) jobsCmd() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "jobs",
+		Short: "List the jobs with their last result and next firing",
+		Args:  usageArgs(cobra.NoArgs),
+		RunE:  func(*cobra.Command, []string) error { return a.jobs() },
+	}
+	n := 10
+	next := &cobra.Command{
+		Use:               "next JOB",
+		Short:             "List the next firings of a job",
+		Args:              usageArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: a.completeJobs,
+		RunE:              func(_ *cobra.Command, args []string) error { return a.jobsNext(args[0], n) },
+	}
+	next.Flags().IntVarP(&n, "number", "n", n, "how many firings to list")
+	c.AddCommand(next)
+	return c
+}
+
+func (a *app) jobs() error {
+	f, err := a.load()
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(f.State)
+	if err != nil {
+		return err
+	}
+	rows := []jobRow{}
+	for _, name := range f.JobOrder {
+		row, err := a.jobRow(f.Jobs[name], s)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, row)
+	}
+	if a.json {
+		return a.printJSON(rows)
+	}
+	if len(rows) == 0 {
+		a.note("%s names no jobs", f.Path)
+		return nil
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "JOB\tSCHEDULE\tNEXT\tLAST RUN\tRESULT")
+	for _, r := range rows {
+		last, result := "never", "-"
+		if r.Last != nil {
+			last, result = r.Last.Started.Format(time.DateTime), r.Last.Summary()
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Job, dash(r.Schedule), r.next(), last, result)
+	}
+	return w.Flush()
+}
+
+func (r jobRow) next() string {
+	switch {
+	case r.Disabled:
+		return "disabled"
+	case r.Next == nil:
+		return "by hand only"
+	}
+	return r.Next.Format("2006-01-02 15:04:05 MST")
+}
+
+func (a *app) jobRow(c *config.Job, s *store.Store) (jobRow, error) {
+	r := jobRow{Job: c.Name, Does: describeJob(c), Timezone: c.Timezone.String(), Disabled: c.Disabled}
+	if c.Schedule != nil {
+		r.Schedule = c.Schedule.String()
+		if !c.Disabled {
+			next := c.Schedule.Next(a.now())
+			r.Next = &next
+		}
+	}
+	last, found, err := s.Last(c.Name)
+	if found {
+		r.Last = &last
+	}
+	return r, err
+}
+
+// describeJob says in a few words what a job moves.
+func describeJob(c *config.Job) string {
+	if c.Put == nil {
+		return fmt.Sprintf("get %s:%s to %s", c.Host, c.Get[0], c.To)
+	}
+	return fmt.Sprintf("put %s to %s:%s", c.Put[0], c.Host, c.To)
+}
+
+// maxFirings bounds what one call lists.
+const maxFirings = 10000
+
+func (a *app) jobsNext(name string, n int) error {
+	if n < 1 || n > maxFirings {
+		return fault.New(fault.Usage, "-n %d: want 1 to %d", n, maxFirings)
+	}
+	f, err := a.load()
+	if err != nil {
+		return err
+	}
+	c := f.Jobs[name]
+	if c == nil {
+		return noJob(f, name)
+	}
+	if c.Schedule == nil {
+		return fault.New(fault.Usage, "job %q has no schedule: it runs by hand only", name)
+	}
+	times := []time.Time{}
+	for t := c.Schedule.Next(a.now()); len(times) < n && !t.IsZero(); t = c.Schedule.Next(t) {
+		times = append(times, t)
+	}
+	if a.json {
+		return a.printJSON(times)
+	}
+	for _, t := range times {
+		fmt.Fprintln(a.stdout, t.Format("Mon 2006-01-02 15:04:05 -0700 MST"))
+	}
+	return nil
+}
+
+func noJob(f *config.File, name string) error {
+	return fault.New(fault.Usage, "no job %q in %s", name, f.Path).WithHint("`linehaul jobs` lists the jobs")
+}
+
+// completeJobs offers the names of the config's jobs to a shell.
+func (a *app) completeJobs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	f, err := a.load()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return f.JobOrder, cobra.ShellCompDirectiveNoFileComp
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
