@@ -84,7 +84,7 @@ docs: build ## write man pages and shell completion into bin/
 
 .PHONY: golden
 golden: ## rewrite golden files, then show what changed
-	go test ./... -run 'Golden|Report|Help|Next' -update
+	go test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -update
 	@git diff --stat
 
 .PHONY: clean

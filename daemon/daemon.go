@@ -35,6 +35,9 @@ type Daemon struct {
 	Place  job.Place
 	Queue  Queue
 	Log    *slog.Logger
+	// Reloading is told that the config is about to be read anew. It may be
+	// nil.
+	Reloading func()
 	// Ended is told of each run that ended. It may be nil; it may be called
 	// from several goroutines at once.
 	Ended func(store.Run, error)
@@ -48,8 +51,9 @@ type setting struct {
 
 // Run serves until ctx ends, and returns nil then, after every run under way
 // has been stopped and has cleaned up. It calls ready once the schedule is in
-// force, and reads the config anew for each value from reload; a config with
-// errors leaves the old one in force. It fails only if the first config does.
+// force, and again after each reload: for each value from reload the config is
+// read anew; one with errors leaves the old one in force. Run fails only if the
+// first config does.
 func (d *Daemon) Run(ctx context.Context, reload <-chan struct{}, ready func()) error {
 	now, err := d.load()
 	if err != nil {
@@ -71,12 +75,16 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan struct{}, ready func()) 
 			d.Log.Info("stopping: runs under way are interrupted and clean up")
 			return nil
 		case <-reload:
+			if d.Reloading != nil {
+				d.Reloading()
+			}
 			if next, err := d.load(); err != nil {
 				d.Log.Error("the new config has errors: the old one stays in force", logs.Error, err.Error())
 			} else {
 				now = next
 				d.announce(ctx, now)
 			}
+			ready()
 		case f := <-firings:
 			s := now
 			runs.Go(func() { d.fire(ctx, s, f) })

@@ -134,7 +134,7 @@ jobs:
 	ctx, cancel := context.WithCancel(t.Context())
 	b.stop = cancel
 	ready := make(chan struct{})
-	go func() { b.done <- b.Run(ctx, b.reload, func() { close(ready) }) }()
+	go func() { b.done <- b.Run(ctx, b.reload, sync.OnceFunc(func() { close(ready) })) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-b.done; err != nil {

@@ -47,6 +47,7 @@ type File struct {
 	mu      sync.Mutex // guards what follows, and makes writes take turns
 	f       *os.File   // nil: to be opened at the next write
 	ends    bool       // f is known to end in a line break
+	hurry   bool       // the lock could not be had the last time
 	blocked time.Time  // a rotation failed then: the next try is later
 	closed  bool
 	lost    int   // writes that failed
@@ -60,8 +61,10 @@ var _ io.WriteCloser = (*File)(nil)
 
 const (
 	// lockPatience bounds the wait for another process that is writing: one
-	// that was stopped at that instant must not stop us too.
-	lockPatience = time.Second
+	// that was stopped at that instant must not stop us too. Who waited in
+	// vain is less patient until the lock can be had again.
+	lockPatience = 3 * time.Second
+	lockHurry    = 20 * time.Millisecond
 	// maxReopen bounds the search for the current file, for file systems on
 	// which a file never looks the same twice.
 	maxReopen = 20
@@ -200,7 +203,10 @@ func (f *File) appendLocked(p []byte) (int, error) {
 // n more bytes. It reports whether f.f is locked against other writers, which
 // it is unless one of them does not give the lock up.
 func (f *File) prepareLocked(n int64) (bool, error) {
-	waited, pause := time.Duration(0), 50*time.Microsecond
+	waited, pause, patience := time.Duration(0), 50*time.Microsecond, lockPatience
+	if f.hurry {
+		patience = lockHurry
+	}
 	for reopened := 0; ; {
 		if f.f == nil {
 			if err := f.reopen(); err != nil {
@@ -218,7 +224,8 @@ func (f *File) prepareLocked(n int64) (bool, error) {
 		case !f.currentLocked() && reopened < maxReopen:
 			f.dropLocked() // it was rotated, by another process or an administrator
 			reopened++
-		case !held && waited >= lockPatience:
+		case !held && waited >= patience:
+			f.hurry = true
 			return false, nil
 		case !held:
 			time.Sleep(pause)
@@ -227,6 +234,7 @@ func (f *File) prepareLocked(n int64) (bool, error) {
 		case f.fullLocked(n) && f.rotateLocked():
 			f.dropLocked()
 		default:
+			f.hurry = false
 			return true, nil
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"linehaul/fault"
+	"linehaul/internal/flock"
 	"linehaul/internal/leak"
 	"linehaul/logs"
 )
@@ -278,6 +279,33 @@ func TestFull(t *testing.T) {
 	}
 	if err := f.Close(); err != nil {
 		t.Errorf("the second close: %v", err)
+	}
+}
+
+// TestLockedByOther: whoever holds the lock and does not give it up delays the
+// first record only, and stops none.
+func TestLockedByOther(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for a lock")
+	}
+	path := filepath.Join(t.TempDir(), "log.txt")
+	f := open(t, path, logs.Options{})
+	other, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if held, err := flock.TryLock(other); !held || err != nil {
+		t.Fatal(held, err)
+	}
+	write(t, f, "one\n")
+	began := time.Now()
+	write(t, f, "two\n")
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("the second record took %s", took)
+	}
+	if got := content(t, path); got != "one\ntwo\n" {
+		t.Errorf("log is %q", got)
 	}
 }
 

@@ -78,5 +78,10 @@ func (a *app) daemon(log *slog.Logger) *daemon.Daemon {
 		Place:  place,
 		Queue:  schedule.NewMemory(a.now, log),
 		Log:    log,
+		Reloading: func() {
+			if err := winsvc.Reloading(); err != nil {
+				log.Warn("the service manager could not be told of the reload", logs.Error, err.Error())
+			}
+		},
 	}
 }
