@@ -29,7 +29,7 @@ const (
 // A server has no lock that outlives a connection's trouble, so a temporary
 // file that a dead run left is told by its age: it is removed when the same
 // target is stored again, if that run began a day before this one by its id,
-// and nothing was written to the file for a day by the server's own clock.
+// and nothing was written to the file for a day before this run began.
 // Temporary files of other targets are not looked for.
 type Put struct {
 	Remote WritableRemote
@@ -101,12 +101,14 @@ func (p *putter) put(ctx context.Context, item Item, progress FileProgress) (int
 		return 0, "", err
 	}
 
+	// While a file is written, a server that takes one session at a time
+	// answers nothing else.
+	p.removeDead(ctx, dir, name)
 	temp := join(dir, partName(name, p.run))
 	w, err := p.create(ctx, temp, Attrs{Size: opened.Size(), Mode: putMode(opened.Mode()), MTime: opened.ModTime().Truncate(time.Second)})
 	if err != nil {
 		return 0, "", sorted(ctx, fault.RemoteFile, temp, err)
 	}
-	p.removeDead(ctx, dir, name, temp)
 	sum, err := p.store(ctx, item, f, opened, temp, w, progress)
 	shut(w)
 	if err == nil {
@@ -238,24 +240,13 @@ func (p *putter) parts(ctx context.Context, dir string) []Entry {
 }
 
 // removeDead removes what dead runs left of the same target, as Put's comment
-// says. The new temporary file tells the time on the server.
-func (p *putter) removeDead(ctx context.Context, dir, name, temp string) {
+// says.
+func (p *putter) removeDead(ctx context.Context, dir, name string) {
 	began, _ := runBegan(p.run)
-	var now time.Time
 	for _, e := range p.folders[dir] {
 		stem, run, _ := parsePart(e.Name)
 		then, ok := runBegan(run)
-		if stem != partStem(name) || !ok || began.Sub(then) < deadAfter {
-			continue
-		}
-		if now.IsZero() {
-			fresh, err := p.remote.Stat(ctx, temp)
-			if err != nil {
-				return
-			}
-			now = fresh.MTime
-		}
-		if now.Sub(e.MTime) < deadAfter {
+		if stem != partStem(name) || !ok || began.Sub(then) < deadAfter || began.Sub(e.MTime) < deadAfter {
 			continue
 		}
 		dead := join(dir, e.Name)

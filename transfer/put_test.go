@@ -259,7 +259,8 @@ func TestPutVerify(t *testing.T) {
 	wantServed(t, r, map[string]string{"//": "", "/in/": "", "/in/x": "old"})
 }
 
-// TestPutRemovesDead: only what is old by both clocks, and of the same target.
+// TestPutRemovesDead: only what is old by its run and by its last write, and of
+// the same target.
 func TestPutRemovesDead(t *testing.T) {
 	local := filepath.Join(t.TempDir(), "x")
 	write(t, local, "new")
@@ -267,15 +268,15 @@ func TestPutRemovesDead(t *testing.T) {
 	for _, own := range []bool{false, true} {
 		r := newRemote(map[string]string{"/in/": ""})
 		checkLeaks(t, r)
-		day := 24 * time.Hour
+		day, began := 24*time.Hour, time.Date(2026, 11, 23, 2, 30, 0, 0, time.UTC) // of run
 		plant := func(name, id string, age time.Duration) string {
 			p := "/in/" + transfer.PartName(name, id)
-			r.put(p, &node{mode: 0o600, mtime: epoch().Add(-age)})
+			r.put(p, &node{mode: 0o600, mtime: began.Add(-age)})
 			return p
 		}
 		dead := plant("x", run2, day)
 		kept := []string{
-			plant("x", "20261122T022959Z-bbbbbbbb", day-time.Second), // written to not long ago
+			plant("x", "20261122T022959Z-bbbbbbbb", day-time.Minute), // written to not long ago
 			plant("x", recent, 365*day),                              // its run may be about to rename it
 			plant("y", run2, 10*day), plant("x", "20269999T999999Z-aaaaaaaa", 10*day),
 		}

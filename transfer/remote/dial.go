@@ -63,7 +63,7 @@ func handshake(ctx context.Context, d Dialer, h Host, jump *Conn, algorithms []s
 	if !stop() {
 		<-ended
 		if err == nil {
-			conn.Close()
+			conn.Close() //nolint:errcheck // its connection is closed already
 		}
 		return nil, a.late(ctx)
 	}

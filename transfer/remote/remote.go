@@ -91,15 +91,18 @@ type Host struct {
 
 	// HostKeys says what is known of the server. Without it nothing is.
 	HostKeys *keys.HostKeys
-	// Jump is a host to go through; nil for none. Its own Protocol is unused.
+	// Jump is a host to go through; nil for none. Its own limits hold for the
+	// way to it; its Protocol is unused.
 	Jump     *Host
 	Protocol Protocol
 
 	// ConnectTimeout bounds name resolution, connecting, key exchange and
-	// login taken together, for this host without its Jump. 30 s if 0.
+	// login taken together, for this host without its Jump. Keys are loaded
+	// before, and so is their Passphrase. 30 s if 0.
 	ConnectTimeout time.Duration
 	// StallTimeout is how long the server may be silent while something is
-	// expected of it. 60 s if 0.
+	// expected of it, and ten times that while it answers keepalives and makes
+	// a file durable. 60 s if 0.
 	StallTimeout time.Duration
 	// Keepalive is how often the server is asked whether it is there. 15 s if
 	// 0; never if negative.

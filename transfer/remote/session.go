@@ -175,7 +175,7 @@ func (s *session) closeAfter(grace time.Duration, f func()) {
 			case <-s.done:
 			case <-time.After(grace):
 			}
-			s.ch.Close()
+			s.ch.Close() //nolint:errcheck // the connection is gone then
 			<-s.done
 			if s.slot {
 				s.c.slots.give()

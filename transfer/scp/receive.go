@@ -209,8 +209,7 @@ func (r *Receiver) answer(status byte, msg string) error {
 
 // fail keeps an error that ends the session.
 func (r *Receiver) fail(err error) error {
-	var peer *PeerError
-	if err != nil && !(errors.As(err, &peer) && !peer.Fatal) {
+	if ends(err) {
 		r.err = err
 	}
 	return err

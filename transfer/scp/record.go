@@ -264,8 +264,17 @@ func readStatus(r *bufio.Reader) error {
 // unexpected describes a byte that no record or status begins with, and what
 // has come with it: often a message of the server's shell.
 func unexpected(r *bufio.Reader, b byte) error {
-	more, _ := r.Peek(min(r.Buffered(), maxText)) //nolint:errcheck // what is buffered can be peeked at
+	more, _ := r.Peek(min(r.Buffered(), maxText))
 	return &ProtocolError{Reason: "unexpected data", Got: clean(append([]byte{b}, more...))}
+}
+
+// ends reports whether an error ends the session. A warning does not.
+func ends(err error) bool {
+	var peer *PeerError
+	if errors.As(err, &peer) {
+		return peer.Fatal
+	}
+	return err != nil
 }
 
 // clean makes a peer's text fit for one line of a message.

@@ -145,8 +145,7 @@ func (s *Sender) write(status byte, msg string) error {
 
 // fail keeps an error that ends the session.
 func (s *Sender) fail(err error) error {
-	var peer *PeerError
-	if err != nil && !(errors.As(err, &peer) && !peer.Fatal) {
+	if ends(err) {
 		s.err = err
 	}
 	return err

@@ -111,7 +111,9 @@ func (s *Server) sink(c *stream, flags, target string) int {
 			return 1
 		case rec.Kind == scp.End:
 			last := len(open) - 1
-			open[last].finish(s.root)
+			if open[last].finish(s.root) != nil {
+				status = 1
+			}
 			open = open[:last]
 			continue
 		}

@@ -71,7 +71,8 @@ type Faults struct {
 	StallConn, StallSession int64
 	// CutSession ends each session after it has sent so many bytes.
 	CutSession int64
-	// MaxSessions refuses more sessions than this on one connection.
+	// MaxSessions refuses more sessions than this on one connection, and all
+	// of them if it is negative.
 	MaxSessions int
 }
 
@@ -256,7 +257,7 @@ func (s *Server) serve(c net.Conn) {
 		switch {
 		case ch.ChannelType() != "session":
 			ch.Reject(ssh.UnknownChannelType, "sessions only") //nolint:errcheck // the connection is gone then
-		case s.o.Faults.MaxSessions > 0 && open.Load() >= int64(s.o.Faults.MaxSessions):
+		case s.o.Faults.MaxSessions != 0 && open.Load() >= int64(s.o.Faults.MaxSessions):
 			ch.Reject(ssh.ConnectionFailed, "open failed") //nolint:errcheck // likewise; OpenSSH's words
 		default:
 			open.Add(1)

@@ -28,7 +28,7 @@ func (c *stream) Write(p []byte) (int, error) {
 		return 0, io.ErrClosedPipe
 	}
 	if c.cut.Load() > 0 && c.cut.Add(-int64(len(p))) <= 0 {
-		c.Channel.Close()
+		c.Close() //nolint:errcheck // the connection is gone then
 		return 0, io.ErrClosedPipe
 	}
 	return c.Channel.Write(p)
@@ -41,7 +41,7 @@ func (s *Server) session(n ssh.NewChannel) {
 	if err != nil {
 		return
 	}
-	defer ch.Close()
+	defer ch.Close() //nolint:errcheck // the connection is gone then
 	for req := range requests {
 		var arg struct{ Text string }
 		ssh.Unmarshal(req.Payload, &arg) //nolint:errcheck // other requests have other payloads
