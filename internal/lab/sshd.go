@@ -55,8 +55,7 @@ func StartSSHD(t testing.TB, o SSHD) *Server {
 	if len(o.HostKeys) == 0 {
 		o.HostKeys = []string{"ed25519", "ecdsa", "rsa"}
 	}
-	s := &Server{t: t, Host: "127.0.0.1", Port: FreePort(t), Dir: tempDir(t), keys: o.HostKeys}
-	s.Addr = fmt.Sprintf("%s:%d", s.Host, s.Port)
+	s := newServer(t, o.HostKeys)
 	s.login(o)
 
 	var conf strings.Builder
@@ -89,48 +88,74 @@ func StartSSHD(t testing.TB, o SSHD) *Server {
 	return s
 }
 
+// newServer is a server that is not started yet.
+func newServer(t testing.TB, hostKeys []string) *Server {
+	t.Helper()
+	s := &Server{t: t, Host: "127.0.0.1", Port: FreePort(t), Dir: tempDir(t), keys: hostKeys}
+	s.Addr = fmt.Sprintf("%s:%d", s.Host, s.Port)
+	return s
+}
+
 // login prepares the user's home and authorized_keys.
 func (s *Server) login(o SSHD) {
 	s.t.Helper()
-	var lines []string
-	for _, k := range o.AuthorizedKeys {
-		if !strings.Contains(k, " ") {
-			k = readFile(s.t, k)
-		}
-		lines = append(lines, k)
-	}
-	writeFile(s.t, filepath.Join(s.Dir, "authorized_keys"), strings.Join(lines, "\n")+"\n", 0o644)
-	if !o.Tester {
-		u, err := user.Current()
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		s.User, s.Home = u.Username, u.HomeDir
+	writeFile(s.t, filepath.Join(s.Dir, "authorized_keys"), publicLines(s.t, o.AuthorizedKeys), 0o644)
+	if o.Tester {
+		s.asTester()
 		return
 	}
+	u, err := user.Current()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.User, s.Home = u.Username, u.HomeDir
+}
+
+// asTester makes the login an ordinary user with a home of its own.
+func (s *Server) asTester() {
+	s.t.Helper()
 	NeedRoot(s.t)
 	Need(s.t, "unshare", "tar", "openssl")
 	s.User, s.Home = "tester", filepath.Join(s.Dir, "home")
 	if err := os.Mkdir(s.Home, 0o755); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := os.Chown(s.Home, testerUID, testerUID); err != nil {
-		s.t.Fatal(err)
-	}
+	s.Own(s.Home)
 }
 
-// launch runs sshd, for the tester in a mount namespace whose /etc is a copy
-// with that user in it. All of /etc is copied and bound, as binding single
-// files is undone when another program renames over them.
+// publicLines are public keys, given as lines or as files that hold them.
+func publicLines(t testing.TB, keys []string) string {
+	t.Helper()
+	var lines strings.Builder
+	for _, k := range keys {
+		if !strings.Contains(k, " ") {
+			k = readFile(t, k)
+		}
+		lines.WriteString(k + "\n")
+	}
+	return lines.String()
+}
+
+// launch runs sshd, for the tester in a file system of its own.
 func (s *Server) launch(o SSHD, config string) {
 	s.t.Helper()
 	args := []string{"-D", "-e", "-f", config}
-	log := filepath.Join(s.Dir, "sshd.log")
-	if !o.Tester {
-		s.Process = Start(s.t, log, nil, "sshd", args...)
-		waitPort(s.t, s.Port, s.Process)
+	if o.Tester {
+		s.startForTester("sshd", o.NoSFTP, Path("sshd"), args...)
 		return
 	}
+	s.Process = Start(s.t, s.logFile("sshd"), nil, "sshd", args...)
+	waitPort(s.t, s.Port, s.Process)
+}
+
+func (s *Server) logFile(name string) string { return filepath.Join(s.Dir, name+".log") }
+
+// startForTester runs a server in a mount namespace whose /etc is a copy with
+// the tester in it, and waits until it listens. All of /etc is copied and
+// bound, as binding single files is undone when another program renames over
+// them. Without SFTP, the sftp-server program is hidden too.
+func (s *Server) startForTester(name string, noSFTP bool, program string, args ...string) {
+	s.t.Helper()
 	hash := strings.TrimSpace(Run(s.t, "openssl", "passwd", "-6", Password))
 	script := `set -e
 etc=$1/etc; mkdir -p $etc
@@ -146,8 +171,8 @@ if [ "$4" = yes ]; then
 	done
 fi
 shift 4; exec "$@"`
-	all := append([]string{"-m", "--propagation", "private", "sh", "-c", script, "sh", s.Dir, fmt.Sprint(testerUID), hash, yesNo(o.NoSFTP), Path("sshd")}, args...)
-	s.Process = Start(s.t, log, nil, "unshare", all...)
+	all := append([]string{"-m", "--propagation", "private", "sh", "-c", script, "sh", s.Dir, fmt.Sprint(testerUID), hash, yesNo(noSFTP), program}, args...)
+	s.Process = Start(s.t, s.logFile(name), nil, "unshare", all...)
 	waitPort(s.t, s.Port, s.Process)
 }
 
