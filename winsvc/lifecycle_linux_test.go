@@ -83,13 +83,28 @@ func helpLifecycle() error {
 	step("install", s.Install)
 	step("install", s.Install)
 	step("start", s.Start)
+	awaitServing(1)
 	step("start", s.Start)
 	step("restart", s.Restart)
+	awaitServing(2)
 	step("stop", s.Stop)
 	step("start", s.Start)
+	awaitServing(3)
 	step("uninstall", s.Uninstall)
 	step("uninstall", s.Uninstall)
 	return nil
+}
+
+// awaitServing waits until a real service has begun to serve for the n-th
+// time: start-stop-daemon returns before that, and a signal that comes too
+// early just ends the process.
+func awaitServing(n int) {
+	for deadline := time.Now().Add(10 * time.Second); System() == "unix-systemv" && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		b, err := os.ReadFile(os.Getenv(stateVar))
+		if err == nil && strings.Count(string(b), "serves in") >= n {
+			return
+		}
+	}
 }
 
 func lifecycleService(state string) *Service {

@@ -62,9 +62,10 @@ func (o outcome) String() string {
 // that whatever prompts would hang until the limit.
 func linehaul(t testing.TB, limit time.Duration, args ...string) outcome {
 	t.Helper()
+	path := program(t) // building it takes longer than any limit
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program(t), args...)
+	cmd := exec.CommandContext(ctx, path, args...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
