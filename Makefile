@@ -82,6 +82,10 @@ docs: build ## write man pages and shell completion into bin/
 	$(BIN)/linehaul docs man $(BIN)/man
 	$(BIN)/linehaul docs completion $(BIN)/completion
 
+.PHONY: corpus
+corpus: deps ## make the corpus of key files anew, with puttygen, ssh-keygen and openssl
+	scripts/corpus
+
 .PHONY: golden
 golden: ## rewrite golden files, then show what changed
 	go test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -update

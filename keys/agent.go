@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 
 	"linehaul/fault"
+	"linehaul/keys/pageant"
 )
 
 // Our own limits.
@@ -25,10 +28,10 @@ const (
 	agentReply = time.Minute
 )
 
-// An Agent is a connection to a running ssh-agent. It is safe for concurrent
-// use; requests are answered one after another.
+// An Agent is a connection to a running ssh-agent or Pageant. It is safe for
+// concurrent use; requests are answered one after another.
 type Agent struct {
-	socket string
+	where  string
 	conn   *agentConn
 	client agent.ExtendedAgent
 }
@@ -41,40 +44,48 @@ type AgentKey struct {
 	Public      ssh.PublicKey // *ssh.Certificate for a certificate
 }
 
-// OpenAgent connects to the agent that listens on a Unix socket, which the
-// variable SSH_AUTH_SOCK names by custom. ctx bounds the connecting only;
-// Close ends requests that are under way.
+// OpenAgent connects to an agent: on Unix the one whose socket where is, which
+// the variable SSH_AUTH_SOCK names by custom. On Windows where is a named pipe
+// (\\.\pipe\NAME) or a socket, and empty or "agent" for a search: the service of
+// OpenSSH, then Pageant; one with keys before one without. ctx bounds the
+// connecting only; Close ends requests that are under way.
 //
 // The errors of an Agent are *fault.Error of kind Key.
-func OpenAgent(ctx context.Context, socket string) (*Agent, error) {
-	if socket == "" {
-		return nil, fault.New(fault.Key, "connect to the ssh-agent: SSH_AUTH_SOCK is not set").
-			WithHint("start an agent with `eval $(ssh-agent)` and `ssh-add FILE`; a service does not see the agent of a login")
-	}
-	dialer := net.Dialer{Timeout: agentDial}
-	conn, err := dialer.DialContext(ctx, "unix", socket)
+func OpenAgent(ctx context.Context, where string) (*Agent, error) {
+	conn, name, err := dialAgent(ctx, where)
 	if ctx.Err() != nil {
+		if err == nil {
+			conn.Close()
+		}
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		var op *net.OpError
-		if errors.As(err, &op) {
-			err = op.Err // without the address, which our message has
-		}
-		return nil, fault.New(fault.Key, "connect to the ssh-agent at %q: %w", socket, err).
-			WithHint("no agent listens there: start one with `eval $(ssh-agent)` and `ssh-add FILE`, or check SSH_AUTH_SOCK")
+		return nil, err
 	}
-	return newAgent(socket, conn, agentReply), nil
+	return newAgent(name, conn, agentReply), nil
 }
 
-func newAgent(socket string, conn net.Conn, reply time.Duration) *Agent {
-	a := &Agent{socket: socket, conn: &agentConn{conn: conn, reply: reply}}
+// dialSocket connects to a Unix socket, which Windows has too.
+func dialSocket(ctx context.Context, path string) (pageant.Conn, error) {
+	dialer := net.Dialer{Timeout: agentDial}
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	if err != nil {
+		if op := (*net.OpError)(nil); errors.As(err, &op) {
+			err = op.Err // without the address, which our message has
+		}
+		return nil, err
+	}
+	return conn, nil
+}
+
+func newAgent(where string, conn pageant.Conn, reply time.Duration) *Agent {
+	a := &Agent{where: where, conn: &agentConn{conn: conn, reply: reply}}
 	a.client = agent.NewClient(a.conn)
 	return a
 }
 
 // Keys lists what the agent holds, in the agent's order, without keys of types
-// that this program does not know.
+// that this program does not know. A locked agent lists none.
 func (a *Agent) Keys() ([]AgentKey, error) {
 	held, err := a.client.List()
 	if err != nil {
@@ -97,37 +108,49 @@ func (a *Agent) Keys() ([]AgentKey, error) {
 }
 
 // Signers returns a signer for each key and certificate of the agent that
-// PublicKeyAlgorithms has an algorithm for, in the agent's order. They work
-// until Close.
-func (a *Agent) Signers() ([]ssh.Signer, error) {
+// PublicKeyAlgorithms has an algorithm for, in the agent's order. With the names
+// ssh-dss and ssh-rsa in legacy, signers with these come last, as for Load. They
+// work until Close. To a PublicKeyLogin they can be given as they are.
+func (a *Agent) Signers(legacy ...string) ([]ssh.Signer, error) {
 	held, err := a.client.Signers()
 	if err != nil {
 		return nil, a.fault("list the keys", err)
 	}
-	var signers []ssh.Signer
+	var signers, last []ssh.Signer
 	for _, s := range held {
 		public, err := ssh.ParsePublicKey(s.PublicKey().Marshal())
 		inner, ok := s.(ssh.AlgorithmSigner)
 		if err != nil || !ok {
 			continue
 		}
-		if limited, err := modern(&agentSigner{AlgorithmSigner: inner, agent: a, public: public}); err == nil {
-			signers = append(signers, limited)
-		}
+		now, old := offers(&agentSigner{AlgorithmSigner: inner, agent: a, public: public}, legacy)
+		signers, last = append(signers, now...), append(last, old...)
 	}
-	return signers, nil
+	return append(signers, last...), nil
 }
 
 // Close ends the connection, and with it requests that are under way. It may
 // be called again.
 func (a *Agent) Close() error {
-	a.conn.end()
+	a.conn.end(net.ErrClosed)
 	return nil
 }
 
+// fault says what the agent did not do. What broke the connection stands for
+// what the library made of it.
 func (a *Agent) fault(what string, err error) error {
-	return fault.New(fault.Key, "%s of the ssh-agent at %q: %w", what, a.socket, err).
-		WithHint("`ssh-add -l` shows what the agent holds and whether it answers")
+	switch broken := a.conn.broken(); {
+	case broken == nil:
+		err = errors.New(strings.TrimPrefix(err.Error(), "agent: "))
+	case errors.Is(broken, os.ErrDeadlineExceeded):
+		err = fmt.Errorf("no answer within %v: %w", a.conn.reply, broken)
+	case errors.Is(broken, io.EOF), errors.Is(broken, io.ErrUnexpectedEOF):
+		err = fmt.Errorf("it hangs up: %w", broken)
+	default:
+		err = broken
+	}
+	return fault.New(fault.Key, "%s of the ssh-agent at %q: %w", what, a.where, err).
+		WithHint("`ssh-add -l`, or Pageant's own list, shows what the agent holds and whether it answers; it may be locked (`ssh-add -X`)")
 }
 
 // An agentSigner signs by the agent. Unlike the library's own it knows its
@@ -145,45 +168,76 @@ func (s *agentSigner) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) 
 }
 
 func (s *agentSigner) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	what := fmt.Sprintf("sign with key %s", ssh.FingerprintSHA256(plainKey(s.public)))
 	sig, err := s.AlgorithmSigner.SignWithAlgorithm(rand, data, algorithm)
 	if err != nil {
-		return nil, s.agent.fault(fmt.Sprintf("sign with key %s", ssh.FingerprintSHA256(plainKey(s.public))), err)
+		return nil, s.agent.fault(what, err)
+	}
+	if algorithm != "" && sig.Format != algorithm {
+		// A server would refuse it, and say less.
+		return nil, fault.New(fault.Key, "%s of the ssh-agent at %q: it signs by %q, not by %q", what, s.agent.where, sig.Format, algorithm).
+			WithHint("the agent is older than RSA signatures with SHA-2 (RFC 8332): update it, or use a key of another type")
 	}
 	return sig, nil
 }
 
-// An agentConn gives each request a deadline, and gives up after the first
-// failure, as the answer to one request could arrive in place of the answer to
-// the next. It has no Close method on purpose: seeing one, the library would
-// read in a goroutine that nobody waits for. Without, it writes a request in
-// one piece and reads the answer before it writes the next.
+// An agentConn gives each request a deadline, bounds the answers, and gives up
+// after the first failure, as the answer to one request could arrive in place
+// of the answer to the next. It has no Close method on purpose: seeing one, the
+// library would read in a goroutine that nobody waits for. Without, it writes a
+// request in one piece and reads the answer before it writes the next.
 type agentConn struct {
-	conn  net.Conn
-	reply time.Duration
-	once  sync.Once
+	conn   pageant.Conn
+	reply  time.Duration
+	answer []byte // what the library has not read yet; it serves one caller at a time
+
+	mu    sync.Mutex
+	cause error // why the connection was ended
 }
 
 func (c *agentConn) Write(p []byte) (int, error) {
-	if err := c.conn.SetDeadline(time.Now().Add(c.reply)); err != nil {
+	if err := c.broken(); err != nil {
 		return 0, err
 	}
+	c.answer = nil
+	if err := c.conn.SetDeadline(time.Now().Add(c.reply)); err != nil {
+		return 0, c.end(err)
+	}
 	n, err := c.conn.Write(p)
-	return n, c.give(err)
+	return n, c.end(err)
 }
 
 func (c *agentConn) Read(p []byte) (int, error) {
-	n, err := c.conn.Read(p)
-	return n, c.give(err)
-}
-
-// give passes an error on, and ends the connection if it is one.
-func (c *agentConn) give(err error) error {
-	if err != nil {
-		c.end()
+	if len(c.answer) == 0 {
+		answer, err := pageant.ReadMessage(c.conn)
+		if err != nil {
+			return 0, c.end(err)
+		}
+		c.answer = answer
 	}
-	return err
+	n := copy(p, c.answer)
+	c.answer = c.answer[n:]
+	return n, nil
 }
 
-func (c *agentConn) end() {
-	c.once.Do(func() { c.conn.Close() })
+// end ends the connection if there is a cause, which it passes on. The first
+// one counts.
+func (c *agentConn) end(cause error) error {
+	if cause == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cause == nil {
+		c.cause = cause
+		c.conn.Close()
+	}
+	return c.cause
+}
+
+// broken returns why the connection was ended, nil if it was not.
+func (c *agentConn) broken() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
 }

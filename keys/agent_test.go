@@ -1,8 +1,8 @@
 package keys_test
 
 import (
-	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/agent"
 
 	"linehaul/fault"
 	"linehaul/internal/lab"
@@ -191,14 +190,14 @@ func TestLogin(t *testing.T) {
 }
 
 // login logs in as the caller of Groups is told to: list after list.
-func login(t *testing.T, server *lab.Server, h *keys.HostKeys, s ssh.Signer) {
+func login(t *testing.T, server *lab.Server, h *keys.HostKeys, signers ...ssh.Signer) {
 	t.Helper()
 	var last error
 	for _, group := range h.Groups(server.Host, server.Port) {
 		client, err := ssh.Dial("tcp", server.Addr, &ssh.ClientConfig{
 			Config:            ssh.Config{KeyExchanges: keys.KeyExchanges(), Ciphers: keys.Ciphers(), MACs: keys.MACs()},
 			User:              server.User,
-			Auth:              []ssh.AuthMethod{ssh.PublicKeys(s)},
+			Auth:              []ssh.AuthMethod{ssh.PublicKeys(signers...)},
 			HostKeyAlgorithms: group,
 			HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
 				return h.Check(server.Host, server.Port, key)
@@ -219,59 +218,134 @@ func login(t *testing.T, server *lab.Server, h *keys.HostKeys, s ssh.Signer) {
 	t.Errorf("%v\n%s", last, server.Log())
 }
 
-func TestOpenAgentRefuses(t *testing.T) {
-	_, err := keys.OpenAgent(t.Context(), "")
-	wantFault(t, err, fault.Key, "SSH_AUTH_SOCK is not set", "ssh-add FILE")
-	absent := filepath.Join(t.TempDir(), "none")
-	_, err = keys.OpenAgent(t.Context(), absent)
-	wantFault(t, err, fault.Key, "connect to the ssh-agent at", "no agent listens there")
-	if strings.Count(err.Error(), absent) != 1 {
-		t.Errorf("the path stands twice in %q", err)
+// TestAgentDSA: a DSA key in an agent is offered to a host that asks for it.
+func TestAgentDSA(t *testing.T) {
+	server := lab.StartSSHD(t, lab.SSHD{
+		HostKeys: []string{"ed25519"}, AuthorizedKeys: []string{line(t, "dsa.pub")},
+		Config: "PubkeyAcceptedAlgorithms ssh-dss\n",
+	})
+	a := openAgent(t, startAgent(t, "dsa"))
+	signers, err := a.Signers("ssh-dss")
+	if err != nil || len(signers) != 1 {
+		t.Fatalf("%d signers, %v", len(signers), err)
 	}
-
-	ctx, cancel := context.WithCancelCause(t.Context())
-	stop := errors.New("the run was stopped")
-	cancel(stop)
-	if _, err := keys.OpenAgent(ctx, absent); err != stop {
-		t.Errorf("got %v, want the cause", err)
-	}
+	signs(t, signers[0])
+	login(t, server, knownHosts(t, server), signers[0])
 }
 
-// TestAgentUnknownKeys: keys of types that only the agent knows are left out.
-func TestAgentUnknownKeys(t *testing.T) {
-	dir, err := os.MkdirTemp("", "agent")
+// knownHosts knows the keys of one server.
+func knownHosts(t *testing.T, server *lab.Server) *keys.HostKeys {
+	t.Helper()
+	h, err := keys.NewHostKeys(keys.HostKeyOptions{Files: []keys.KnownHostsFile{{Path: file(t, "known_hosts", server.KnownHosts())}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	listener, err := net.Listen("unix", filepath.Join(dir, "s"))
-	if err != nil {
-		t.Fatal(err)
+	return h
+}
+
+// TestAgentManyKeys: of an agent full of keys, a configured file finds its own.
+func TestAgentManyKeys(t *testing.T) {
+	socket := startAgent(t)
+	dir := t.TempDir()
+	var fingerprints []string
+	for i := range 9 {
+		file := lab.Keygen(t, filepath.Join(dir, fmt.Sprint("key", i)), "ed25519")
+		lab.Run(t, "ssh-add", "-q", file)
+		fingerprints = append(fingerprints, lab.Fingerprint(t, file))
 	}
-	done := make(chan error, 1)
-	go func() {
-		conn, err := listener.Accept()
-		if err == nil {
-			err = agent.ServeAgent(oddAgent{agent.NewKeyring()}, conn)
-			conn.Close()
-		}
-		done <- err
-	}()
-	a := openAgent(t, filepath.Join(dir, "s"))
+	a := openAgent(t, socket)
 	held, err := a.Keys()
-	signers, err2 := a.Signers()
-	if err != nil || err2 != nil || len(held) != 0 || len(signers) != 0 {
-		t.Errorf("got %v, %v, %v, %v", held, signers, err, err2)
+	if err != nil {
+		t.Fatal(err)
 	}
-	a.Close()
-	listener.Close()
-	<-done
+	for i, k := range held {
+		if k.Fingerprint != fingerprints[i] {
+			t.Errorf("key %d is %s, want %s", i, k.Fingerprint, fingerprints[i])
+		}
+	}
+	signers, err := a.Signers()
+	if err != nil || len(signers) != 9 {
+		t.Fatalf("%d signers, %v", len(signers), err)
+	}
+	want, err := keys.Public(filepath.Join(dir, "key7"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	matching := keys.Match(signers, []ssh.PublicKey{want})
+	if len(matching) != 1 || ssh.FingerprintSHA256(matching[0].PublicKey()) != fingerprints[7] {
+		t.Errorf("matching %v, want one with %s", matching, fingerprints[7])
+	}
 }
 
-// An oddAgent holds a key that no library knows.
-type oddAgent struct{ agent.Agent }
+// askpass lets ssh-add and ssh-agent have a password, and turns down what they
+// ask to be allowed.
+func askpass(t *testing.T) {
+	t.Helper()
+	script := file(t, "askpass", "#!/bin/sh\ncase $1 in *Allow*) exit 1;; esac\necho sesame\n")
+	if err := os.Chmod(script, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SSH_ASKPASS", script)
+	t.Setenv("SSH_ASKPASS_REQUIRE", "force")
+	t.Setenv("DISPLAY", ":0")
+}
 
-func (oddAgent) List() ([]*agent.Key, error) {
-	blob := ssh.Marshal(struct{ Type, Rest string }{"ssh-tomorrow", "data"})
-	return []*agent.Key{{Format: "ssh-tomorrow", Blob: blob, Comment: "odd"}}, nil
+func TestAgentLocked(t *testing.T) {
+	askpass(t)
+	a := openAgent(t, startAgent(t, "ecdsa256"))
+	signers, err := a.Signers()
+	if err != nil || len(signers) != 1 {
+		t.Fatalf("%d signers, %v", len(signers), err)
+	}
+	lab.Run(t, "ssh-add", "-x")
+	if held, err := a.Keys(); err != nil || len(held) != 0 {
+		t.Errorf("locked: keys %v, %v", held, err)
+	}
+	if none, err := a.Signers(); err != nil || len(none) != 0 {
+		t.Errorf("locked: signers %v, %v", none, err)
+	}
+	_, err = signers[0].Sign(nil, []byte("data"))
+	wantFault(t, err, fault.Key, "sign with key SHA256:", "it may be locked")
+	lab.Run(t, "ssh-add", "-X")
+	signs(t, signers[0])
+}
+
+// TestAgentTurnsDown: the agent's user turns down the use of one key, and the
+// login goes on with the next one.
+func TestAgentTurnsDown(t *testing.T) {
+	askpass(t)
+	server := lab.StartSSHD(t, lab.SSHD{HostKeys: []string{"ed25519"}, AuthorizedKeys: []string{line(t, "ecdsa256.pub"), line(t, "ecdsa384.pub")},
+		Config: "MaxAuthTries 2\n"})
+	socket := startAgent(t)
+	lab.Run(t, "ssh-add", "-q", "-c", private(t, "ecdsa256"))
+	lab.Run(t, "ssh-add", "-q", private(t, "ecdsa384"))
+	signers, err := openAgent(t, socket).Signers()
+	if err != nil || len(signers) != 2 {
+		t.Fatalf("%d signers, %v", len(signers), err)
+	}
+	h := knownHosts(t, server)
+	config := &ssh.ClientConfig{
+		User: server.User, Auth: []ssh.AuthMethod{ssh.PublicKeys(signers...)}, Timeout: 10 * time.Second,
+		HostKeyAlgorithms: []string{ssh.KeyAlgoED25519},
+		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
+			return h.Check(server.Host, server.Port, key)
+		},
+	}
+	if client, err := ssh.Dial("tcp", server.Addr, config); err == nil {
+		client.Close()
+		t.Log("the library goes on by itself now: PublicKeyLogin is not needed any more")
+	}
+	l := keys.NewPublicKeyLogin(signers)
+	config.Auth = []ssh.AuthMethod{l.Method()}
+	config.AuthCallback = func(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) { return l.Next(c), nil }
+	client, err := ssh.Dial("tcp", server.Addr, config)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, server.Log())
+	}
+	client.Close()
+	unsigned := l.Unsigned()
+	if len(unsigned) != 1 {
+		t.Fatalf("unsigned %v", unsigned)
+	}
+	wantFault(t, unsigned[0], fault.Key, "sign with key "+ssh.FingerprintSHA256(signers[0].PublicKey()), "ssh-add -l")
 }

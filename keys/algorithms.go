@@ -11,9 +11,10 @@ import (
 // nothing in silence. They hold no SHA-1, no DSA, no CBC and no MD5. Each call
 // returns a new slice, in order of preference.
 
-// KeyExchanges returns the key exchange methods to offer.
-func KeyExchanges() []string {
-	return []string{
+// KeyExchanges returns the key exchange methods to offer, those of the past
+// that legacy names last.
+func KeyExchanges(legacy ...string) []string {
+	return append([]string{
 		ssh.KeyExchangeMLKEM768X25519,
 		ssh.KeyExchangeCurve25519,
 		ssh.KeyExchangeECDHP256,
@@ -22,12 +23,15 @@ func KeyExchanges() []string {
 		ssh.KeyExchangeDH16SHA512,
 		ssh.KeyExchangeDHGEXSHA256,
 		ssh.KeyExchangeDH14SHA256,
-	}
+	}, named(legacyKeyExchanges(), legacy)...)
 }
 
 // Ciphers returns the ciphers to offer. ChaCha20 comes last on processors with
-// AES instructions, where it costs 70 % more time than AES, and first elsewhere.
-func Ciphers() []string { return ciphers(hasAES()) }
+// AES instructions, where it costs 70 % more time than AES, and first elsewhere;
+// those of the past that legacy names come after it.
+func Ciphers(legacy ...string) []string {
+	return append(ciphers(hasAES()), named(legacyCiphers(), legacy)...)
+}
 
 func ciphers(aes bool) []string {
 	list := []string{
@@ -52,14 +56,15 @@ func hasAES() bool {
 }
 
 // MACs returns the message authentication codes to offer beside CTR ciphers;
-// GCM and ChaCha20 bring their own.
-func MACs() []string {
-	return []string{
+// GCM and ChaCha20 bring their own. Those of the past that legacy names come
+// last.
+func MACs(legacy ...string) []string {
+	return append([]string{
 		ssh.HMACSHA256ETM,
 		ssh.HMACSHA512ETM,
 		ssh.HMACSHA256,
 		ssh.HMACSHA512,
-	}
+	}, named(legacyMACs(), legacy)...)
 }
 
 // HostKeyAlgorithms returns the algorithms for the server's plain key, without
@@ -102,6 +107,10 @@ func PublicKeyAlgorithms() []string {
 	}
 }
 
+// legacyPublicKeyAlgorithms returns the signature algorithms of the past, each
+// of which is the only one of its kind of key that a host's `legacy` can name.
+func legacyPublicKeyAlgorithms() []string { return []string{rsaType, dsaType} }
+
 // keyTypes returns the types of public key that can be read and compared. The
 // old and the sk- ones among them may be known without being asked for.
 func keyTypes() []string {
@@ -113,16 +122,16 @@ func keyTypes() []string {
 		ssh.KeyAlgoRSA,
 		ssh.KeyAlgoSKED25519,
 		ssh.KeyAlgoSKECDSA256,
-		ssh.InsecureKeyAlgoDSA, //nolint:staticcheck // known_hosts may name such a key; it is compared, not offered
+		dsaType,
 	}
 }
 
 // typeAlgorithms returns the members of list that work with keys of a type:
-// for RSA those of RFC 8332, else the type's own.
+// for RSA those of RFC 8332 and ssh-rsa, else the type's own.
 func typeAlgorithms(list []string, keyType string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(a string) bool {
 		if keyType == ssh.KeyAlgoRSA {
-			return a != ssh.KeyAlgoRSASHA512 && a != ssh.KeyAlgoRSASHA256
+			return a != ssh.KeyAlgoRSASHA512 && a != ssh.KeyAlgoRSASHA256 && a != ssh.KeyAlgoRSA
 		}
 		return a != keyType
 	})

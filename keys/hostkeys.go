@@ -20,6 +20,8 @@ type HostKeyOptions struct {
 	// Warn is told of each line that cannot be used, once, as FILE:LINE and
 	// why. It may be nil.
 	Warn func(msg string)
+	// Legacy names host key algorithms of the past to ask for too.
+	Legacy []string
 	// Now tells the time by which host certificates are valid. It may be nil
 	// for time.Now.
 	Now func() time.Time
@@ -34,16 +36,17 @@ type KnownHostsFile struct {
 // HostKeys decides whether a server's key is accepted. It never changes, and
 // so is safe for concurrent use.
 type HostKeys struct {
-	pins  []Pin
-	lines []knownLine
-	now   func() time.Time
+	pins   []Pin
+	lines  []knownLine
+	legacy []string
+	now    func() time.Time
 }
 
 // NewHostKeys reads the files of o. Its errors are *fault.Error of kind
 // HostKeyUnknown: a file that is missing though required, that cannot be read,
 // or that is larger than 16 MiB.
 func NewHostKeys(o HostKeyOptions) (*HostKeys, error) {
-	h := &HostKeys{pins: slices.Clone(o.Pins), now: o.Now}
+	h := &HostKeys{pins: slices.Clone(o.Pins), legacy: slices.Clone(o.Legacy), now: o.Now}
 	if h.now == nil {
 		h.now = time.Now
 	}
@@ -125,7 +128,7 @@ func (h *HostKeys) Algorithms(host string, port int) []string {
 		list = hostCertAlgorithms()
 	}
 	var first, last []string
-	for _, algorithm := range HostKeyAlgorithms() {
+	for _, algorithm := range h.algorithms() {
 		isKnown := slices.ContainsFunc(s.accepted(), func(l *knownLine) bool {
 			return len(typeAlgorithms([]string{algorithm}, l.key.Type())) > 0
 		})
@@ -154,6 +157,12 @@ func (h *HostKeys) Groups(host string, port int) [][]string {
 	return [][]string{h.Algorithms(host, port)}
 }
 
+// algorithms are those for plain keys, with the ones of the past that the host
+// needs.
+func (h *HostKeys) algorithms() []string {
+	return append(HostKeyAlgorithms(), named(legacyPublicKeyAlgorithms(), h.legacy)...)
+}
+
 func (h *HostKeys) pinGroups() [][]string {
 	var types []string
 	untyped := false
@@ -173,7 +182,7 @@ func (h *HostKeys) pinGroups() [][]string {
 	}
 	var groups [][]string
 	for _, t := range types {
-		if list := typeAlgorithms(HostKeyAlgorithms(), t); len(list) > 0 {
+		if list := typeAlgorithms(h.algorithms(), t); len(list) > 0 {
 			groups = append(groups, list)
 		}
 	}
@@ -181,7 +190,7 @@ func (h *HostKeys) pinGroups() [][]string {
 		// Only keys of types that are not asked for are pinned. An empty list
 		// would ask for the SSH library's default, so ask for ours: what the
 		// server shows is then refused with its name.
-		return [][]string{HostKeyAlgorithms()}
+		return [][]string{h.algorithms()}
 	}
 	return groups
 }

@@ -29,23 +29,28 @@ func secret(s string) (keys.Secret, func() []byte) {
 func TestLoad(t *testing.T) {
 	for _, tt := range []struct {
 		file      string
+		format    keys.Format
 		keyType   string
 		encrypted bool
 	}{
-		{"ed25519", "ssh-ed25519", false},
-		{"rsa", "ssh-rsa", false},
-		{"ecdsa256", "ecdsa-sha2-nistp256", false},
-		{"ecdsa384", "ecdsa-sha2-nistp384", false},
-		{"ecdsa521", "ecdsa-sha2-nistp521", false},
-		{"rsa_pkcs1.pem", "ssh-rsa", false},
-		{"ecdsa_params.pem", "ecdsa-sha2-nistp256", false},
-		{"ecdsa_pkcs8.pem", "ecdsa-sha2-nistp256", false},
-		{"ed25519_pkcs8.pem", "ssh-ed25519", false},
-		{"ed25519_enc", "ssh-ed25519", true},
-		{"rsa_enc", "ssh-rsa", true},
-		{"ed25519_cbc", "ssh-ed25519", true},
-		{"rsa_pkcs1_aes.pem", "ssh-rsa", true},
-		{"rsa_pkcs1_3des.pem", "ssh-rsa", true},
+		{"ed25519", keys.OpenSSH, "ssh-ed25519", false},
+		{"rsa", keys.OpenSSH, "ssh-rsa", false},
+		{"ecdsa256", keys.OpenSSH, "ecdsa-sha2-nistp256", false},
+		{"ecdsa384", keys.OpenSSH, "ecdsa-sha2-nistp384", false},
+		{"ecdsa521", keys.OpenSSH, "ecdsa-sha2-nistp521", false},
+		{"rsa_pkcs1.pem", keys.PEM, "ssh-rsa", false},
+		{"ecdsa_params.pem", keys.PEM, "ecdsa-sha2-nistp256", false},
+		{"ecdsa_pkcs8.pem", keys.PKCS8, "ecdsa-sha2-nistp256", false},
+		{"ed25519_pkcs8.pem", keys.PKCS8, "ssh-ed25519", false},
+		{"ed25519.ppk", keys.PPK3, "ssh-ed25519", false},
+		{"ed25519_enc", keys.OpenSSH, "ssh-ed25519", true},
+		{"rsa_enc", keys.OpenSSH, "ssh-rsa", true},
+		{"ed25519_cbc", keys.OpenSSH, "ssh-ed25519", true},
+		{"ed25519_aes128", keys.OpenSSH, "ssh-ed25519", true},
+		{"ed25519_gcm", keys.OpenSSH, "ssh-ed25519", true},
+		{"rsa_pkcs1_aes.pem", keys.PEM, "ssh-rsa", true},
+		{"rsa_pkcs1_3des.pem", keys.PEM, "ssh-rsa", true},
+		{"ecdsa_pkcs8_enc.pem", keys.PKCS8, "ecdsa-sha2-nistp256", true},
 	} {
 		t.Run(tt.file, func(t *testing.T) {
 			path := private(t, tt.file)
@@ -54,7 +59,7 @@ func TestLoad(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if key.Path != path || key.Type != tt.keyType || key.Certificate != nil || key.Comment != "" {
+			if key.Path != path || key.Format != tt.format || key.Type != tt.keyType || key.Certificate != nil {
 				t.Errorf("got %+v", key)
 			}
 			if want := ssh.FingerprintSHA256(key.Signer.PublicKey()); key.Fingerprint != want {
@@ -91,16 +96,22 @@ func TestLoadText(t *testing.T) {
 	}
 }
 
+// TestLoadComment: a comment is in the file, or beside it.
 func TestLoadComment(t *testing.T) {
-	key, err := keys.Load(t.Context(), private(t, "ed25519", "ed25519.pub"), nil)
+	key, err := keys.Load(t.Context(), private(t, "ed25519"), nil)
 	if err != nil || key.Comment != "ed25519 comment" {
 		t.Errorf("got %+v, %v", key, err)
 	}
-	path := private(t, "ed25519")
-	write(t, path+".pub", testdata(t, "other.pub"))
-	key, err = keys.Load(t.Context(), path, nil)
-	if err != nil || key.Comment != "" {
-		t.Errorf("with the comment of another key: %+v, %v", key, err)
+	for name, comment := range map[string]string{"rsa.pub": "rsa comment", "other.pub": ""} {
+		path := private(t, "rsa_pkcs1.pem")
+		write(t, path+".pub", testdata(t, name))
+		if name == "rsa.pub" {
+			write(t, path, testdata(t, "rsa"))
+		}
+		key, err = keys.Load(t.Context(), path, nil)
+		if err != nil || key.Comment != comment {
+			t.Errorf("beside %s: %+v, %v", name, key, err)
+		}
 	}
 }
 
@@ -143,17 +154,17 @@ func TestLoadRefuses(t *testing.T) {
 		{"public", reused("ed25519.pub"), "it is a public key", "the same name without .pub"},
 		{"public with its private beside", func(t *testing.T) string { return private(t, "ed25519.pub", "ed25519") }, "it is a public key", "seems to be"},
 		{"public in RFC 4716", reused("ed25519_rfc4716.pub"), "it is a public key", "without .pub"},
-		{"public in PEM", text("-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n"), "it is a public key", "without .pub"},
+		{"public in PEM", text("-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n"), "it is a public key", "-m PKCS8 -f"},
 		{"certificate", reused("ed25519-cert.pub"), "it is a certificate", "without -cert.pub; a certificate is found by itself"},
-		{"PuTTY", reused("ed25519.ppk"), "does not load .ppk yet", "ed25519.ppk -O private-openssh -o OUT"},
+		{"cut PuTTY", func(t *testing.T) string { return file(t, "id", testdata(t, "ed25519.ppk")[:200]) }, "it is damaged", "from a backup"},
 		{"ssh.com", reused("rsa_sshcom.pem"), "format of ssh.com", "-O private-openssh -o OUT"},
 		{"SSH-1", text("SSH PRIVATE KEY FILE FORMAT 1.1\n\x00\x03\x00"), "an SSH-1 key", "make a new key"},
-		{"encrypted PKCS#8", reused("ecdsa_pkcs8_enc.pem"), "encrypted PKCS#8", "ssh-keygen -p -f"},
+		{"encrypted PKCS#8", reused("ecdsa_pkcs8_enc.pem"), "there is no passphrase", "`passphrase:`"},
 		{"encrypted OpenSSH", reused("ed25519_enc"), "there is no passphrase", "`passphrase:`"},
 		{"encrypted PEM", reused("rsa_pkcs1_aes.pem"), "there is no passphrase", "`passphrase:`"},
-		{"other cipher", reused("ed25519_aes128"), "a cipher that this version does not read", "-Z aes256-ctr"},
-		{"other cipher with a tag", reused("ed25519_gcm"), "a cipher that this version does not read", "-Z aes256-ctr"},
-		{"DSA", reused("dsa"), "of type ssh-dss", "ssh-keygen -t ed25519"},
+		{"other cipher", text(envelope(public(t, "ed25519.pub").Marshal(), "blowfish-cbc", "bcrypt", nil)), `encrypted with "blowfish-cbc"`, "-Z aes256-ctr"},
+		{"other KDF", text(envelope(public(t, "ed25519.pub").Marshal(), "aes256-ctr", "scrypt", nil)), `a KDF that is not known here ("scrypt")`, "ssh-keygen -p"},
+		{"DSA", reused("dsa"), "of type ssh-dss", "`legacy: [ssh-dss]`"},
 		{"DSA in PEM", reused("dsa_old.pem"), "of type ssh-dss", "ssh-keygen -t ed25519"},
 		{"not for SSH", reused("x25519_pkcs8.pem"), "SSH does not use", "ssh-keygen -t ed25519"},
 		{"short RSA", reused("rsa_short.pem"), "768 bits of RSA are too few", "ssh-keygen -t ed25519"},
@@ -375,7 +386,7 @@ func TestCertificate(t *testing.T) {
 func TestPublic(t *testing.T) {
 	for name, path := range map[string]string{
 		"encrypted OpenSSH":      private(t, "ed25519_enc"),
-		"unread cipher":          private(t, "ed25519_gcm"),
+		"a cipher with a tag":    private(t, "ed25519_gcm"),
 		"encrypted PEM and .pub": private(t, "rsa_pkcs1_aes.pem", "rsa_pkcs1_aes.pem.pub"),
 		"the public file":        private(t, "ed25519.pub"),
 		"only the public file":   strings.TrimSuffix(private(t, "rsa.pub"), ".pub"),
@@ -390,6 +401,12 @@ func TestPublic(t *testing.T) {
 				t.Errorf("fingerprint %s, want that of %s", got, want)
 			}
 		})
+	}
+	for name, want := range map[string]string{"ed25519.ppk": "ed25519.pub", "rsa_pkcs1.pem": ""} {
+		key, err := keys.Public(private(t, name))
+		if err != nil || want != "" && !bytes.Equal(key.Marshal(), public(t, want).Marshal()) {
+			t.Errorf("%s: %v, %v", name, key, err)
+		}
 	}
 	_, err := keys.Public(private(t, "rsa_pkcs1_aes.pem"))
 	wantFault(t, err, fault.Key, "public half", "ssh-keygen -y -f")
@@ -426,36 +443,4 @@ func TestMatch(t *testing.T) {
 			}
 		})
 	}
-}
-
-func FuzzLoad(f *testing.F) {
-	files, err := filepath.Glob("testdata/*")
-	if err != nil || len(files) < 30 {
-		f.Fatal(len(files), err)
-	}
-	for _, name := range files {
-		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
-			f.Add([]byte(testdata(f, filepath.Base(name))))
-		}
-	}
-	dir := f.TempDir()
-	// A key loads and signs, or is refused as unusable without a word of its
-	// content.
-	f.Fuzz(func(t *testing.T, data []byte) {
-		path := filepath.Join(dir, "id")
-		write(t, path, string(data))
-		var phrase keys.Secret
-		if !bytes.Contains(data, []byte("OPENSSH")) { // whose passphrase may be dear
-			phrase, _ = secret(passphrase)
-		}
-		key, err := keys.Load(t.Context(), path, phrase)
-		if err == nil {
-			signs(t, key.Signer)
-			return
-		}
-		if !fault.Is(err, fault.Key) || fault.Transient(err) {
-			t.Errorf("kind %v: %v", fault.KindOf(err), err)
-		}
-		noKeyText(t, path, err)
-	})
 }

@@ -24,23 +24,19 @@ func Public(path string) (ssh.PublicKey, error) {
 	data, _, err := readKeyFile(path)
 	if err == nil {
 		defer clear(data)
-		if e, ok := parseEnvelope(data); ok {
-			if key, err := ssh.ParsePublicKey(e.PublicKey); err == nil {
-				return key, nil
-			}
-		}
-		if key, _, err := parsePublicLine(data); err == nil {
-			return key, nil
+		var f *file
+		if f, err = inspect(data); f != nil && f.Public != nil {
+			return f.Public, nil
 		}
 	}
 	if key, _, err := readPublic(path + ".pub"); err == nil {
 		return key, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, loadError(path, err)
 	}
-	return nil, badKey(path, "its public half is not to be had without a passphrase").
-		WithHint("`ssh-keygen -y -f %s > %s` writes it down", shellQuote(path), shellQuote(path+".pub"))
+	return nil, loadError(path, refuse(NeedsPassphrase, "`ssh-keygen -y -f FILE > FILE.pub` writes it down",
+		"its public half is not to be had without a passphrase"))
 }
 
 // certificateBeside returns the user certificate for a key, nil if there is

@@ -3,7 +3,7 @@ package ppk
 import (
 	"bytes"
 	"crypto"
-	"crypto/dsa" //nolint:staticcheck // old keys are DSA, and are to be read
+	"crypto/dsa"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"

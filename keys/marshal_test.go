@@ -1,0 +1,257 @@
+package keys_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"golang.org/x/crypto/ssh"
+
+	"linehaul/fault"
+	"linehaul/internal/lab"
+	"linehaul/keys"
+)
+
+func writable() []keys.Format {
+	return []keys.Format{keys.OpenSSH, keys.PEM, keys.PKCS8, keys.PPK2, keys.PPK3}
+}
+
+// corpusKey loads an unencrypted key of the corpus.
+func corpusKey(t testing.TB, name string) *keys.PrivateKey {
+	t.Helper()
+	key, err := keys.ParsePrivate([]byte(testdata(t, filepath.Join("corpus", name))), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func printOf(t testing.TB, key *keys.PrivateKey) string {
+	t.Helper()
+	public, err := key.Public()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ssh.FingerprintSHA256(public)
+}
+
+// everyType names an unencrypted key of each type in the corpus.
+func everyType() []string {
+	return []string{"openssh-rsa1024", "openssh-rsa2192", "pem-rsae35", "openssh-dsa1024", "openssh-ecdsa256", "openssh-ecdsa384", "openssh-ecdsa521", "openssh-ed25519"}
+}
+
+// encryptedToo names those that are written with a passphrase too, which costs
+// a fifth of a second each time.
+func encryptedToo() []string {
+	return []string{"openssh-rsa1024", "openssh-dsa1024", "openssh-ed25519"}
+}
+
+// TestCircle writes each key in one format after the other, and reads it back.
+func TestCircle(t *testing.T) {
+	for _, name := range everyType() {
+		for _, passphrase := range []string{"", "grüße"} {
+			if passphrase != "" && !slices.Contains(encryptedToo(), name) {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s encrypted %v", name, passphrase != ""), func(t *testing.T) {
+				key := corpusKey(t, name)
+				key.Comment = "two words, grüße"
+				want := printOf(t, key)
+				for _, f := range writable() {
+					if f == keys.PEM && strings.HasSuffix(name, "ed25519") {
+						continue
+					}
+					text, err := keys.Marshal(key, f, []byte(passphrase), rand.Reader)
+					if err != nil {
+						t.Fatal(f, err)
+					}
+					read, err := keys.ParsePrivate(text, []byte(passphrase))
+					if err != nil {
+						t.Fatal(f, err)
+					}
+					if got := printOf(t, read); got != want || read.Format != f || read.Encrypted != (passphrase != "") {
+						t.Errorf("%s: fingerprint %s, want %s; format %s, encrypted %v", f, got, want, read.Format, read.Encrypted)
+					}
+					keeps := f != keys.PEM && f != keys.PKCS8
+					if keeps && read.Comment != key.Comment {
+						t.Errorf("%s: comment %q, want %q", f, read.Comment, key.Comment)
+					}
+					if passphrase != "" {
+						_, err = keys.ParsePrivate(text, nil)
+						refusedAs(t, err, keys.NeedsPassphrase)
+						if f != keys.PKCS8 { // whose rounds take a while
+							_, err = keys.ParsePrivate(text, []byte("Grüße"))
+							refusedAs(t, err, keys.WrongPassphrase)
+						}
+					}
+					read.Comment = key.Comment
+					key = read
+				}
+			})
+		}
+	}
+}
+
+// TestMarshalTools has ssh-keygen, openssl and puttygen open what we write.
+func TestMarshalTools(t *testing.T) {
+	lab.Need(t, "ssh-keygen", "puttygen", "openssl")
+	dir := t.TempDir()
+	phrase := write(t, filepath.Join(dir, "phrase"), passphrase)
+	opened := 0
+	for _, name := range everyType() {
+		key := corpusKey(t, name)
+		want := printOf(t, key)
+		for _, f := range writable() {
+			if f == keys.PEM && strings.HasSuffix(name, "ed25519") {
+				continue
+			}
+			for _, secret := range []string{"", passphrase} {
+				if secret != "" && !slices.Contains(encryptedToo(), name) {
+					continue
+				}
+				text, err := keys.Marshal(key, f, []byte(secret), rand.Reader)
+				if err != nil {
+					t.Fatal(f, err)
+				}
+				path := write(t, filepath.Join(dir, fmt.Sprintf("%s-%s-%d", name, f, len(secret))), string(text))
+				public := ""
+				switch {
+				case f == keys.PPK2 || f == keys.PPK3:
+					old := phrase
+					if secret == "" {
+						old = os.DevNull
+					}
+					lab.Run(t, "puttygen", path, "-O", "private-openssh", "-o", path+".out", "--old-passphrase", old, "--new-passphrase", os.DevNull)
+					public = lab.Run(t, "ssh-keygen", "-y", "-f", path+".out")
+				case f == keys.PKCS8 && strings.HasSuffix(name, "ed25519"): // which this ssh-keygen does not read
+					lab.Run(t, "openssl", "pkey", "-in", path, "-passin", "pass:"+secret, "-out", path+".out")
+					again, err := keys.ParsePrivate([]byte(readFile(t, path+".out")), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					half, _ := again.Public()
+					public = keys.AuthorizedLine(half, "")
+				default:
+					public = lab.Run(t, "ssh-keygen", "-y", "-P", secret, "-f", path)
+				}
+				if f == keys.PEM || f == keys.PKCS8 {
+					lab.Run(t, "openssl", "pkey", "-in", path, "-passin", "pass:"+secret, "-noout", "-check")
+				}
+				if got := fingerprintOf(t, public); got != want {
+					t.Errorf("%s as %s: fingerprint %s, want %s", name, f, got, want)
+				}
+				opened++
+			}
+		}
+	}
+	t.Logf("%d files opened", opened)
+	if opened < 50 {
+		t.Errorf("only %d files", opened)
+	}
+}
+
+func readFile(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// fingerprintOf reads a line as ssh-keygen -y prints it.
+func fingerprintOf(t testing.TB, line string) string {
+	t.Helper()
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+	if err != nil {
+		t.Fatal(err, line)
+	}
+	return ssh.FingerprintSHA256(key)
+}
+
+func TestMarshalRefuses(t *testing.T) {
+	ed := corpusKey(t, "openssh-ed25519")
+	for _, f := range []keys.Format{keys.PEM, keys.PPK1, keys.OpenSSHPublic, keys.Certificate, "", "der"} {
+		_, err := keys.Marshal(ed, f, nil, rand.Reader)
+		refusedAs(t, err, keys.Unsupported)
+		wantFault(t, err, fault.Key, "write the key", "ppk3")
+	}
+	for _, f := range append(writable(), "x") {
+		_, err := keys.Marshal(&keys.PrivateKey{Key: "no key"}, f, nil, rand.Reader)
+		refusedAs(t, err, keys.Unsupported)
+	}
+	broken := errors.New("no more random bytes")
+	for _, f := range []keys.Format{keys.OpenSSH, keys.PKCS8, keys.PPK3} {
+		if _, err := keys.Marshal(ed, f, []byte("x"), iotest.ErrReader(broken)); !errors.Is(err, broken) {
+			t.Errorf("%s: got %v", f, err)
+		}
+	}
+}
+
+// TestMarshalCertificate: PuTTY's files keep a certificate.
+func TestMarshalCertificate(t *testing.T) {
+	key := corpusKey(t, "ppk3-cert-ed25519-ed25519-valid.ppk")
+	for _, f := range []keys.Format{keys.PPK2, keys.PPK3} {
+		text, err := keys.Marshal(key, f, nil, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := keys.ParsePrivate(text, nil)
+		if err != nil || read.Certificate == nil || !bytes.Equal(read.Certificate.Marshal(), key.Certificate.Marshal()) {
+			t.Errorf("%s: %+v, %v", f, read, err)
+		}
+	}
+}
+
+func TestGenerate(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		bits int
+		want string
+		size int
+	}{
+		{"ed25519", 0, "ssh-ed25519", 256},
+		{"rsa", 0, "ssh-rsa", 3072},
+		{"rsa", 2048, "ssh-rsa", 2048},
+		{"ecdsa", 0, "ecdsa-sha2-nistp256", 256},
+		{"ecdsa", 384, "ecdsa-sha2-nistp384", 384},
+		{"ecdsa", 521, "ecdsa-sha2-nistp521", 521},
+	} {
+		key, err := keys.Generate(tt.name, tt.bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := keys.Marshal(key, keys.OpenSSH, nil, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := keys.Inspect(text)
+		if err != nil || info.Type != tt.want || info.Bits != tt.size {
+			t.Errorf("%s %d: %+v, %v", tt.name, tt.bits, info, err)
+		}
+	}
+	for name, bits := range map[string]int{"dsa": 1024, "rsa": 1024, "ecdsa": 224, "ed25519": 448, "": 0} {
+		_, err := keys.Generate(name, bits)
+		wantFault(t, err, fault.Usage, fmt.Sprintf("%q", name), "ed25519, which every server")
+	}
+}
+
+func TestAuthorizedLine(t *testing.T) {
+	key := public(t, "ed25519.pub")
+	if got, want := keys.AuthorizedLine(key, "ed25519 comment"), testdata(t, "ed25519.pub"); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for comment, end := range map[string]string{"": "", "a\nssh-rsa AAAA": " a ssh-rsa AAAA", "\r\x00": ""} {
+		got := keys.AuthorizedLine(key, comment)
+		if got != line(t, "ed25519.pub")+end+"\n" {
+			t.Errorf("comment %q: %q", comment, got)
+		}
+	}
+}

@@ -1,0 +1,217 @@
+package keys_test
+
+import (
+	"bytes"
+	"encoding/pem"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"linehaul/fault"
+	"linehaul/internal/lab"
+	"linehaul/keys"
+)
+
+// TestTruncated cuts files off behind every byte: what is left is refused, or
+// was all that counts.
+func TestTruncated(t *testing.T) {
+	for _, row := range cheapRows(t) {
+		whole := bytes.TrimRight(row.data, "\n")
+		for n := range row.data {
+			key, err := keys.ParsePrivate(row.data[:n], []byte(row.passphrase))
+			if err == nil && n < len(whole) {
+				t.Errorf("%s: loaded with %d of %d bytes", row.file, n, len(row.data))
+			}
+			if err == nil {
+				row.check(t, key)
+			} else {
+				sorted(t, err)
+			}
+		}
+	}
+}
+
+// TestFlipped changes one bit of each byte, of the text and of what the text
+// stands for: no file becomes another key.
+func TestFlipped(t *testing.T) {
+	refused, harmless := 0, 0
+	try := func(row corpusRow, data []byte, at int) {
+		key, err := keys.ParsePrivate(data, []byte(row.passphrase))
+		if err != nil {
+			refused++
+			sorted(t, err)
+			return
+		}
+		harmless++ // a comment, or a line end
+		if got := printOf(t, key); got != row.print {
+			t.Errorf("%s: with byte %d changed it is the key %s", row.file, at, got)
+		}
+	}
+	for _, row := range cheapRows(t) {
+		for at := range row.data {
+			data := slices.Clone(row.data)
+			data[at] ^= 1 << (at % 8)
+			try(row, data, at)
+		}
+		block, _ := pem.Decode(row.data)
+		if block == nil {
+			continue
+		}
+		for at := range block.Bytes {
+			block.Bytes[at] ^= 1 << (at % 7)
+			try(row, pem.EncodeToMemory(block), at)
+			block.Bytes[at] ^= 1 << (at % 7)
+		}
+	}
+	t.Logf("%d refused, %d harmless", refused, harmless)
+	if refused < 20*harmless || harmless == 0 {
+		t.Error("too many load all the same, or none")
+	}
+}
+
+// cheapRows returns one file of each form that holds its public half and whose
+// passphrase, if any, is cheap.
+func cheapRows(t *testing.T) []corpusRow {
+	names := []string{
+		"openssh-ed25519", "openssh-ecdsa256", "openssh-dsa1024", "pem-ecdsa256", "pem-rsa1024", "pem-dsa1024", "pem-ecdsa256-aes128",
+		"pkcs8-ecdsa256", "pkcs8-ecdsa521", "ppk2-ed25519.ppk", "ppk2-ed25519-enc.ppk", "ppk3-ed25519.ppk",
+	}
+	var rows []corpusRow
+	for _, row := range corpus(t) {
+		if row.print != "" && slices.Contains(names, row.file) {
+			rows = append(rows, row)
+		}
+	}
+	if len(rows) != len(names) {
+		t.Fatalf("the corpus has %d of %q", len(rows), names)
+	}
+	return rows
+}
+
+// TestWrongDEKPassphrase: one wrong passphrase of 256 survives the padding of
+// PEM's encryption, and is wrong all the same.
+func TestWrongDEKPassphrase(t *testing.T) {
+	for _, name := range []string{"pem-ecdsa256-des", "pem-rsa1024-aes128", "pem-dsa1024-des3"} {
+		data := []byte(testdata(t, filepath.Join("corpus", name)))
+		for n := range 1000 {
+			_, err := keys.ParsePrivate(data, []byte(strings.Repeat("x", n+1)))
+			refusedAs(t, err, keys.WrongPassphrase)
+		}
+	}
+}
+
+// TestLoadKinds: the error of Load says its kind too, with the path in hint
+// and message.
+func TestLoadKinds(t *testing.T) {
+	phrase, _ := secret("wrong")
+	for _, tt := range []struct {
+		file   string
+		secret keys.Secret
+		kind   keys.LoadKind
+	}{
+		{"openssh-ed25519-enc", nil, keys.NeedsPassphrase},
+		{"openssh-ed25519-enc", phrase, keys.WrongPassphrase},
+		{"ppk3-ed25519-enc.ppk", phrase, keys.WrongPassphrase},
+		{"openssh-sk", nil, keys.Unsupported},
+		{"bad-pkcs8-scrypt1t", nil, keys.TooCostly},
+		{"openssh-dsa1024", nil, keys.Legacy},
+		{"bad-pem-rsa1024-cut50", nil, keys.Damaged},
+		{"public-ed25519.pub", nil, keys.NotPrivate},
+		{"other-text", nil, keys.NotAKey},
+		{"absent", nil, keys.Unreadable},
+	} {
+		t.Run(tt.file, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), tt.file)
+			if tt.kind != keys.Unreadable {
+				write(t, path, testdata(t, filepath.Join("corpus", tt.file)))
+			}
+			_, err := keys.Load(t.Context(), path, tt.secret)
+			refusedAs(t, err, tt.kind)
+			if !strings.Contains(err.Error(), path) || strings.Contains(fault.HintOf(err), "FILE") && !strings.Contains(fault.HintOf(err), "env:NAME") {
+				t.Errorf("message %q, hint %q", err, fault.HintOf(err))
+			}
+		})
+	}
+}
+
+// TestLoadLegacy: what a host's list of old algorithms names is offered, last
+// and by itself.
+func TestLoadLegacy(t *testing.T) {
+	type offer struct {
+		certificate bool
+		algorithms  string
+	}
+	const modern = "rsa-sha2-512 rsa-sha2-256"
+	for _, tt := range []struct {
+		name   string
+		files  []string
+		legacy []string
+		want   []offer
+	}{
+		{"RSA, modern", []string{"rsa"}, nil, []offer{{false, modern}}},
+		{"RSA, other names", []string{"rsa"}, []string{"ssh-dss", "hmac-sha1"}, []offer{{false, modern}}},
+		{"RSA, ssh-rsa", []string{"rsa"}, []string{"ssh-rsa"}, []offer{{false, modern}, {false, "ssh-rsa"}}},
+		{"RSA with certificate", []string{"rsa", "rsa-cert.pub"}, []string{"ssh-rsa"}, []offer{{true, modern}, {false, modern}, {true, "ssh-rsa"}, {false, "ssh-rsa"}}},
+		{"DSA", []string{"dsa"}, []string{"ssh-rsa", "ssh-dss"}, []offer{{false, "ssh-dss"}}},
+		{"DSA in PEM", []string{"dsa_old.pem"}, []string{"ssh-dss"}, []offer{{false, "ssh-dss"}}},
+		{"Ed25519", []string{"ed25519"}, []string{"ssh-rsa", "ssh-dss"}, []offer{{false, "ssh-ed25519"}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			key, err := keys.Load(t.Context(), private(t, tt.files...), nil, tt.legacy...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []offer
+			for _, s := range key.Signers() {
+				_, certificate := s.PublicKey().(*ssh.Certificate)
+				got = append(got, offer{certificate, strings.Join(s.(ssh.MultiAlgorithmSigner).Algorithms(), " ")})
+				if !certificate {
+					signs(t, s)
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+			signs(t, key.Signer)
+		})
+	}
+}
+
+// TestLoginLegacy: the keys of the past log in to a server of the past, and
+// nothing else does.
+func TestLoginLegacy(t *testing.T) {
+	server := lab.StartSSHD(t, lab.SSHD{
+		Config:         "PubkeyAcceptedAlgorithms ssh-rsa,ssh-dss\n",
+		AuthorizedKeys: []string{line(t, "rsa.pub"), line(t, "dsa.pub"), line(t, "ed25519.pub")},
+	})
+	h, err := keys.NewHostKeys(keys.HostKeyOptions{Files: []keys.KnownHostsFile{{Path: file(t, "known_hosts", server.KnownHosts("ed25519"))}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"rsa", "dsa"} {
+		key, err := keys.Load(t.Context(), private(t, name), nil, "ssh-rsa", "ssh-dss")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) { login(t, server, h, key.Signers()...) })
+	}
+}
+
+// TestCertificateInside: a PuTTY file may hold its certificate, and one beside
+// the file comes before it.
+func TestCertificateInside(t *testing.T) {
+	name := "ppk3-cert-rsa-ed25519-expired.ppk"
+	path := file(t, "id.ppk", testdata(t, filepath.Join("corpus", name)))
+	key, err := keys.Load(t.Context(), path, nil)
+	if err != nil || key.Certificate == nil || key.Certificate.KeyId != "expired ed25519" || len(key.Signers()) != 2 {
+		t.Fatalf("got %+v, %v", key, err)
+	}
+	write(t, strings.TrimSuffix(path, ".ppk")+"-cert.pub", testdata(t, filepath.Join("corpus", "cert-ed25519-ed25519-valid.pub")))
+	key, err = keys.Load(t.Context(), path, nil)
+	if err != nil || key.Certificate.KeyId != "valid ed25519" {
+		t.Errorf("with one beside: %+v, %v", key, err)
+	}
+}
