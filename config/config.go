@@ -75,8 +75,9 @@ type Host struct {
 	HostKeyTexts []string // as the file has them
 	KnownHosts   []string // absolute; those of the file where the host names none
 
-	Jump     string // the host to go through; there is no circle
-	Protocol string // auto, sftp or scp
+	Legacy   []string // algorithms of the past, each of keys.LegacyNames
+	Jump     string   // the host to go through; there is no circle
+	Protocol string   // auto, sftp or scp
 
 	ConnectTimeout time.Duration // above 0
 	StallTimeout   time.Duration // above 0

@@ -44,8 +44,9 @@ type hostEntry struct {
 	StallTimeout   duration  `yaml:"stall_timeout" default:"60s" doc:"How long the server may be silent in a transfer." example:"60s"`
 	Keepalive      duration  `yaml:"keepalive" default:"15s" doc:"How often an idle connection is probed; 0s never." example:"15s"`
 
-	Link   planned `yaml:"link"`
-	Legacy planned `yaml:"legacy"`
+	Legacy texts `yaml:"legacy" doc:"Algorithms of the past that this server needs, each by its name, such as ssh-dss or diffie-hellman-group1-sha1. Each run warns of them." example:"ssh-dss"`
+
+	Link planned `yaml:"link"`
 }
 
 type jobEntry struct {

@@ -121,6 +121,13 @@ func (r *rules) host(name string, s *hostEntry, knownHosts []string) *Host {
 		h.HostKeys = append(h.HostKeys, pin)
 		h.HostKeyTexts = append(h.HostKeyTexts, t.value)
 	}
+	for _, t := range s.Legacy.items {
+		if err := keys.CheckLegacy(t.value); err != nil {
+			r.problem(t.at, "`legacy`: %v", err)
+			continue
+		}
+		h.Legacy = append(h.Legacy, t.value)
+	}
 	if !s.KnownHosts.given {
 		h.KnownHosts = knownHosts
 	}

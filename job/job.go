@@ -84,6 +84,7 @@ func HostFromConfig(f *config.File, name string, p Place) (*remote.Host, error) 
 		Name: c.Name, Address: c.Address, Port: c.Port, User: c.User,
 		KeyFiles: c.Keys, Passphrase: secret(c.Passphrase), Password: secret(c.Password),
 		Protocol:       protocol(c.Protocol),
+		Legacy:         c.Legacy,
 		ConnectTimeout: c.ConnectTimeout, StallTimeout: c.StallTimeout, Keepalive: c.Keepalive,
 	}
 	if c.Agent {
@@ -97,7 +98,7 @@ func HostFromConfig(f *config.File, name string, p Place) (*remote.Host, error) 
 		files = knownHosts(p.KnownHosts, false)
 	}
 	var err error
-	h.HostKeys, err = keys.NewHostKeys(keys.HostKeyOptions{Pins: c.HostKeys, Files: files, Warn: p.Warn})
+	h.HostKeys, err = keys.NewHostKeys(keys.HostKeyOptions{Pins: c.HostKeys, Files: files, Warn: p.Warn, Legacy: c.Legacy})
 	if err != nil {
 		return nil, err
 	}

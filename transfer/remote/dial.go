@@ -123,7 +123,7 @@ func (c *Conn) start(conn ssh.Conn, channels <-chan ssh.NewChannel, requests <-c
 func (a *attempt) config(ctx context.Context, algorithms []string) *ssh.ClientConfig {
 	a.login.ctx = ctx
 	return &ssh.ClientConfig{
-		Config:            ssh.Config{KeyExchanges: keys.KeyExchanges(), Ciphers: keys.Ciphers(), MACs: keys.MACs()},
+		Config:            a.algorithms(),
 		ClientVersion:     clientVersion,
 		User:              a.host.User,
 		HostKeyAlgorithms: algorithms,
@@ -141,6 +141,12 @@ func (a *attempt) config(ctx context.Context, algorithms []string) *ssh.ClientCo
 			return nil, nil
 		},
 	}
+}
+
+// algorithms are those of today, and of the past those that the host needs.
+func (a *attempt) algorithms() ssh.Config {
+	old := a.host.Legacy
+	return ssh.Config{KeyExchanges: keys.KeyExchanges(old...), Ciphers: keys.Ciphers(old...), MACs: keys.MACs(old...)}
 }
 
 // late says what the server did not do before ctx ended.
@@ -207,7 +213,18 @@ func (a *attempt) noCommon(e *ssh.AlgorithmNegotiationError) error {
 	}
 	return fault.New(fault.SSH, "no common algorithm with %s for the %w; it has %s; linehaul asks for %s",
 		a.host.label(), cause, algorithms(e.RequestedAlgorithms), algorithms(e.SupportedAlgorithms)).
-		AsPermanent().WithHint("the server is old or strict: enable one of the algorithms that linehaul asks for in its configuration, or update it")
+		AsPermanent().WithHint("%s", olderHint(e))
+}
+
+// olderHint names what the host's legacy list lacks for this server, if that
+// is all that is lacking.
+func olderHint(e *ssh.AlgorithmNegotiationError) string {
+	for _, name := range keys.LegacyNames() {
+		if slices.Contains(e.RequestedAlgorithms, name) {
+			return "the server is old: update it, or write `legacy: [" + name + "]` at the host"
+		}
+	}
+	return "the server is old or strict: enable one of the algorithms that linehaul asks for in its configuration, or update it"
 }
 
 // algorithms lists names, without those that only announce an extension (RFC

@@ -59,7 +59,7 @@ func loadCredentials(ctx context.Context, h Host, log *slog.Logger) (*credential
 	var configured []ssh.PublicKey
 	var failed []failedKey
 	for _, file := range h.KeyFiles {
-		key, err := keys.Load(ctx, file, h.Passphrase)
+		key, err := keys.Load(ctx, file, h.Passphrase, h.Legacy...)
 		if err != nil {
 			// Its public half may still stand for a key in the agent.
 			public, publicErr := keys.Public(file)
@@ -71,12 +71,12 @@ func loadCredentials(ctx context.Context, h Host, log *slog.Logger) (*credential
 		}
 		for _, s := range key.Signers() {
 			configured = append(configured, s.PublicKey())
-			c.add(s, key.Path, false)
 		}
+		c.add(key.Signers(), key.Path, false)
 	}
 	var agentErr error
 	if h.AgentSocket != "" {
-		agentErr = c.addAgent(ctx, h.AgentSocket, configured, len(h.KeyFiles) > 0)
+		agentErr = c.addAgent(ctx, h, configured)
 	}
 	for _, f := range failed {
 		if f.public == nil || !c.has(f.public) {
@@ -105,38 +105,41 @@ func loadCredentials(ctx context.Context, h Host, log *slog.Logger) (*credential
 }
 
 // addAgent adds an agent's keys: those among the configured ones, or all.
-func (c *credentials) addAgent(ctx context.Context, socket string, configured []ssh.PublicKey, only bool) error {
-	agent, err := keys.OpenAgent(ctx, socket)
+func (c *credentials) addAgent(ctx context.Context, h Host, configured []ssh.PublicKey) error {
+	agent, err := keys.OpenAgent(ctx, h.AgentSocket)
 	if err != nil {
 		return err
 	}
 	c.agent = agent
 	// The agent has no deadline of its own that is short enough.
 	defer context.AfterFunc(ctx, c.close)()
-	signers, err := agent.Signers()
+	signers, err := agent.Signers(h.Legacy...)
 	if err != nil {
 		return err
 	}
-	if only {
+	if len(h.KeyFiles) > 0 {
 		signers = keys.Match(signers, configured)
 	}
-	for _, s := range signers {
-		c.add(s, "agent", true)
-	}
+	c.add(signers, "agent", true)
 	return nil
 }
 
-// add offers a key, once. keys sees to it that it signs with no algorithm of
-// the past.
-func (c *credentials) add(s ssh.Signer, from string, agent bool) {
-	if c.has(s.PublicKey()) {
-		return
+// add offers the keys of one source that none before it has offered. A source
+// may name a key twice: once more with an algorithm of the past. keys sees to
+// it that it signs with no other.
+func (c *credentials) add(signers []ssh.Signer, from string, agent bool) {
+	var fresh []offer
+	for _, s := range signers {
+		if c.has(s.PublicKey()) {
+			continue
+		}
+		name := fmt.Sprintf("%s (%s)", fingerprint(s.PublicKey()), from)
+		if _, ok := s.PublicKey().(*ssh.Certificate); ok {
+			name = "certificate for " + name
+		}
+		fresh = append(fresh, offer{name, agent, s})
 	}
-	name := fmt.Sprintf("%s (%s)", fingerprint(s.PublicKey()), from)
-	if _, ok := s.PublicKey().(*ssh.Certificate); ok {
-		name = "certificate for " + name
-	}
-	c.offers = append(c.offers, offer{name, agent, s})
+	c.offers = append(c.offers, fresh...)
 }
 
 // has reports whether a key is offered already.

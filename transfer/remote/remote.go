@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -88,6 +89,10 @@ type Host struct {
 	AgentSocket string
 	Passphrase  keys.Secret // for KeyFiles; nil if there is none
 	Password    keys.Secret // nil if there is none
+
+	// Legacy names the algorithms of the past that this server needs, of
+	// keys.LegacyNames. The host keys' own are named in HostKeys besides.
+	Legacy []string
 
 	// HostKeys says what is known of the server. Without it nothing is.
 	HostKeys *keys.HostKeys
@@ -205,6 +210,9 @@ func dial(ctx context.Context, d Dialer, h Host, log *slog.Logger) (*Conn, error
 		return nil, fault.New(fault.HostKeyUnknown, "connect to %s: no host keys are configured", h.label())
 	}
 	log = log.With("host", h.Name)
+	if len(h.Legacy) > 0 {
+		log.Warn("algorithms of the past are allowed for this host: they can be broken, so ask for a newer server", "legacy", strings.Join(h.Legacy, ", "))
+	}
 	creds, err := loadCredentials(ctx, h, log)
 	if err != nil {
 		return nil, err
