@@ -27,6 +27,7 @@ type hostFlags struct {
 	passphrase     string
 	jump           string
 	protocol       string
+	legacy         []string
 	connectTimeout time.Duration
 	stallTimeout   time.Duration
 }
@@ -42,6 +43,7 @@ func (o *hostFlags) add(c *cobra.Command) {
 	f.StringVar(&o.passphrase, "passphrase", "", "passphrase of the key: a `REF`, as for --password")
 	f.StringVar(&o.jump, "jump", "", "go through another `HOST`: a name in the config, or user@address[:port]")
 	f.StringVar(&o.protocol, "protocol", "", "a `PROTOCOL`: sftp, scp, or auto for sftp where there is one (default auto)")
+	f.StringSliceVar(&o.legacy, "legacy", nil, "allow algorithms of the past, each by its `NAME`, such as ssh-dss")
 	f.DurationVar(&o.connectTimeout, "connect-timeout", 0, "longest time to connect and log in (default 30s)")
 	f.DurationVar(&o.stallTimeout, "stall-timeout", 0, "longest silence of the server (default 60s)")
 }
@@ -105,7 +107,7 @@ func (a *app) bareHost(t target, o hostFlags) (*remote.Host, error) {
 	}
 	if o.knownHosts == "" && len(o.pins) == 0 {
 		var err error
-		h.HostKeys, err = keys.NewHostKeys(keys.HostKeyOptions{Files: knownHostsFiles(a.knownHosts()), Warn: a.place().Warn})
+		h.HostKeys, err = keys.NewHostKeys(keys.HostKeyOptions{Files: knownHostsFiles(a.knownHosts()), Warn: a.place().Warn, Legacy: o.legacy})
 		if err != nil {
 			return nil, err
 		}
@@ -184,6 +186,14 @@ func (a *app) override(h *remote.Host, t target, o hostFlags) error {
 	default:
 		return fault.New(fault.Usage, "--protocol %q: want sftp, scp or auto", o.protocol)
 	}
+	for _, name := range o.legacy {
+		if err := keys.CheckLegacy(name); err != nil {
+			return fault.New(fault.Usage, "--legacy: %w", err)
+		}
+	}
+	if len(o.legacy) > 0 {
+		h.Legacy = o.legacy
+	}
 	if err := a.overrideSecrets(h, o); err != nil {
 		return err
 	}
@@ -217,7 +227,7 @@ func (a *app) overrideHostKeys(h *remote.Host, o hostFlags) error {
 	if len(o.pins) == 0 && o.knownHosts == "" {
 		return nil
 	}
-	options := keys.HostKeyOptions{Warn: a.place().Warn}
+	options := keys.HostKeyOptions{Warn: a.place().Warn, Legacy: h.Legacy}
 	for _, p := range o.pins {
 		pin, err := keys.ParsePin(p)
 		if err != nil {
