@@ -132,7 +132,7 @@ func (a *Agent) Signers(legacy ...string) ([]ssh.Signer, error) {
 // Close ends the connection, and with it requests that are under way. It may
 // be called again.
 func (a *Agent) Close() error {
-	a.conn.end(net.ErrClosed)
+	a.conn.end(net.ErrClosed) //nolint:errcheck // it returns why the connection ended
 	return nil
 }
 

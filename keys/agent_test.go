@@ -32,7 +32,8 @@ func startAgent(t *testing.T, names ...string) (socket string) {
 	socket = filepath.Join(dir, "s")
 	p := lab.Start(t, filepath.Join(dir, "log"), nil, "ssh-agent", "-D", "-a", socket)
 	for range 200 {
-		if _, err := os.Stat(socket); err == nil {
+		if c, err := net.Dial("unix", socket); err == nil {
+			c.Close()
 			break
 		}
 		time.Sleep(10 * time.Millisecond)

@@ -159,8 +159,7 @@ func recognizeLine(text []byte) (*file, error) {
 	}
 	blob, err := base64.StdEncoding.Strict().DecodeString(body)
 	if err != nil {
-		f.Type = keyType
-		return f, damaged("the base64 text after %s is cut off or wrong", keyType)
+		return f, damaged("its base64 text is cut off or wrong")
 	}
 	if blobType(blob) != keyType {
 		return f, damaged("the type before the key is not the type in it")
@@ -169,6 +168,10 @@ func recognizeLine(text []byte) (*file, error) {
 }
 
 const startRFC4716 = "---- BEGIN SSH2 PUBLIC KEY ----"
+
+// maxHeader is our own limit on a header of several lines; RFC 4716, section
+// 3.3, allows 1,024 bytes.
+const maxHeader = 4096
 
 // recognizeRFC4716 reads a public key with headers.
 func recognizeRFC4716(text []byte) (*file, error) {
@@ -180,6 +183,9 @@ func recognizeRFC4716(text []byte) (*file, error) {
 		case header != "" || strings.Contains(line, ":"):
 			more, continued := strings.CutSuffix(line, `\`)
 			header += more
+			if len(header) > maxHeader {
+				return f, damaged("the header that ends in line %d is too long", i+2)
+			}
 			if continued {
 				continue
 			}

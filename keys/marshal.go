@@ -16,6 +16,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -56,12 +57,10 @@ func Marshal(k *PrivateKey, f Format, passphrase []byte, random io.Reader) ([]by
 		text, err = marshalPKCS8(k.Key, passphrase, random)
 	case PPK2, PPK3:
 		text, err = marshalPPK(k, f, passphrase, random)
-	case PPK1, OpenSSHPublic, RFC4716, Certificate:
-		fallthrough
 	default:
 		err = refuse(Unsupported, "private keys are written as openssh, pem, pkcs8, ppk2 and ppk3", "no private key is written as %q", shorten(string(f), 40))
 	}
-	if e, ok := err.(*LoadError); ok { //nolint:errorlint // made right here
+	if e, ok := errors.AsType[*LoadError](err); ok {
 		return nil, fault.New(fault.Key, "write the key: %w", e).WithHint("%s", e.hint)
 	}
 	if err != nil {

@@ -33,6 +33,13 @@ func recognizePPK(data []byte) (*file, error) {
 			}
 		}
 	}
+	if err == nil && f.Encrypted {
+		// Without a passphrase it says what is in the way beside that.
+		_, err = ppk.Parse(data, nil)
+		if e, ok := errors.AsType[*ppk.Error](err); ok && e.Kind == ppk.NeedPassphrase {
+			err = nil
+		}
+	}
 	if err != nil {
 		return f, ppkError(err)
 	}

@@ -3,6 +3,7 @@ package keys
 import (
 	"bytes"
 	"crypto"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -36,6 +37,21 @@ type PrivateKey struct {
 	KDF         string           // as in "bcrypt, 16 rounds"; empty if not encrypted
 	Certificate *ssh.Certificate // a user certificate in the same file, which only PuTTY writes; or nil
 }
+
+// String returns the fingerprint, so that no log gets to see the key.
+func (k *PrivateKey) String() string {
+	public, err := publicHalf(k.Key)
+	if err != nil {
+		return "private key"
+	}
+	return "private key " + ssh.FingerprintSHA256(public)
+}
+
+// GoString returns String.
+func (k *PrivateKey) GoString() string { return k.String() }
+
+// MarshalText returns String, for encoders that would write the fields.
+func (k *PrivateKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // ParsePrivate reads a private key in any of the formats, decided by its
 // content. The passphrase is used if the key is encrypted, and ignored if it is
@@ -100,13 +116,12 @@ func recognize(data []byte) (*file, error) {
 	if len(data) > maxKeyFile {
 		return nil, tooLarge()
 	}
-	text := bytes.TrimPrefix(data, []byte(byteOrder))
+	text := bytes.TrimLeft(bytes.TrimPrefix(data, []byte(byteOrder)), " \t\r\n")
 	if ppk.Is(text) {
 		return recognizePPK(text)
 	}
 	text = bytes.TrimSpace(text)
 	starts := func(prefix string) bool { return bytes.HasPrefix(text, []byte(prefix)) }
-	first, _ := cutField(string(text[:min(len(text), maxTypeName+1)]))
 	switch {
 	case len(text) == 0:
 		return nil, refuse(NotAKey, hintBackup, "it is empty")
@@ -116,7 +131,7 @@ func recognize(data []byte) (*file, error) {
 		return nil, refuse(Unsupported, hintPuttygen, "it is a key in the format of ssh.com, which is not read here")
 	case starts(startRFC4716):
 		return recognizeRFC4716(text)
-	case isKeyType(first):
+	case isPublicLine(text):
 		return recognizeLine(text)
 	case starts("\xff\xfe"), starts("\xfe\xff"):
 		return nil, refuse(Unsupported, "open it in an editor and save it as UTF-8 or ANSI", "it is text in UTF-16")
@@ -129,14 +144,20 @@ func recognize(data []byte) (*file, error) {
 	return recognizePEM(text)
 }
 
+// isPublicLine reports whether a text is a type of key and what starts as a
+// length below 2^24 does in base64.
+func isPublicLine(text []byte) bool {
+	keyType, rest := cutField(string(text[:min(len(text), maxTypeName+5)]))
+	return isKeyType(keyType) && strings.HasPrefix(rest, "AAAA")
+}
+
 // isKeyType reports whether a word is the name of a type of key.
 func isKeyType(word string) bool {
-	for _, start := range []string{"ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-sha2-"} {
-		if strings.HasPrefix(word, start) && len(word) < maxTypeName {
-			return true
-		}
-	}
-	return false
+	named := slices.ContainsFunc([]string{"ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-sha2-"}, func(start string) bool {
+		return strings.HasPrefix(word, start)
+	})
+	strange := strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' })
+	return named && !strange && len(word) <= maxTypeName
 }
 
 // maxTypeName is RFC 4251's limit on a name (section 6).

@@ -2,11 +2,15 @@ package keys_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/pem"
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -197,6 +201,78 @@ func TestLoginLegacy(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Run(name, func(t *testing.T) { login(t, server, h, key.Signers()...) })
+	}
+}
+
+// TestNoLeak: nothing prints a private key.
+func TestNoLeak(t *testing.T) {
+	key := corpusKey(t, "openssh-rsa1024")
+	want := "private key " + printOf(t, key)
+	text, err := json.Marshal(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range []string{fmt.Sprint(key), fmt.Sprintf("%+v", key), fmt.Sprintf("%#v", key), fmt.Sprintf("%x", key), strings.Trim(string(text), `"`)} {
+		if got != want && got != fmt.Sprintf("%x", want) {
+			t.Errorf("got %s", got)
+		}
+	}
+}
+
+// TestInspectUseless: what is encrypted and no good is known to be no good.
+func TestInspectUseless(t *testing.T) {
+	for name, kind := range map[string]keys.LoadKind{
+		"ppk3-ed448-enc.ppk": keys.Unsupported, "ppk2-dsa2048-enc.ppk": keys.Unsupported, "bad-ppk3-enc-memory1t.ppk": keys.TooCostly,
+		"bad-pkcs8-iter1g": keys.TooCostly, "openssh-sk": keys.Unsupported, "bad-openssh-aes256-ctr-rounds1m": keys.TooCostly,
+	} {
+		info, err := keys.Inspect([]byte(testdata(t, filepath.Join("corpus", name))))
+		refusedAs(t, err, kind)
+		if info == nil || info.Format == "" {
+			t.Errorf("%s: %+v", name, info)
+		}
+	}
+}
+
+// TestHostileText: a file of a megabyte that is all of one kind is refused in
+// no time.
+func TestHostileText(t *testing.T) {
+	for name, line := range map[string]string{
+		"begin":      "-----BEGIN RSA PRIVATE KEY-----\n",
+		"parameters": "-----BEGIN EC PARAMETERS-----\nAAAA\n-----END EC PARAMETERS-----\n",
+		"public":     "-----BEGIN PUBLIC KEY-----\n",
+		"line ends":  "\r",
+		"blanks":     " \n",
+		"zeros":      "\x00",
+	} {
+		text := strings.Repeat(line, 1<<20/len(line))
+		for _, start := range []string{"", "-----BEGIN RSA PRIVATE KEY-----\n", "---- BEGIN SSH2 PUBLIC KEY ----\na: \\\n", "PuTTY-User-Key-File-3: ssh-rsa\n", "ssh-rsa AAAA"} {
+			before, began := allocated(), time.Now()
+			_, err := keys.ParsePrivate([]byte(start + text)[:1<<20], nil)
+			if took, used := time.Since(began), allocated()-before; took > 5*time.Second || used > 64<<20 {
+				t.Errorf("%s after %q: %v, %d MiB", name, start, took, used>>20)
+			}
+			if err == nil {
+				t.Fatal("loaded")
+			}
+			sorted(t, err)
+		}
+	}
+	continued := strings.Repeat("a: b\\\n", 1<<17)
+	_, err := keys.Inspect([]byte("---- BEGIN SSH2 PUBLIC KEY ----\n" + continued))
+	refusedAs(t, err, keys.Damaged)
+}
+
+// TestLoadHuge: a file far too large is not read, and takes no memory.
+func TestLoadHuge(t *testing.T) {
+	path := file(t, "id", testdata(t, "ed25519"))
+	if err := os.Truncate(path, 2<<30); err != nil {
+		t.Skip(err)
+	}
+	before := allocated()
+	_, err := keys.Load(t.Context(), path, nil)
+	refusedAs(t, err, keys.Unreadable)
+	if used := allocated() - before; used > 16<<20 {
+		t.Errorf("took %d MiB", used>>20)
 	}
 }
 

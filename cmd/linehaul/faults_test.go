@@ -194,7 +194,7 @@ func TestStallInMidFile(t *testing.T) {
 			if err := os.WriteFile(old, []byte(oldText), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			const stall = 2 * time.Second
+			const stall = 3 * time.Second
 			done := make(chan time.Time, 1)
 			go func() {
 				for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {

@@ -49,9 +49,15 @@ func TestKill(t *testing.T) {
 	old := []byte("last night's backup, whole and the only one\n")
 	args := append(append([]string{"get", "-q"}, s.flags()...), s.at(s.remote+"/big.bin"), dir+"/")
 
-	unharmed := linehaul(t, time.Minute, args...)
-	if unharmed.code != 0 {
-		t.Fatalf("the pull fails even when nobody kills it: %s", unharmed)
+	// How long a pull takes when nobody kills it; the machine may be busy, so
+	// the shortest of a few.
+	full := time.Minute
+	for range 3 {
+		o := linehaul(t, time.Minute, args...)
+		if o.code != 0 {
+			t.Fatalf("the pull fails even when nobody kills it: %s", o)
+		}
+		full = min(full, o.took)
 	}
 
 	var inMidFile, sawOld, sawNew int
@@ -63,7 +69,7 @@ func TestKill(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(mathrand.Float64() * 1.1 * float64(unharmed.took)))
+		time.Sleep(time.Duration(mathrand.Float64() * 1.1 * float64(full)))
 		cmd.Process.Signal(syscall.SIGKILL) // it may have ended already
 		cmd.Wait()                          // how it ended does not matter
 		got, err := os.ReadFile(target)

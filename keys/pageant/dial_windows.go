@@ -15,6 +15,9 @@ import (
 // server makes a new one as soon as it can.
 const busyPause = 20 * time.Millisecond
 
+// openSSHPipe is where OpenSSH for Windows listens (ssh-agent's agent.c).
+const openSSHPipe = pipeFolder + "openssh-ssh-agent"
+
 // Dial finds an agent and says how: the name of a pipe, or of the window. The
 // service of OpenSSH comes first, then Pageant's pipe, then its window; one
 // that has no keys is passed over if a later one has some. ctx bounds the

@@ -2,7 +2,7 @@
 //
 //	\\.\pipe\openssh-ssh-agent      the service of OpenSSH for Windows, and
 //	                                programs that take its place
-//	\\.\pipe\pageant.USER.SHA256    Pageant of PuTTY 0.75 and later
+//	\\.\pipe\pageant.USER.SHA256    newer Pageants
 //	the window "Pageant"            every Pageant, and programs that take its
 //	                                place: a WM_COPYDATA message names shared
 //	                                memory that holds the request, and where
@@ -57,8 +57,9 @@ const (
 	listTime = 10 * time.Second
 )
 
-// A Conn is a connection to an agent. Close may be called from anywhere and
-// more than once, and ends a Read that waits; so does the deadline.
+// A Conn is a connection to an agent, for one request at a time. SetDeadline
+// bounds the requests that begin after it. Close may be called from anywhere and
+// more than once, and ends a Read that waits.
 type Conn interface {
 	io.ReadWriteCloser
 	SetDeadline(time.Time) error

@@ -7,8 +7,6 @@ import (
 
 const (
 	pipeFolder = `\\.\pipe\`
-	// openSSHPipe is where OpenSSH for Windows listens (ssh-agent's agent.c).
-	openSSHPipe = pipeFolder + "openssh-ssh-agent"
 	// pageantPrefix begins the name of a pipe of Pageant's.
 	pageantPrefix = "pageant."
 	// hashSize is how many hexadecimal digits end it. They are the SHA-256 of

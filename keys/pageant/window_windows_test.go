@@ -68,6 +68,7 @@ func serveWindow(t *testing.T, class string, answer func(request []byte) []byte)
 		if window == 0 {
 			return
 		}
+		defer forgetClass(t, class)
 		var m windowMessage
 		for {
 			if got, _ := call(t, "user32.dll", "GetMessageW", uintptr(unsafe.Pointer(&m)), 0, 0, 0); int32(got) <= 0 {
@@ -85,6 +86,14 @@ func serveWindow(t *testing.T, class string, answer func(request []byte) []byte)
 		call(t, "user32.dll", "PostMessageW", window, wmClose, 0, 0)
 		<-ended
 	})
+}
+
+func forgetClass(t *testing.T, class string) {
+	if name, err := windows.UTF16PtrFromString(class); err != nil {
+		t.Error(err)
+	} else if done, err := call(t, "user32.dll", "UnregisterClassW", uintptr(unsafe.Pointer(name)), 0); done == 0 {
+		t.Error(err)
+	}
 }
 
 // newClass is a class of windows that nobody has.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -73,6 +74,10 @@ func loadCredentials(ctx context.Context, h Host, log *slog.Logger) (*credential
 			configured = append(configured, s.PublicKey())
 		}
 		c.add(key.Signers(), key.Path, false)
+		// The server would only say no; it may also know better.
+		if err := key.CheckCertificate(h.User, time.Now()); err != nil {
+			c.unusable = append(c.unusable, err)
+		}
 	}
 	var agentErr error
 	if h.AgentSocket != "" {

@@ -193,6 +193,11 @@ func TestCertificateLogin(t *testing.T) {
 	if err := logIn(t, s, key, nil); err != nil {
 		t.Errorf("with the certificate beside the key: %v", err)
 	}
+	lab.Run(t, "ssh-keygen", "-q", "-s", ca, "-I", "linehaul test", "-n", "tester", "-V", "-2d:-1d", key+".pub")
+	if err := logIn(t, s, key, nil); err == nil || !strings.Contains(err.Error(), "expired on ") {
+		t.Errorf("with a certificate that expired: %v", err)
+	}
+	lab.Run(t, "ssh-keygen", "-q", "-s", ca, "-I", "linehaul test", "-n", "tester", "-V", "-1d:+1d", key+".pub")
 	inside := filepath.Join(dir, "inside.ppk")
 	data, err := os.ReadFile(key)
 	if err != nil {
