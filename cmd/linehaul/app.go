@@ -190,10 +190,19 @@ func (a *app) load() (*config.File, error) {
 // place is what jobs need of this machine and user.
 func (a *app) place() job.Place {
 	return job.Place{
-		AgentSocket: a.env("SSH_AUTH_SOCK"),
+		AgentSocket: a.agentSocket(),
 		KnownHosts:  a.knownHosts(),
 		Warn:        func(msg string) { a.note("warning: %s", msg) },
 	}
+}
+
+// agentSocket is where the agent is: what the environment names, else on
+// Windows wherever one of the usual ones answers.
+func (a *app) agentSocket() string {
+	if s := a.env("SSH_AUTH_SOCK"); s != "" || runtime.GOOS != "windows" {
+		return s
+	}
+	return "agent"
 }
 
 // knownHosts are the files that ssh reads too.

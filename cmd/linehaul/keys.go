@@ -445,7 +445,7 @@ func (a *app) keysAgentCmd() *cobra.Command {
 }
 
 func (a *app) keysAgent(ctx context.Context) error {
-	agent, err := keys.OpenAgent(ctx, a.env("SSH_AUTH_SOCK"))
+	agent, err := keys.OpenAgent(ctx, a.agentSocket())
 	if err != nil {
 		return err
 	}

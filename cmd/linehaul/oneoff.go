@@ -102,7 +102,7 @@ func (a *app) bareHost(t target, o hostFlags) (*remote.Host, error) {
 		ConnectTimeout: connectTimeout, StallTimeout: stallTimeout, Keepalive: keepalive,
 	}
 	if len(o.keys) == 0 {
-		h.AgentSocket = a.env("SSH_AUTH_SOCK")
+		h.AgentSocket = a.agentSocket()
 		h.KeyFiles = a.usualKeys()
 	}
 	if o.knownHosts == "" && len(o.pins) == 0 {
@@ -157,7 +157,7 @@ func (a *app) override(h *remote.Host, t target, o hostFlags) error {
 		h.KeyFiles, h.AgentSocket = nil, ""
 		for _, k := range o.keys {
 			if k == "agent" {
-				h.AgentSocket = a.env("SSH_AUTH_SOCK")
+				h.AgentSocket = a.agentSocket()
 			} else {
 				h.KeyFiles = append(h.KeyFiles, k)
 			}

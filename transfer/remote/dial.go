@@ -138,7 +138,7 @@ func (a *attempt) config(ctx context.Context, algorithms []string) *ssh.ClientCo
 		Auth: a.login.methods(),
 		AuthCallback: func(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 			a.login.note(c)
-			return nil, nil
+			return a.login.next(c), nil
 		},
 	}
 }

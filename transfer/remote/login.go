@@ -191,12 +191,13 @@ func (c *credentials) fetch(ctx context.Context) (string, error) {
 // goroutine alone uses it until that has ended.
 type loginAttempt struct {
 	creds     *credentials
-	ctx       context.Context // the library's callbacks take none
-	secretErr error           // why there is no password
-	answered  bool            // the server was given the password by keyboard-interactive
-	takes     []string        // the methods that the server takes
-	tried     []string        // those that it refused
-	signed    string          // fingerprint of the key that signed last
+	keys      *keys.PublicKeyLogin // nil: there are none
+	ctx       context.Context      // the library's callbacks take none
+	secretErr error                // why there is no password
+	answered  bool                 // the server was given the password by keyboard-interactive
+	takes     []string             // the methods that the server takes
+	tried     []string             // those that it refused
+	signed    string               // fingerprint of the key that signed last
 }
 
 // methods lists what to try. All keys are in one method, as of a kind only the
@@ -211,7 +212,8 @@ func (l *loginAttempt) methods() []ssh.AuthMethod {
 				signers[i] = notingSigner{multi, l}
 			}
 		}
-		methods = append(methods, ssh.PublicKeys(signers...))
+		l.keys = keys.NewPublicKeyLogin(signers)
+		methods = append(methods, l.keys.Method())
 	}
 	if l.creds.password != nil {
 		methods = append(methods, ssh.PasswordCallback(l.password), ssh.KeyboardInteractive(l.challenge))
@@ -225,6 +227,24 @@ func (l *loginAttempt) note(c *ssh.ClientAuthContext) {
 	if slices.Contains(c.TriedMethods, "publickey") {
 		l.signed = "" // the server has refused the signature after all
 	}
+}
+
+// next goes on with the next key where one did not sign, and leaves the choice
+// to the library otherwise.
+func (l *loginAttempt) next(c *ssh.ClientAuthContext) ssh.AuthMethod {
+	if l.keys == nil {
+		return nil
+	}
+	return l.keys.Next(c)
+}
+
+// useless are the keys that could not be used: those that did not load, and
+// those that did not sign.
+func (l *loginAttempt) useless() []error {
+	if l.keys == nil {
+		return l.creds.unusable
+	}
+	return slices.Concat(l.creds.unusable, l.keys.Unsigned())
 }
 
 // refused reports whether the server has turned anything down that we have.
@@ -289,7 +309,7 @@ func (a *attempt) loginError(err error) error {
 	case !strings.Contains(err.Error(), "no supported methods remain"): // which says no more
 		text += "; " + libraryText(err)
 	}
-	for _, bad := range l.creds.unusable {
+	for _, bad := range l.useless() {
 		text += "; " + bad.Error()
 	}
 	e := fault.New(fault.Login, "%s", text)
