@@ -127,20 +127,20 @@ func newKey(path string, private *PrivateKey, legacy []string) (*Key, error) {
 		key.Certificate = beside
 	}
 	now, old := offers(plain, legacy)
-	if len(now)+len(old) == 0 {
+	key.signers = slices.Concat(now, old)
+	if len(key.signers) == 0 {
 		return nil, loadError(path, refuse(Legacy,
 			"if the server takes nothing newer, write `legacy: ["+key.Type+"]` at the host; better make a new key with `ssh-keygen -t ed25519`",
 			"it is of type %s, which servers of today refuse", key.Type))
 	}
-	key.Signer = append(now, old...)[0]
-	key.signers = append(now, old...)
+	key.Signer = key.signers[0]
 	if key.Certificate != nil {
 		certified, err := ssh.NewCertSigner(key.Certificate, plain)
 		if err != nil {
 			return nil, loadError(path, damaged("the certificate in it is for another key"))
 		}
 		certNow, certOld := offers(certified.(ssh.AlgorithmSigner), legacy)
-		key.signers = append(append(certNow, now...), append(certOld, old...)...)
+		key.signers = slices.Concat(certNow, now, certOld, old)
 	}
 	return key, nil
 }

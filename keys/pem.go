@@ -2,7 +2,7 @@ package keys
 
 import (
 	"crypto"
-	encoding_asn1 "encoding/asn1"
+	stdasn1 "encoding/asn1"
 	"encoding/base64"
 	"math/big"
 	"strings"
@@ -286,7 +286,7 @@ func parseSEC1(der, parameters []byte) (crypto.PrivateKey, error) {
 	if !r.end() || version.Cmp(big.NewInt(1)) != 0 {
 		return nil, damaged("its numbers are cut off or wrong")
 	}
-	var id encoding_asn1.ObjectIdentifier
+	var id stdasn1.ObjectIdentifier
 	s := cryptobyte.String(parameters)
 	switch {
 	case len(parameters) == 0:

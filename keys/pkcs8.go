@@ -3,7 +3,7 @@ package keys
 import (
 	"crypto"
 	"crypto/elliptic"
-	encoding_asn1 "encoding/asn1"
+	stdasn1 "encoding/asn1"
 	"math/big"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -28,7 +28,7 @@ const (
 )
 
 // curveByID returns one of the curves that SSH uses, or nil.
-func curveByID(id encoding_asn1.ObjectIdentifier) elliptic.Curve {
+func curveByID(id stdasn1.ObjectIdentifier) elliptic.Curve {
 	switch id.String() {
 	case idP256:
 		return elliptic.P256()
@@ -49,7 +49,7 @@ type algorithm struct {
 // readAlgorithm takes an AlgorithmIdentifier off s.
 func readAlgorithm(s *cryptobyte.String) (algorithm, bool) {
 	var inner cryptobyte.String
-	var id encoding_asn1.ObjectIdentifier
+	var id stdasn1.ObjectIdentifier
 	if !s.ReadASN1(&inner, asn1.SEQUENCE) || !inner.ReadASN1ObjectIdentifier(&id) {
 		return algorithm{}, false
 	}
