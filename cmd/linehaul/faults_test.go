@@ -253,6 +253,13 @@ func TestLocalDisk(t *testing.T) {
 	pull := func(protocol, to string) []string {
 		return append(append([]string{"get", "--protocol", protocol}, s.flags()...), s.at(s.remote+"/data.bin"), to)
 	}
+	long := filepath.Join(s.remote, "long")
+	if err := os.Mkdir(long, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(s.write(t, "long/data.bin", nil), 480<<20); err != nil { // sparse
+		t.Fatal(err)
+	}
 	for _, protocol := range []string{"sftp", "scp"} {
 		t.Run("full by "+protocol, func(t *testing.T) {
 			dir := t.TempDir()
@@ -262,17 +269,15 @@ func TestLocalDisk(t *testing.T) {
 				t.Errorf("the old file must stand alone: %s", o)
 			}
 		})
-		// Space enough when the run starts, and taken by another program then.
+		// Space enough when the run starts, and taken by another program as
+		// soon as it has begun; the file is long enough for that.
 		t.Run("full in mid-file by "+protocol, func(t *testing.T) {
 			dir := t.TempDir()
-			setup := `mount -t tmpfs -o size=5m none "$dir" && echo old > "$dir/data.bin"
-			(for i in $(seq 200); do ls -A "$dir" | grep -q '\.part$' && break; sleep 0.01; done
-			 head -c 5000000 /dev/zero > "$dir/other"; rm -f "$dir/other.done") 2>/dev/null &`
-			slow := append(pull(protocol, dir+"/"), "--protocol", protocol)
-			o := inNamespace(t, dir, setup, slow...)
-			if o.code == 0 {
-				t.Skip("the pull was over before the disk was full") // rare: both are fast
-			}
+			setup := `mount -t tmpfs -o size=512m none "$dir" && echo old > "$dir/data.bin"
+			(for i in $(seq 2000); do ls -A "$dir" | grep -q '\.part$' && break; sleep 0.005; done
+			 fallocate -l 400M "$dir/other") &`
+			args := append(append([]string{"get", "--protocol", protocol}, s.flags()...), s.at(long+"/data.bin"), dir+"/")
+			o := inNamespace(t, dir, setup, args...)
 			checkFault(t, o, 10, "local disk: ", "")
 			if strings.Contains(o.stdout, ".part") || !strings.Contains(o.stdout, "--- old\n") {
 				t.Errorf("a temporary file, or no old file: %s", o)
