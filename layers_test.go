@@ -37,6 +37,7 @@ func rows() map[string]int {
 		"internal/flock":             0,
 		"internal/lab":               0,
 		"internal/leak":              0,
+		"internal/pattern":           0,
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"linehaul/config"
 	"linehaul/daemon"
 	"linehaul/fault"
+	"linehaul/internal/lab"
 	"linehaul/internal/leak"
 	"linehaul/job"
 	"linehaul/logs"
@@ -55,24 +56,6 @@ func (h *hand) Next(ctx context.Context) (schedule.Firing, error) {
 	}
 }
 
-// safeBuffer takes log lines from several goroutines.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 // result is what the daemon told of one run.
 type result struct {
 	run store.Run
@@ -85,7 +68,7 @@ type bench struct {
 	queue  *hand
 	dir    string
 	config string
-	log    safeBuffer
+	log    lab.Buffer
 	ended  chan result
 	reload chan struct{}
 	stop   context.CancelFunc

@@ -22,6 +22,7 @@ type attempt struct {
 	values   stamp.Values
 	dialer   remote.Dialer
 	store    *store.Store // nil: nothing is recorded
+	now      func() time.Time
 	progress transfer.Progress
 	log      *slog.Logger
 	done     map[string]transfer.Result
@@ -37,7 +38,7 @@ func (a *attempt) do(ctx context.Context) error {
 			return err
 		}
 	}
-	began := time.Now()
+	began := a.now()
 	conn, err := remote.Dial(ctx, a.dialer, a.job.Host, a.log)
 	if err != nil {
 		return err
@@ -49,7 +50,7 @@ func (a *attempt) do(ctx context.Context) error {
 	}
 	info := conn.Info()
 	a.log.Info("logged in", logs.Address, info.Address, "user", info.User, logs.Fingerprint, info.HostKey,
-		"server", info.ServerVersion, logs.Protocol, info.Protocol.String(), logs.Seconds, time.Since(began).Round(time.Millisecond).Seconds())
+		"server", info.ServerVersion, logs.Protocol, info.Protocol.String(), logs.Seconds, a.now().Sub(began).Round(time.Millisecond).Seconds())
 
 	items, dest, missed := a.job.plan(ctx, files, a.values, a.log)
 	if missed != nil && !fault.Is(missed, fault.Partial) {

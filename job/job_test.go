@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"linehaul/fault"
+	"linehaul/internal/lab"
 	"linehaul/internal/leak"
 	"linehaul/keys"
 	"linehaul/logs"
@@ -105,30 +106,12 @@ type bench struct {
 	Runner
 	host remote.Host
 	dir  string
-	log  *lines
-}
-
-// lines collects log lines of several goroutines.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log  *lab.Buffer
 }
 
 func newBench(t *testing.T, faults remotetest.Faults) *bench {
 	t.Helper()
-	b := &bench{dir: t.TempDir(), log: &lines{}}
+	b := &bench{dir: t.TempDir(), log: &lab.Buffer{}}
 	if err := os.Mkdir(filepath.Join(b.dir, "server"), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -133,7 +133,7 @@ func (r *Runner) Recover(ctx context.Context, log *slog.Logger) {
 
 // attempts tries until there is a result.
 func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.Values, log *slog.Logger) error {
-	a := attempt{job: j, run: run, values: v, dialer: r.Dialer, store: r.Store, progress: r.Progress, done: map[string]transfer.Result{}}
+	a := attempt{job: j, run: run, values: v, dialer: r.Dialer, store: r.Store, now: r.Now, progress: r.Progress, done: map[string]transfer.Result{}}
 	for n := 1; ; n++ {
 		a.log = log
 		if n > 1 {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"linehaul/internal/pattern"
 )
 
 // HostKeyOptions says what is known of servers' keys.
@@ -229,7 +231,7 @@ func (h *HostKeys) Check(host string, port int, key ssh.PublicKey) error {
 	// servers show a certificate that nobody asked for.
 	if cert != nil {
 		if i := slices.IndexFunc(s.authority, func(l *knownLine) bool { return sameKey(l.key, cert.SignatureKey) }); i >= 0 {
-			refuse.cert = checkHostCert(cert, lowerASCII(host), h.now())
+			refuse.cert = checkHostCert(cert, pattern.Lower(host), h.now())
 			if refuse.cert == nil {
 				return nil
 			}

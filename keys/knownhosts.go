@@ -17,6 +17,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"linehaul/fault"
+	"linehaul/internal/pattern"
 )
 
 // Our own limits, far above what real files hold.
@@ -151,7 +152,7 @@ func parseKnownLine(text []byte) (*knownLine, error) {
 // setNames keeps the patterns, or takes a hashed name apart.
 func (l *knownLine) setNames(names string) error {
 	if !strings.HasPrefix(names, "|") {
-		l.names = lowerASCII(names)
+		l.names = pattern.Lower(names)
 		return nil
 	}
 	part := strings.Split(names, "|")
@@ -177,9 +178,9 @@ func (l *knownLine) matches(name string) bool {
 		return hmac.Equal(mac.Sum(nil), l.hash)
 	}
 	found := false
-	for pattern := range strings.SplitSeq(l.names, ",") {
-		plain, negated := strings.CutPrefix(pattern, "!")
-		if !matchPattern(plain, name) {
+	for each := range strings.SplitSeq(l.names, ",") {
+		plain, negated := strings.CutPrefix(each, "!")
+		if !pattern.Match(plain, name) {
 			continue
 		}
 		if negated {
@@ -193,47 +194,11 @@ func (l *knownLine) matches(name string) bool {
 // lookupName is how known_hosts names a server: the host alone on the standard
 // port (or port 0), [host]:port on any other.
 func lookupName(host string, port int) string {
-	host = lowerASCII(host)
+	host = pattern.Lower(host)
 	if port == 0 || port == defaultPort {
 		return host
 	}
 	return fmt.Sprintf("[%s]:%d", host, port)
-}
-
-// matchPattern matches a whole name, where * stands for any number of bytes
-// and ? for one. Brackets have no meaning of their own. It takes at most
-// len(pattern) times len(name) steps.
-func matchPattern(pattern, name string) bool {
-	p, n := 0, 0
-	star, from := -1, 0 // where the last * is, and where its match ends
-	for n < len(name) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, from = p, n
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
-			p++
-			n++
-		case star >= 0:
-			from++
-			p, n = star+1, from
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
-}
-
-// lowerASCII lowers A to Z only. Host names know no other letters, and
-// strings.ToLower would make one name of several.
-func lowerASCII(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	return string(b)
 }
 
 // cutField takes the first word off s, which spaces and tabs end.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"linehaul/fault"
+	"linehaul/internal/pattern"
 )
 
 // A Pin names one host key: by a fingerprint, or by the key itself. The zero
@@ -97,7 +98,7 @@ func parseFingerprint(s string) (Pin, error) {
 	}
 	if text, ok := cutPrefixFold(s, md5Prefix); ok || strings.Contains(s, ":") {
 		sum, err := hex.DecodeString(strings.ReplaceAll(text, ":", ""))
-		if err != nil || len(sum) != md5.Size || lowerASCII(text) != hexPairs(sum) {
+		if err != nil || len(sum) != md5.Size || pattern.Lower(text) != hexPairs(sum) {
 			return Pin{}, errors.New("an MD5 fingerprint is 16 pairs of hexadecimal digits with colons between")
 		}
 		return Pin{form: pinMD5, value: string(sum)}, nil

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"linehaul/internal/pattern"
 )
 
 // delim takes a word off s as ssh does for keywords and Match: it ends at
@@ -168,7 +170,7 @@ func (r *reader) hostName() (string, error) {
 func (r *reader) finish() error {
 	c := r.c
 	// ssh looks the alias up in lower case.
-	c.HostKeyAlias = lowerASCII(c.HostKeyAlias)
+	c.HostKeyAlias = pattern.Lower(c.HostKeyAlias)
 	tokens := r.tokens()
 	jump := map[byte]string{'h': tokens['h'], 'n': tokens['n'], 'p': tokens['p'], 'r': tokens['r']}
 	for i, h := range c.ProxyJump {
@@ -335,16 +337,4 @@ func expand(s string, tokens map[byte]string, getenv func(string) (string, bool)
 		}
 	}
 	return b.String(), nil
-}
-
-// lowerASCII lowers A to Z only: host names and keywords know no other
-// letters, and strings.ToLower would make one name of several.
-func lowerASCII(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	return string(b)
 }

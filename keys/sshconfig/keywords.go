@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"linehaul/internal/pattern"
 )
 
 // A keyword is what is done with one: take it, or note that nothing is.
@@ -143,7 +145,7 @@ func notTaken() []group {
 // noteOption notes a keyword that is not taken, unless it asks for nothing.
 func (r *reader) noteOption(word string, key keyword, args []string) error {
 	value := strings.Join(args, " ")
-	if slices.Contains(key.idle, lowerASCII(value)) {
+	if slices.Contains(key.idle, pattern.Lower(value)) {
 		return nil
 	}
 	switch key.name {
@@ -206,7 +208,7 @@ func choice(to *string, words map[string]string) func([]string) (func(), error) 
 		if err != nil {
 			return nil, err
 		}
-		value, ok := words[lowerASCII(s)]
+		value, ok := words[pattern.Lower(s)]
 		if !ok {
 			return nil, fmt.Errorf("there is no such choice as %q", s)
 		}

@@ -3,6 +3,8 @@ package sshconfig
 import (
 	"iter"
 	"strings"
+
+	"linehaul/internal/pattern"
 )
 
 // match judges the criteria of a Match line. All must hold. Where the others
@@ -21,7 +23,7 @@ func (r *reader) match(s string, never bool) (bool, error) {
 			}
 			break
 		}
-		name, negated := strings.CutPrefix(lowerASCII(word), "!")
+		name, negated := strings.CutPrefix(pattern.Lower(word), "!")
 		if name == "all" {
 			// One criterion may stand before it, meant for final.
 			if next, _, _ := delim(rest); count > 1 || !endsLine(next) {
@@ -74,9 +76,9 @@ func (r *reader) criterion(name, s string) (hit bool, note *Note, rest string, e
 				return false, nil, "", err
 			}
 		}
-		hit = matchList(lowerASCII(host), lowerASCII(arg))
+		hit = matchList(pattern.Lower(host), pattern.Lower(arg))
 	case "originalhost":
-		hit = matchList(lowerASCII(r.q.Host), lowerASCII(arg))
+		hit = matchList(pattern.Lower(r.q.Host), pattern.Lower(arg))
 	case "user":
 		hit = matchList(r.user(), arg)
 	case "localuser":
@@ -95,9 +97,9 @@ func matchList(name, list string) bool { return matchPatterns(name, strings.Spli
 // matchPatterns reports whether a pattern matches and no negated one does.
 func matchPatterns(name string, patterns iter.Seq[string]) bool {
 	found := false
-	for pattern := range patterns {
-		plain, negated := strings.CutPrefix(pattern, "!")
-		if !matchPattern(plain, name) {
+	for each := range patterns {
+		plain, negated := strings.CutPrefix(each, "!")
+		if !pattern.Match(plain, name) {
 			continue
 		}
 		if negated {
@@ -106,27 +108,4 @@ func matchPatterns(name string, patterns iter.Seq[string]) bool {
 		found = true
 	}
 	return found
-}
-
-// matchPattern matches a whole name, where * stands for any number of bytes
-// and ? for one. It takes at most len(pattern) times len(name) steps.
-func matchPattern(pattern, name string) bool {
-	p, n := 0, 0
-	star, from := -1, 0 // where the last * is, and where its match ends
-	for n < len(name) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, from = p, n
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
-			p++
-			n++
-		case star >= 0:
-			from++
-			p, n = star+1, from
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"linehaul/internal/pattern"
 )
 
 // A reader goes through the files for one question.
@@ -142,7 +144,7 @@ func (r *reader) line(sc *scope, text string) error {
 	if word == "" && ok { // the line is indented
 		word, rest, ok = delim(rest)
 	}
-	name := lowerASCII(word)
+	name := pattern.Lower(word)
 	switch {
 	case !ok:
 		return r.wrong("a quote is not closed")
@@ -156,7 +158,7 @@ func (r *reader) line(sc *scope, text string) error {
 		return r.wrong("a quote is not closed")
 	}
 	key, known := r.table[name]
-	if !known && matchList(name, lowerASCII(r.ignored)) {
+	if !known && matchList(name, pattern.Lower(r.ignored)) {
 		return nil
 	}
 	switch name {

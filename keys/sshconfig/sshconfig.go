@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"linehaul/fault"
+	"linehaul/internal/pattern"
 )
 
 // Options says where the files are and who asks. What is left empty is not
@@ -216,7 +217,7 @@ func lowerHost(host string) string {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return host
 	}
-	return lowerASCII(host)
+	return pattern.Lower(host)
 }
 
 // Local returns options for the account and machine that this process runs on.
