@@ -32,6 +32,7 @@ func rows() map[string]int {
 		"stamp":                      1,
 		"transfer":                   1,
 		"transfer/scp":               1,
+		"transfer/sftp":              1,
 		"winsvc":                     1,
 		"fault":                      0,
 		"internal/flock":             0,
@@ -45,7 +46,7 @@ func rows() map[string]int {
 func homes() map[string][]string {
 	return map[string][]string{
 		"golang.org/x/crypto/ssh":       {"keys", "keys/ppk", "transfer/remote", "transfer/remote/remotetest"},
-		"github.com/pkg/sftp":           {"transfer/remote", "transfer/remote/remotetest"},
+		"github.com/pkg/sftp":           {"transfer/remote/remotetest"},
 		"github.com/goccy/go-yaml":      {"config"},
 		"github.com/invopop/jsonschema": {"config"},
 		"github.com/spf13/cobra":        {"cmd/linehaul"},

@@ -64,7 +64,7 @@ func (a *attempt) do(ctx context.Context) error {
 		return err
 	}
 	// What could not be looked at does not keep back what could.
-	if err := a.move(ctx, files, dest, a.left(items)); err != nil {
+	if err := a.move(ctx, conn, files, dest, a.left(items)); err != nil {
 		return err
 	}
 	return missed
@@ -141,14 +141,14 @@ func (a *attempt) left(items []transfer.Item) []transfer.Item {
 }
 
 // move moves the items and enters what became of each into the run's record.
-func (a *attempt) move(ctx context.Context, r transfer.WritableRemote, dest destination, items []transfer.Item) error {
+func (a *attempt) move(ctx context.Context, conn *remote.Conn, r transfer.WritableRemote, dest destination, items []transfer.Item) error {
 	var results []transfer.Result
 	var err error
 	if a.job.Put == nil {
-		g := transfer.Get{Remote: r, Root: dest.root, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress}
+		g := transfer.Get{Remote: r, More: conn.Files, Root: dest.root, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress}
 		results, err = g.Files(ctx, items)
 	} else {
-		p := transfer.Put{Remote: r, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress}
+		p := transfer.Put{Remote: r, More: conn.Files, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress}
 		results, err = p.Files(ctx, items)
 	}
 	a.run.Failed = 0

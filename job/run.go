@@ -125,7 +125,7 @@ func (r *Runner) Recover(ctx context.Context, log *slog.Logger) {
 		if run.Root == "" {
 			continue
 		}
-		if err := transfer.Sweep(ctx, run.Root, log); err != nil {
+		if err := transfer.Sweep(ctx, run.Root, true, log); err != nil {
 			log.Warn("what it left behind could not be removed", logs.Error, err.Error())
 		}
 	}

@@ -49,7 +49,7 @@ func TestDiskFull(t *testing.T) {
 		write(t, root+"/b", "old")
 		write(t, root+"/c", "old")
 		list := place(t, found(t, r, "/a", "/b", "/c"), byRel)
-		g := transfer.Get{Remote: r, Root: root, Run: run, SkipSpaceCheck: true}
+		g := transfer.Get{Remote: r, Root: root, Run: run, AtOnce: 1, SkipSpaceCheck: true}
 		results, err := g.Files(t.Context(), list)
 		if !fault.Is(err, fault.LocalDisk) || !strings.Contains(err.Error(), "no space left") || !strings.Contains(fault.HintOf(err), "make room") {
 			t.Errorf("got %v, hint %q", err, fault.HintOf(err))
@@ -100,7 +100,7 @@ func TestOtherVolumeBelow(t *testing.T) {
 		t.Error(err)
 	}
 	list := place(t, found(t, r, "/b"), func(transfer.Item) (string, error) { return "mnt/y/b", nil })
-	_, err := (&transfer.Get{Remote: r, Root: root, Run: run}).Files(t.Context(), list)
+	_, err := (&transfer.Get{Remote: r, Root: root, Run: run, AtOnce: 1}).Files(t.Context(), list)
 	if !fault.Is(err, fault.LocalDisk) || !strings.Contains(err.Error(), root+"/mnt") || !strings.Contains(err.Error(), "1.0 MiB free") {
 		t.Errorf("got %v", err)
 	}

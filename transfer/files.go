@@ -3,12 +3,16 @@ package transfer
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"math"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"linehaul/fault"
@@ -23,19 +27,32 @@ const (
 	keySeconds = "seconds"
 	keyRate    = "rate"
 	keySHA256  = "sha256"
+	keyResumed = "resumed"
 	keyError   = "error"
 )
 
-// tries is how often a file is begun that changes while it is read.
-const tries = 3
+const (
+	// tries is how often a file is begun that changes while it is read.
+	tries = 3
+	// sharedSize is the size in bytes from which on a file is moved over
+	// several sessions.
+	sharedSize = 16 << 20
+	// largeAtOnce is how many of those are under way at a time: while one is
+	// given its name, the next begins.
+	largeAtOnce = 2
+	// smallAtOnce and orderedAtOnce are how many files are under way at a time
+	// where a small file takes few round trips, and elsewhere.
+	smallAtOnce, orderedAtOnce = 64, 4
+)
 
 // Result is what became of one item.
 type Result struct {
-	Item   Item
-	Bytes  int64 // moved; 0 on failure
-	Took   time.Duration
-	SHA256 string // hexadecimal, of what was moved; empty for a folder and on failure
-	Err    error  // nil: the target is whole and durable
+	Item    Item
+	Bytes   int64 // of the file; 0 on failure
+	Resumed int64 // of these, what an earlier attempt had moved
+	Took    time.Duration
+	SHA256  string // hexadecimal, of what was moved; empty for a folder and on failure
+	Err     error  // nil: the target is whole and durable
 }
 
 // Progress is told how a transfer goes on, for a person to watch. Its methods,
@@ -66,51 +83,186 @@ type VerifyFunc func(ctx context.Context, path string, size int64, sha256 string
 type engine struct {
 	did      string // "fetched", "stored"
 	run      string
+	host     string
 	log      *slog.Logger
 	progress Progress // may be nil
 	now      func() time.Time
 	verify   VerifyFunc // may be nil
-	pump     pump
+	noSum    bool
+	limit    func(ctx context.Context, n int) error // may be nil
+	atOnce   int
+	total    int // of the files, if it is known
+	large    chan struct{} // has room for the large files that may be under way
+	lanes    *lanes
 	// paths are what the log calls an item's source and target.
 	paths func(Item) (source, target string)
 }
 
-// mover moves one item once.
-type mover func(ctx context.Context, item Item, p FileProgress) (size int64, sha256 string, err error)
+// moved is what was moved of one item.
+type moved struct {
+	size    int64
+	resumed int64 // what was there before
+	sum     string
+}
 
-// files moves items one after the other. The results are those of all items,
-// in their order, also where it stopped on the way.
-func (e *engine) files(ctx context.Context, items []Item, move mover) ([]Result, error) {
-	results := make([]Result, len(items))
-	if e.progress != nil {
-		e.progress.Begin(len(items), planned(items))
+// mover moves one item once.
+type mover func(ctx context.Context, item Item, p FileProgress) (moved, error)
+
+func atOnce(n int, r Remote) int {
+	switch _, whole := r.(WholeRemote); {
+	case n > 0:
+		return n
+	case whole:
+		return smallAtOnce
 	}
+	return orderedAtOnce
+}
+
+// errStopped is why files that are under way are given up when another one's
+// failure concerns all.
+type errStopped struct{ err error }
+
+func (e *errStopped) Error() string { return e.err.Error() }
+func (e *errStopped) Unwrap() error { return e.err }
+
+// files moves items, several at a time. emit is told what became of each, one
+// at a time, by its number.
+func (e *engine) files(ctx context.Context, items iter.Seq2[Item, error], move mover, emit func(int, Result)) error {
+	outer := ctx
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var work sync.WaitGroup
+	var mu sync.Mutex
 	var failed tally
+	var ended error // what ended all of it
+	count, done := 0, 0
+	finish := func(i int, res Result) {
+		mu.Lock()
+		defer mu.Unlock()
+		var after *errStopped
+		switch err := res.Err; {
+		case err == nil:
+			done++
+		case ended != nil || errors.As(err, &after):
+			// It is an effect of what ended all.
+		case stopsAll(err) || outer.Err() != nil:
+			ended = err
+			cancel(&errStopped{err})
+		default:
+			failed.add(err)
+			source, target := e.paths(res.Item)
+			e.log.Warn("failed", keyName, res.Item.Entry.Name, keySource, source, keyTarget, target, keyError, err)
+		}
+		emit(i, res)
+	}
+	slots := make(chan struct{}, e.atOnce)
+	var planErr error
+	for item, err := range items {
+		if err != nil {
+			planErr = err
+			break
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		i := count
+		count++
+		work.Go(func() {
+			res := e.file(ctx, item, move)
+			<-slots
+			finish(i, res)
+		})
+	}
+	if planErr != nil && stopsAll(planErr) {
+		cancel(&errStopped{planErr})
+	}
+	work.Wait()
+	switch {
+	case ended == nil && outer.Err() != nil:
+		ended = sorted(outer, fault.Interrupted, "", context.Cause(outer))
+	case ended == nil && planErr != nil:
+		return planErr
+	}
+	switch {
+	case ended != nil && done > 0:
+		return fmt.Errorf("after %d of %d files: %w", done, max(count, e.total), ended)
+	case ended != nil:
+		return ended
+	case failed.n == count:
+		return failed.all("file")
+	}
+	return failed.partial(count)
+}
+
+// collect gives each of the items its result, in their order, whatever became
+// of the transfer.
+func collect(items []Item, p Progress, stream func(emit func(int, Result)) error) ([]Result, error) {
+	if p != nil {
+		p.Begin(len(items), planned(items))
+	}
+	results := make([]Result, len(items))
+	have := make([]bool, len(items))
+	err := stream(func(i int, r Result) { results[i], have[i] = r, true })
 	for i, item := range items {
-		results[i] = e.file(ctx, item, move)
-		err := results[i].Err
-		if err == nil {
-			continue
-		}
-		if stopsAll(err) {
-			for j := i + 1; j < len(items); j++ {
-				results[j] = Result{Item: items[j], Err: notBegun(err)}
-			}
-			if done := i - failed.n; done > 0 {
-				err = fmt.Errorf("after %d of %d files: %w", done, len(items), err)
-			}
-			return results, err
-		}
-		failed.add(err)
-		if len(items) > 1 {
-			source, target := e.paths(item)
-			e.log.Warn("failed", keyName, item.Entry.Name, keySource, source, keyTarget, target, keyError, err)
+		if !have[i] {
+			results[i] = Result{Item: item, Err: notBegun(err)}
 		}
 	}
-	if failed.n == len(items) {
-		return results, failed.all("file")
+	return results, err
+}
+
+func sliceItems(items []Item) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		for _, item := range items {
+			if !yield(item, nil) {
+				return
+			}
+		}
 	}
-	return results, failed.partial(len(items))
+}
+
+// enter waits until one more large file may be under way. The caller leaves.
+func (e *engine) enter(ctx context.Context) error {
+	select {
+	case e.large <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (e *engine) leave() { <-e.large }
+
+// wait waits until n bytes more may be moved.
+func (e *engine) wait(ctx context.Context, n int) error {
+	if e.limit == nil {
+		return nil
+	}
+	return e.limit(ctx, n)
+}
+
+// sumOf is the SHA-256 of a small file, if sums are wanted.
+func (e *engine) sumOf(data []byte) string {
+	if e.noSum {
+		return ""
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// verified asks whether the copy is what its source is.
+func (e *engine) verified(ctx context.Context, path string, m moved) error {
+	if e.verify == nil {
+		return nil
+	}
+	if err := e.verify(ctx, path, m.size, m.sum); err != nil {
+		return sorted(ctx, fault.Verify, path, err)
+	}
+	return nil
 }
 
 // file moves one item, from its beginning again if it changed on the way.
@@ -126,7 +278,9 @@ func (e *engine) file(ctx context.Context, item Item, move mover) Result {
 	source, target := e.paths(item)
 	for try := 1; ; try++ {
 		p.Moved(0)
-		res.Bytes, res.SHA256, res.Err = move(ctx, item, p)
+		var m moved
+		m, res.Err = move(ctx, item, p)
+		res.Bytes, res.Resumed, res.SHA256 = m.size, m.resumed, m.sum
 		var again *againError
 		if ctx.Err() != nil || !errors.As(res.Err, &again) {
 			break
@@ -139,7 +293,7 @@ func (e *engine) file(ctx context.Context, item Item, move mover) Result {
 	}
 	res.Took = e.now().Sub(began)
 	if res.Err != nil {
-		res.Bytes, res.SHA256 = 0, ""
+		res.Bytes, res.Resumed, res.SHA256 = 0, 0, ""
 		res.Err = sorted(ctx, fault.Internal, item.Source, res.Err)
 		p.Done(res.Err)
 		return res
@@ -152,24 +306,21 @@ func (e *engine) file(ctx context.Context, item Item, move mover) Result {
 	fields := []any{keyName, item.Entry.Name, keySource, source, keyTarget, target,
 		keyBytes, res.Bytes, keySeconds, res.Took.Round(time.Millisecond).Seconds()}
 	if res.Bytes > 0 && res.Took > 0 {
-		fields = append(fields, keyRate, int64(float64(res.Bytes)/res.Took.Seconds()))
+		fields = append(fields, keyRate, int64(float64(res.Bytes-res.Resumed)/res.Took.Seconds()))
 	}
-	e.log.Info(e.did, append(fields, keySHA256, res.SHA256)...)
+	if res.Resumed > 0 {
+		fields = append(fields, keyResumed, res.Resumed)
+	}
+	if res.SHA256 != "" {
+		fields = append(fields, keySHA256, res.SHA256)
+	}
+	e.log.Info(e.did, fields...)
 	return res
 }
 
 // notBegun is the error of an item that another one's failure kept from being
 // begun.
 func notBegun(cause error) error { return fmt.Errorf("not begun: %w", cause) }
-
-// none is the result of a transfer that failed before its first file.
-func none(items []Item, err error) ([]Result, error) {
-	results := make([]Result, len(items))
-	for i, item := range items {
-		results[i] = Result{Item: item, Err: notBegun(err)}
-	}
-	return results, err
-}
 
 // planned is the sum of the sizes. They are a peer's word: it stops at the
 // largest number instead of wrapping.

@@ -142,9 +142,8 @@ func (f *finder) named(ctx context.Context, p pattern) error {
 		return f.problem(ctx, path, err)
 	}
 	e.Name = name
-	_, _, ours := parsePart(name)
 	switch {
-	case ours:
+	case isOurs(name):
 		err = fault.New(f.kind, "%q is the unfinished file of a transfer", path)
 	case e.Mode.IsRegular() && name != "":
 		return f.add(path, name, name, e)
@@ -265,7 +264,7 @@ func (f *finder) enter(ctx context.Context, at *place, entry Entry, rest []eleme
 
 // matched takes what the last element of a source with wildcards matched.
 func (f *finder) matched(ctx context.Context, at *place, entry Entry) error {
-	if _, _, ours := parsePart(entry.Name); ours {
+	if isOurs(entry.Name) {
 		return nil
 	}
 	if entry.Mode&fs.ModeSymlink != 0 {
@@ -313,9 +312,8 @@ func (f *finder) walk(ctx context.Context, dir, path, rel string, self Entry, de
 	empty := rel != "" // "" is where the source is "." or the like
 	for _, e := range entries {
 		child := join(dir, e.Name)
-		_, _, ours := parsePart(e.Name)
 		switch {
-		case ours:
+		case isOurs(e.Name):
 		case e.Mode.IsDir():
 			empty = false
 			err = f.walk(ctx, child, join(path, e.Name), join(rel, e.Name), e, depth+1)

@@ -3,19 +3,25 @@ package transfer
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
+	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"linehaul/fault"
 )
 
 // Get fetches files. Remote, Root and Run must be set. It is used for one call
-// of Files at a time.
+// of Files or Stream at a time.
 type Get struct {
 	Remote Remote
+	// More opens another session with the same server, for large files. Where
+	// it is nil, or fails, Remote carries everything.
+	More func(ctx context.Context) (WritableRemote, error)
 	// Root is the local folder that everything goes below; it is made if it is
 	// absent. It is trusted: what lies below is not, so that a symbolic link
 	// there leads nowhere outside.
@@ -23,23 +29,27 @@ type Get struct {
 	// Run is the run's id, such as 20261123T023001Z-123x7k2q: part of the
 	// names of temporary files.
 	Run string
-	// Host is what the log calls the server, before a remote path.
+	// Host is what the log and journals call the server, before a remote path.
 	Host     string
 	Log      *slog.Logger // may be nil
 	Progress Progress     // may be nil
 	Verify   VerifyFunc   // nil: size and modification time only
-	// InFlight is how many requests are under way at a time. Default: 64; at
-	// most 1024.
-	InFlight int
+	// NoSum leaves the SHA-256 of files out, which saves time.
+	NoSum bool
+	// AtOnce is how many files are under way at a time. Default: 64 where the
+	// protocol moves small files in few round trips, and 4 elsewhere.
+	AtOnce int
 	// SkipSpaceCheck begins although the disk has less room than the files
 	// need by their size: a file system that compresses may hold them.
 	SkipSpaceCheck bool
+	// Limit waits until n bytes more may be moved. It may be nil.
+	Limit func(ctx context.Context, n int) error
 	// Now is the clock for Result.Took. Default: time.Now.
 	Now func() time.Time
 }
 
-// Files fetches items that Place gave a target, one after the other. There is
-// a result for each, in their order.
+// Files fetches items that Place gave a target, several at a time. There is a
+// result for each, in their order.
 //
 // A failure that concerns one file (of kind fault.RemoteFile, fault.LocalDisk,
 // fault.Verify or fault.Config) is put in its result, and the others go on;
@@ -47,26 +57,52 @@ type Get struct {
 // is nil if all succeeded, the cause if it ended the call or if all failed of
 // one kind, and otherwise of kind fault.Partial.
 func (g *Get) Files(ctx context.Context, items []Item) ([]Result, error) {
-	if !validRun(g.Run) {
-		return none(items, fault.New(fault.Internal, "%q is not the id of a run", g.Run))
-	}
-	root, err := openRoot(filepath.Clean(g.Root))
+	return collect(items, g.Progress, func(emit func(int, Result)) error {
+		root, err := g.root()
+		if err != nil {
+			return err
+		}
+		defer root.Close()
+		if !g.SkipSpaceCheck {
+			if err := checkSpace(root, items); err != nil {
+				return err
+			}
+		}
+		return g.stream(ctx, root, sliceItems(items), len(items), emit)
+	})
+}
+
+// Stream is Files for items that come one after the other, as many as there
+// may be. emit is told what became of each, in no order, one at a time. An
+// error among the items ends it.
+func (g *Get) Stream(ctx context.Context, items iter.Seq2[Item, error], emit func(Result)) error {
+	root, err := g.root()
 	if err != nil {
-		return none(items, err)
+		return err
 	}
 	defer root.Close()
-	if !g.SkipSpaceCheck {
-		if err := checkSpace(root, items); err != nil {
-			return none(items, err)
-		}
+	return g.stream(ctx, root, items, 0, func(_ int, r Result) { emit(r) })
+}
+
+func (g *Get) root() (*os.Root, error) {
+	if !validRun(g.Run) {
+		return nil, fault.New(fault.Internal, "%q is not the id of a run", g.Run)
 	}
+	return openRoot(filepath.Clean(g.Root))
+}
+
+func (g *Get) stream(ctx context.Context, root *os.Root, items iter.Seq2[Item, error], total int, emit func(int, Result)) error {
+	now, log := orNow(g.Now), orDiscard(g.Log)
 	e := engine{
-		did: "fetched", run: g.Run, log: orDiscard(g.Log), progress: g.Progress,
-		now: orNow(g.Now), verify: g.Verify, pump: newPump(g.InFlight),
+		did: "fetched", run: g.Run, host: g.Host, log: log, progress: g.Progress, now: now, verify: g.Verify, noSum: g.NoSum, limit: g.Limit,
+		atOnce: atOnce(g.AtOnce, g.Remote), total: total, large: make(chan struct{}, largeAtOnce),
 		paths: func(i Item) (string, string) { return at(g.Host, i.Source), localPath(g.Root, i.Target) },
 	}
-	one := getter{engine: &e, remote: g.Remote, root: root, swept: map[string]bool{}}
-	return e.files(ctx, items, one.get)
+	e.lanes = newLanes(g.Remote, g.More, now, log)
+	defer e.lanes.close()
+	one := getter{engine: &e, remote: g.Remote, root: root, folders: map[string]*openedFolder{}}
+	defer one.closeFolders()
+	return e.files(ctx, items, one.get, emit)
 }
 
 // A getter fetches the items of one call.
@@ -74,104 +110,343 @@ type getter struct {
 	*engine
 	remote Remote
 	root   *os.Root
-	swept  map[string]bool // folders that were cleared of dead temporary files
+
+	mu      sync.Mutex
+	folders map[string]*openedFolder
+}
+
+// An openedFolder is a target folder that several files go to.
+type openedFolder struct {
+	once sync.Once
+	dir  *folder
+	err  error
+	uses int
+}
+
+// maxFolders is how many target folders stay open that nothing goes to at the
+// moment.
+const maxFolders = 64
+
+// folder opens a target folder; the first time, it is cleared of temporary
+// files that dead runs left and nobody can go on with. The caller calls done.
+func (g *getter) folder(dir string) (d *folder, done func(), err error) {
+	g.mu.Lock()
+	o := g.folders[dir]
+	if o == nil {
+		o = &openedFolder{}
+		g.folders[dir] = o
+	}
+	o.uses++
+	g.mu.Unlock()
+	done = func() { g.release(o) }
+	o.once.Do(func() {
+		if o.dir, o.err = openFolder(g.root, dir, g.log); o.err != nil {
+			return
+		}
+		if err := o.dir.sweep(true); err != nil {
+			g.log.Debug("cannot look for unfinished files", keyTarget, o.dir.path, keyError, err)
+		}
+	})
+	if o.err != nil {
+		done()
+		return nil, nil, o.err
+	}
+	return o.dir, done, nil
+}
+
+func (g *getter) release(o *openedFolder) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	o.uses--
+	if len(g.folders) <= maxFolders {
+		return
+	}
+	for name, o := range g.folders {
+		if o.uses == 0 {
+			o.close()
+			delete(g.folders, name)
+		}
+	}
+}
+
+func (g *getter) closeFolders() {
+	for _, o := range g.folders {
+		o.close()
+	}
+}
+
+func (o *openedFolder) close() {
+	if o.dir != nil {
+		o.dir.root.Close()
+	}
 }
 
 // get fetches one item once.
-func (g *getter) get(ctx context.Context, item Item, p FileProgress) (int64, string, error) {
+func (g *getter) get(ctx context.Context, item Item, p FileProgress) (moved, error) {
 	if err := CheckTarget(item); err != nil {
-		return 0, "", err
+		return moved{}, err
 	}
 	target := filepath.FromSlash(item.Target)
 	if item.Entry.Mode.IsDir() {
-		return 0, "", makeFolder(g.root, target)
+		return moved{}, makeFolder(g.root, target)
 	}
-	dir, err := g.folder(filepath.Dir(target))
+	dir, done, err := g.folder(filepath.Dir(target))
 	if err != nil {
-		return 0, "", err
+		return moved{}, err
 	}
-	defer dir.root.Close()
+	defer done()
 	final := filepath.Base(target)
 	if err := dir.checkFinal(final); err != nil {
-		return 0, "", err
+		return moved{}, err
 	}
-
-	r, err := g.remote.Open(ctx, item.Source)
-	if err != nil {
-		return 0, "", sorted(ctx, fault.RemoteFile, item.Source, err)
-	}
-	defer r.Close()
-	opened, err := r.Stat(ctx)
-	if err != nil {
-		return 0, "", sorted(ctx, fault.RemoteFile, item.Source, err)
-	}
-	if !opened.Mode.IsRegular() || opened.Size < 0 {
-		return 0, "", fault.New(fault.RemoteFile, "%q is not a file: %s of %d bytes", item.Source, what(opened.Mode), opened.Size)
-	}
-
-	t, err := dir.create(final, g.run, fileMode(opened.Mode))
-	if err != nil {
-		return 0, "", err
-	}
-	defer t.discard()
-	size, sum, err := g.fetch(ctx, item.Source, r, opened, t, p)
-	if err != nil {
-		return 0, "", err
-	}
-	if g.verify != nil {
-		if err := g.verify(ctx, item.Source, size, sum); err != nil {
-			return 0, "", sorted(ctx, fault.Verify, item.Source, err)
+	if whole, ok := g.remote.(WholeRemote); ok && item.Entry.Size >= 0 && item.Entry.Size < maxRequest {
+		if m, fits, err := g.whole(ctx, whole, item, dir, final, p); fits {
+			return m, err
 		}
 	}
-	return size, sum, t.commit(ctx, opened.MTime)
+	home := g.lanes.pick()
+	if home == nil {
+		home = &lane{remote: g.remote}
+	}
+	r, err := home.remote.Open(ctx, item.Source)
+	if err != nil {
+		return moved{}, sorted(ctx, fault.RemoteFile, item.Source, err)
+	}
+	defer r.Close()
+	began := g.now()
+	opened, err := r.Stat(ctx)
+	if err != nil {
+		return moved{}, sorted(ctx, fault.RemoteFile, item.Source, err)
+	}
+	g.lanes.heard(g.now().Sub(began))
+	if !opened.Mode.IsRegular() || opened.Size < 0 {
+		return moved{}, fault.New(fault.RemoteFile, "%q is not a file: %s of %d bytes", item.Source, what(opened.Mode), opened.Size)
+	}
+	return g.open(ctx, &fetch{g: g, item: item, home: home, r: r, opened: opened, dir: dir, final: final, p: p})
 }
 
-// fetch copies the content, and holds the source against what it was.
-func (g *getter) fetch(ctx context.Context, source string, r Reader, opened Entry, t *tempFile, p FileProgress) (int64, string, error) {
+// whole fetches a small file in one go. It does not fit if the file is not what
+// it was when it was listed.
+func (g *getter) whole(ctx context.Context, r WholeRemote, item Item, dir *folder, final string, p FileProgress) (m moved, fits bool, err error) {
+	size := item.Entry.Size
+	if err := g.wait(ctx, int(size)); err != nil {
+		return m, true, err
+	}
+	buf := make([]byte, size+1)
+	n, now, err := r.ReadWhole(ctx, item.Source, buf)
+	if err != nil {
+		return m, true, sorted(ctx, fault.RemoteFile, item.Source, err)
+	}
+	if int64(n) != size || now.Size != size || !now.Mode.IsRegular() || !now.MTime.Equal(item.Entry.MTime) {
+		return m, false, nil
+	}
+	t, err := dir.create(final, g.run, fileMode(now.Mode))
+	if err != nil {
+		return m, true, err
+	}
+	defer t.discard()
+	if _, err := t.file.Write(buf[:n]); err != nil {
+		return m, true, diskError("write", dir.join(final), err)
+	}
+	p.Moved(size)
+	m = moved{size: size, sum: g.sumOf(buf[:n])}
+	if err := g.verified(ctx, item.Source, m); err != nil {
+		return m, true, err
+	}
+	return m, true, t.commit(ctx, now.MTime)
+}
+
+// A fetch is one file on its way here.
+type fetch struct {
+	g      *getter
+	item   Item
+	home   *lane
+	r      Reader
+	opened Entry
+	dir    *folder
+	final  string
+	p      FileProgress
+}
+
+// open makes or finds the temporary file, fills it, and gives it its name.
+func (g *getter) open(ctx context.Context, f *fetch) (moved, error) {
+	at, spreads := f.r.(io.ReaderAt)
+	spreads = spreads && f.opened.Size > 0
+	var t *tempFile
+	var done ranges
+	if spreads && f.opened.Size >= journalSize {
+		if t, done = f.resume(at); t != nil {
+			g.log.Info("going on with a file that was begun before", keyName, f.item.Entry.Name, keyTarget, f.dir.join(f.final), keyBytes, done.size())
+		}
+	}
+	if t == nil {
+		var err error
+		if t, err = f.dir.create(f.final, g.run, fileMode(f.opened.Mode)); err != nil {
+			return moved{}, err
+		}
+	}
+	defer t.discard()
+	var m moved
+	var err error
+	if spreads {
+		m, err = f.spread(ctx, t, done)
+	} else {
+		m, err = f.inOrder(ctx, t)
+	}
+	if err == nil {
+		err = f.unchanged(ctx, m.size)
+	}
+	if err == nil {
+		err = g.verified(ctx, f.item.Source, m)
+	}
+	if err != nil {
+		return moved{}, err
+	}
+	return m, t.commit(ctx, f.opened.MTime)
+}
+
+// resume finds what an earlier run left of the file, if its end is still that
+// of the source.
+func (f *fetch) resume(source io.ReaderAt) (*tempFile, ranges) {
+	t, done := f.dir.adopt(f.final, at(f.g.host, f.item.Source), f.opened)
+	if t == nil {
+		return nil, nil
+	}
+	if alike, err := tailAlike(t.file, source, done); err != nil || !alike {
+		f.g.log.Warn("beginning again: what was fetched before is not what the source has", keyTarget, t.dir.join(t.name))
+		t.discard()
+		return nil, nil
+	}
+	return t, done
+}
+
+// spread fetches the content in pieces, over as many sessions as help.
+func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, error) {
+	g, size := f.g, f.opened.Size
+	if size >= sharedSize {
+		if err := g.enter(ctx); err != nil {
+			return moved{}, err
+		}
+		defer g.leave()
+	}
+	var follow *trail
+	if !g.noSum {
+		follow = newTrail(t.file)
+		defer follow.stop()
+	}
+	resumed := done.size()
+	s := &spread{
+		name: f.item.Source, size: size, done: done, missing: done.missing(size), home: f.home, shared: size >= sharedSize,
+		handles: map[*lane]*handle{f.home: {file: f.r, ready: true}},
+	}
+	s.open = func(ctx context.Context, r Remote) (io.Closer, error) { return f.again(ctx, r) }
+	s.move = func(file io.Closer, offset int64, buf []byte) error {
+		data := buf[Headroom:]
+		if err := g.wait(ctx, len(data)); err != nil {
+			return err
+		}
+		if err := readFull(file.(io.ReaderAt), data, offset); err != nil {
+			return f.readError(ctx, err)
+		}
+		if _, err := t.file.WriteAt(data, offset); err != nil {
+			return diskError("write", t.dir.join(f.final), err)
+		}
+		return nil
+	}
+	s.moved = func(total int64) {
+		f.p.Moved(total)
+		follow.advance(s.done.prefix())
+	}
+	var notes *checkpoint
+	if size >= journalSize {
+		t.keepJournal()
+		notes = newCheckpoint(func() journalEntry {
+			return journalEntry{at(g.host, f.item.Source), size, f.opened.MTime.UnixNano(), uint32(t.mode), g.lanes.doneOf(s)}
+		}, t.note)
+	}
+	err := g.lanes.carry(ctx, s)
+	keep := err != nil && resumable(ctx, err)
+	if noteErr := notes.stop(keep); noteErr != nil && err == nil {
+		err = noteErr
+	}
+	if err != nil {
+		if keep && notes != nil {
+			t.keep()
+		}
+		return moved{}, err
+	}
+	sum, err := follow.sum(ctx, size)
+	if err != nil {
+		return moved{}, diskError("read", t.dir.join(f.final), err)
+	}
+	return moved{size: size, sum: sum, resumed: resumed}, nil
+}
+
+// again opens the file on another session, where it must be the same.
+func (f *fetch) again(ctx context.Context, r Remote) (Reader, error) {
+	file, err := r.Open(ctx, f.item.Source)
+	if err != nil {
+		return nil, err
+	}
+	now, err := file.Stat(ctx)
+	if err == nil && (now.Size != f.opened.Size || !now.MTime.Equal(f.opened.MTime)) {
+		err = errors.New("another file has its name now")
+	}
+	if _, ok := file.(io.ReaderAt); err == nil && !ok {
+		err = errors.New("this session cannot read in pieces")
+	}
+	if err != nil {
+		shut(file)
+		return nil, err
+	}
+	return file, nil
+}
+
+// readError sorts the failure of a read.
+func (f *fetch) readError(ctx context.Context, err error) error {
+	if ctx.Err() == nil && errors.Is(err, errShort) {
+		return changed(fault.RemoteFile, f.item.Source, f.opened.Size, f.opened.Size)
+	}
+	return sorted(ctx, fault.RemoteFile, f.item.Source, err)
+}
+
+// inOrder fetches the content from its beginning to its end.
+func (f *fetch) inOrder(ctx context.Context, t *tempFile) (moved, error) {
 	var disk error
 	w := writerFunc(func(b []byte) (int, error) {
+		if err := f.g.wait(ctx, len(b)); err != nil {
+			return 0, err
+		}
 		n, err := t.file.Write(b)
 		if err != nil {
 			disk = diskError("write", t.dir.join(t.final), err)
 		}
 		return n, err
 	})
-	size, sum, err := g.pump.pull(ctx, w, r, opened.Size, p.Moved)
+	size, sum, err := pull(ctx, w, f.r, f.opened.Size, f.p.Moved)
 	switch {
 	case disk != nil:
-		return 0, "", disk
+		return moved{}, disk
 	case ctx.Err() == nil && (errors.Is(err, errShort) || errors.Is(err, errLong)):
-		err = changed(fault.RemoteFile, source, opened.Size, size)
-		return 0, "", err
+		return moved{}, changed(fault.RemoteFile, f.item.Source, f.opened.Size, size)
 	case err != nil:
-		return 0, "", sorted(ctx, fault.RemoteFile, source, err)
+		return moved{}, sorted(ctx, fault.RemoteFile, f.item.Source, err)
 	}
-	now, err := r.Stat(ctx)
-	if err != nil {
-		return 0, "", sorted(ctx, fault.RemoteFile, source, err)
-	}
-	// A file that is made while it is read has no size, and is always new.
-	made := opened.Size == 0 && now.Size == 0 && size > 0
-	if now.Size != opened.Size || !now.MTime.Equal(opened.MTime) && !made {
-		return 0, "", changed(fault.RemoteFile, source, opened.Size, now.Size)
-	}
-	return size, sum, nil
+	return moved{size: size, sum: sum}, nil
 }
 
-// folder opens a target folder; the first time, it is cleared of temporary
-// files that dead runs left.
-func (g *getter) folder(dir string) (*folder, error) {
-	d, err := openFolder(g.root, dir, g.log)
+// unchanged holds the source against what it was when it was opened.
+func (f *fetch) unchanged(ctx context.Context, size int64) error {
+	now, err := f.r.Stat(ctx)
 	if err != nil {
-		return nil, err
+		return sorted(ctx, fault.RemoteFile, f.item.Source, err)
 	}
-	if !g.swept[dir] {
-		g.swept[dir] = true
-		if err := d.sweep(); err != nil {
-			g.log.Debug("cannot look for unfinished files", keyTarget, d.path, keyError, err)
-		}
+	// A file that is made while it is read has no size, and is always new.
+	made := f.opened.Size == 0 && now.Size == 0 && size > 0
+	if now.Size != f.opened.Size || !now.MTime.Equal(f.opened.MTime) && !made {
+		return changed(fault.RemoteFile, f.item.Source, f.opened.Size, now.Size)
 	}
-	return d, nil
+	return nil
 }
 
 // fileMode is the mode that a file is to have: its permission bits on the

@@ -41,7 +41,7 @@ func sum(text string) string {
 // get fetches what sources match into root.
 func get(t *testing.T, ctx context.Context, r *memRemote, root string, sources ...string) ([]transfer.Result, error) {
 	t.Helper()
-	g := transfer.Get{Remote: r, Root: root, Run: run}
+	g := transfer.Get{Remote: r, Root: root, Run: run, AtOnce: 1}
 	return g.Files(ctx, place(t, found(t, r, sources...), byRel))
 }
 
@@ -209,7 +209,7 @@ func TestGetFaults(t *testing.T) {
 				root := t.TempDir()
 				write(t, filepath.Join(root, "big"), "old")
 				p := &watcher{}
-				results, err := (&transfer.Get{Remote: r, Root: root, Run: run, Progress: p}).Files(t.Context(), list)
+				results, err := (&transfer.Get{Remote: r, Root: root, Run: run, AtOnce: 1, Progress: p}).Files(t.Context(), list)
 				if !fault.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.text) || fault.Transient(err) != tt.again {
 					t.Errorf("got %v (%v, transient %v)", err, kind(err), fault.Transient(err))
 				}
@@ -279,7 +279,7 @@ func TestGetStops(t *testing.T) {
 			time.AfterFunc(5*time.Millisecond, func() { cancel(fault.New(fault.Stall, "the server is silent")) })
 			return nil
 		}
-		results, err := (&transfer.Get{Remote: r, Root: root, Run: run}).Files(ctx, list)
+		results, err := (&transfer.Get{Remote: r, Root: root, Run: run, AtOnce: 1}).Files(ctx, list)
 		if !fault.Is(err, fault.Stall) || len(results) != 2 || results[0].Err == nil || results[1].Err == nil {
 			t.Errorf("got %v, %+v", err, results)
 		}
@@ -289,12 +289,12 @@ func TestGetStops(t *testing.T) {
 	cancel()
 	r := newRemote(map[string]string{"/a": "1"})
 	list := place(t, found(t, r, "/a"), byRel)
-	if _, err := (&transfer.Get{Remote: r, Root: t.TempDir(), Run: run}).Files(ctx, list); !fault.Is(err, fault.Interrupted) {
+	if _, err := (&transfer.Get{Remote: r, Root: t.TempDir(), Run: run, AtOnce: 1}).Files(ctx, list); !fault.Is(err, fault.Interrupted) {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancelCause := context.WithCancelCause(t.Context())
 	cancelCause(errors.New("the service stops"))
-	if _, err := (&transfer.Get{Remote: r, Root: t.TempDir(), Run: run}).Files(ctx, list); !fault.Is(err, fault.Interrupted) || !strings.Contains(err.Error(), "the service stops") {
+	if _, err := (&transfer.Get{Remote: r, Root: t.TempDir(), Run: run, AtOnce: 1}).Files(ctx, list); !fault.Is(err, fault.Interrupted) || !strings.Contains(err.Error(), "the service stops") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -329,7 +329,7 @@ func TestGetSumsUp(t *testing.T) {
 			list := place(t, found(t, r, "/d/*"), byRel)
 			tt.set(r)
 			var log bytes.Buffer
-			g := transfer.Get{Remote: r, Root: t.TempDir(), Run: run, Host: "hk1", Log: slog.New(slog.NewTextHandler(&log, nil))}
+			g := transfer.Get{Remote: r, Root: t.TempDir(), Run: run, AtOnce: 1, Host: "hk1", Log: slog.New(slog.NewTextHandler(&log, nil))}
 			results, err := g.Files(t.Context(), list)
 			if tt.failed == nil && err != nil || tt.failed != nil && (!fault.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.text) || fault.Transient(err) != tt.again) {
 				t.Errorf("got %v (%v, transient %v)", err, kind(err), fault.Transient(err))
@@ -388,7 +388,7 @@ func TestGetLocalFaults(t *testing.T) {
 				tt.set(t, root)
 			}
 			list := place(t, found(t, r, "/s/x"), func(transfer.Item) (string, error) { return tt.target, nil })
-			_, err := (&transfer.Get{Remote: r, Root: root, Run: run}).Files(t.Context(), list)
+			_, err := (&transfer.Get{Remote: r, Root: root, Run: run, AtOnce: 1}).Files(t.Context(), list)
 			if tt.kind == 0 {
 				if err != nil {
 					t.Error(err)
@@ -411,7 +411,7 @@ func TestGetLocalFaults(t *testing.T) {
 	})
 	t.Run("not a run", func(t *testing.T) {
 		for _, id := range []string{"", "../x", "20261123T023001Z-123X7K2Q"} {
-			if _, err := (&transfer.Get{Remote: newRemote(nil), Root: t.TempDir(), Run: id}).Files(t.Context(), nil); !fault.Is(err, fault.Internal) {
+			if _, err := (&transfer.Get{Remote: newRemote(nil), Root: t.TempDir(), Run: id, AtOnce: 1}).Files(t.Context(), nil); !fault.Is(err, fault.Internal) {
 				t.Errorf("%q: got %v", id, err)
 			}
 		}
@@ -432,7 +432,7 @@ func TestGetNoRoom(t *testing.T) {
 	r.nodes["/a"].lie, r.nodes["/b"].lie = 1<<62, 1<<62
 	list := place(t, found(t, r, "/a", "/b"), func(i transfer.Item) (string, error) { return "none/yet/" + i.Rel, nil })
 	root := t.TempDir()
-	results, err := (&transfer.Get{Remote: r, Root: root, Run: run}).Files(t.Context(), list)
+	results, err := (&transfer.Get{Remote: r, Root: root, Run: run, AtOnce: 1}).Files(t.Context(), list)
 	if !fault.Is(err, fault.LocalDisk) || !strings.Contains(err.Error(), "8.0 EiB needed") || !strings.Contains(err.Error(), "free") {
 		t.Errorf("got %v", err)
 	}
@@ -440,7 +440,7 @@ func TestGetNoRoom(t *testing.T) {
 		t.Errorf("%d requests, results %+v", r.requests, results)
 	}
 	want(t, root, nil)
-	g := transfer.Get{Remote: r, Root: root, Run: run, SkipSpaceCheck: true}
+	g := transfer.Get{Remote: r, Root: root, Run: run, AtOnce: 1, SkipSpaceCheck: true}
 	if _, err := g.Files(t.Context(), list); !fault.Is(err, fault.RemoteFile) {
 		t.Errorf("without the check: got %v", err)
 	}
@@ -453,7 +453,7 @@ func TestGetVerify(t *testing.T) {
 		checkLeaks(t, r)
 		root := t.TempDir()
 		write(t, filepath.Join(root, "x"), "old")
-		g := transfer.Get{Remote: r, Root: root, Run: run, Verify: func(_ context.Context, path string, size int64, hash string) error {
+		g := transfer.Get{Remote: r, Root: root, Run: run, AtOnce: 1, Verify: func(_ context.Context, path string, size int64, hash string) error {
 			if path != "/s/x" || size != 3 || hash != sum("new") {
 				t.Errorf("asked for %q, %d, %s", path, size, hash)
 			}
@@ -487,7 +487,7 @@ func TestGetPartRemoved(t *testing.T) {
 		checkLeaks(t, r)
 		root := t.TempDir()
 		removed := 0
-		g := transfer.Get{Remote: r, Root: root, Run: run, Verify: func(context.Context, string, int64, string) error {
+		g := transfer.Get{Remote: r, Root: root, Run: run, AtOnce: 1, Verify: func(context.Context, string, int64, string) error {
 			if removed++; removed <= times {
 				return os.Remove(filepath.Join(root, transfer.PartName("x", run)))
 			}
@@ -554,18 +554,18 @@ func TestSweep(t *testing.T) {
 	t.Run("by Sweep", func(t *testing.T) {
 		root := t.TempDir()
 		live := plant(t, root)
-		if err := transfer.Sweep(t.Context(), root, nil); err != nil {
+		if err := transfer.Sweep(t.Context(), root, false, nil); err != nil {
 			t.Fatal(err)
 		}
 		files := left()
 		want(t, root, files)
 		live.Close()
-		if err := transfer.Sweep(t.Context(), root, nil); err != nil {
+		if err := transfer.Sweep(t.Context(), root, false, nil); err != nil {
 			t.Fatal(err)
 		}
 		delete(files, "d/"+part("live", run2))
 		want(t, root, files)
-		if err := transfer.Sweep(t.Context(), root+"/none", nil); err != nil {
+		if err := transfer.Sweep(t.Context(), root+"/none", false, nil); err != nil {
 			t.Errorf("an absent folder: %v", err)
 		}
 	})
@@ -580,7 +580,7 @@ func TestTwoAtOnce(t *testing.T) {
 	for _, id := range []string{run, run2, "20261123T023001Z-00000000"} {
 		both.Go(func() {
 			for range 5 {
-				g := transfer.Get{Remote: r, Root: root, Run: id}
+				g := transfer.Get{Remote: r, Root: root, Run: id, AtOnce: 1}
 				if _, err := g.Files(t.Context(), place(t, found(t, r, "/d/*"), byRel)); err != nil {
 					t.Error(err)
 				}
@@ -616,7 +616,7 @@ func TestProgress(t *testing.T) {
 	r := newRemote(map[string]string{"/d/big": big(), "/d/e/": ""})
 	checkLeaks(t, r)
 	w := &watcher{}
-	g := transfer.Get{Remote: r, Root: t.TempDir(), Run: run, Progress: w, InFlight: 3}
+	g := transfer.Get{Remote: r, Root: t.TempDir(), Run: run, AtOnce: 1, Progress: w}
 	if _, err := g.Files(t.Context(), place(t, found(t, r, "/d"), byRel)); err != nil {
 		t.Fatal(err)
 	}
@@ -645,7 +645,7 @@ func BenchmarkPull(b *testing.B) {
 			if list, err = transfer.Place(list, false, byRel); err != nil {
 				b.Fatal(err)
 			}
-			g := transfer.Get{Remote: r, Root: b.TempDir(), Run: run}
+			g := transfer.Get{Remote: r, Root: b.TempDir(), Run: run, AtOnce: 1}
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()
 			for b.Loop() {

@@ -335,6 +335,27 @@ type writerAt struct{ writer }
 
 func (w writerAt) WriteAt(b []byte, off int64) (int, error) { return w.writeAt(b, off) }
 
+func (w writerAt) WritePacketAt(packet []byte, off int64) error {
+	n, err := w.writeAt(packet[transfer.Headroom:], off)
+	if err == nil && n < len(packet)-transfer.Headroom {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+// Reopen opens a file that was created before.
+func (r *memRemote) Reopen(ctx context.Context, p string, attrs transfer.Attrs) (transfer.Writer, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p = clean(p)
+	n := r.nodes[p]
+	if n == nil {
+		return nil, failure("open", p, fs.ErrNotExist)
+	}
+	r.open++
+	return writerAt{writer{&handle{r: r, n: n, path: p, attrs: attrs, closed: make(chan struct{})}}}, nil
+}
+
 func (r *memRemote) Replace(ctx context.Context, from, to string) error {
 	if err := ctx.Err(); err != nil {
 		return err

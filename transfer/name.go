@@ -131,7 +131,11 @@ func clip(s string) string {
 // temporary file of ours, and is never removed.
 const runForm = "00000000T000000Z-aaaaaaaa"
 
-const partSuffix = ".part"
+// The suffixes of a temporary file and of its journal.
+const (
+	partSuffix    = ".part"
+	journalSuffix = ".todo"
+)
 
 func validRun(run string) bool {
 	if len(run) != len(runForm) {
@@ -183,7 +187,19 @@ func partStem(name string) string {
 	return name[:cut] + tail
 }
 
-// parsePart takes a temporary name apart.
+// journalName returns the name of the journal of a temporary file.
+func journalName(part string) string { return strings.TrimSuffix(part, partSuffix) + journalSuffix }
+
+// isOurs reports whether a name is that of a temporary file or of its journal.
+func isOurs(name string) bool {
+	if stem, journal := strings.CutSuffix(name, journalSuffix); journal {
+		name = stem + partSuffix
+	}
+	_, _, ok := parsePart(name)
+	return ok
+}
+
+// parsePart takes the name of a temporary file apart.
 func parsePart(name string) (stem, run string, ok bool) {
 	rest, dotted := strings.CutPrefix(name, ".")
 	rest, part := strings.CutSuffix(rest, partSuffix)

@@ -27,7 +27,7 @@ func put(t *testing.T, ctx context.Context, r *memRemote, dir string, sources ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := transfer.Put{Remote: r, Run: run}
+	p := transfer.Put{Remote: r, Run: run, AtOnce: 1}
 	return p.Files(ctx, place(t, items, into(dir)))
 }
 
@@ -87,14 +87,14 @@ func TestPutFromLoginFolder(t *testing.T) {
 	for target, at := range map[string]string{"f": "/home/f", "a/b": "/home/a/b", "../x": "/x", "/f": "/f", "//f": "/f", "a//b": "/home/a/b"} {
 		r := newRemote(map[string]string{"/home/": ""})
 		items := place(t, mustLocal(t, local), func(transfer.Item) (string, error) { return target, nil })
-		if _, err := (&transfer.Put{Remote: r, Run: run}).Files(t.Context(), items); err != nil || r.nodes[at] == nil {
+		if _, err := (&transfer.Put{Remote: r, Run: run, AtOnce: 1}).Files(t.Context(), items); err != nil || r.nodes[at] == nil {
 			t.Errorf("%q: %v, %v", target, err, served(r))
 		}
 	}
 	for _, target := range []string{"a/", "..", "/"} {
 		r := newRemote(map[string]string{"/home/": ""})
 		items := place(t, mustLocal(t, local), func(transfer.Item) (string, error) { return target, nil })
-		if _, err := (&transfer.Put{Remote: r, Run: run}).Files(t.Context(), items); !fault.Is(err, fault.Config) {
+		if _, err := (&transfer.Put{Remote: r, Run: run, AtOnce: 1}).Files(t.Context(), items); !fault.Is(err, fault.Config) {
 			t.Errorf("%q: %v", target, err)
 		}
 	}
@@ -152,7 +152,7 @@ func TestPutFaults(t *testing.T) {
 				tt.set(r, local)
 				r.sequential = sequential
 				p := &watcher{}
-				results, err := (&transfer.Put{Remote: r, Run: run, Progress: p}).Files(t.Context(), items)
+				results, err := (&transfer.Put{Remote: r, Run: run, AtOnce: 1, Progress: p}).Files(t.Context(), items)
 				if !fault.Is(err, tt.kind) || !strings.Contains(err.Error(), tt.text) || fault.Transient(err) != tt.again {
 					t.Errorf("got %v (%v, transient %v)", err, kind(err), fault.Transient(err))
 				}
@@ -233,7 +233,7 @@ func TestPutRemoteFaults(t *testing.T) {
 			r.fail[tt.fail] = failure("mkdir", "/in", os.ErrPermission)
 			before := served(r)
 			items := place(t, mustLocal(t, local), func(transfer.Item) (string, error) { return tt.target, nil })
-			if _, err := (&transfer.Put{Remote: r, Run: run}).Files(t.Context(), items); !fault.Is(err, fault.RemoteFile) || !strings.Contains(err.Error(), tt.text) {
+			if _, err := (&transfer.Put{Remote: r, Run: run, AtOnce: 1}).Files(t.Context(), items); !fault.Is(err, fault.RemoteFile) || !strings.Contains(err.Error(), tt.text) {
 				t.Errorf("got %v", err)
 			}
 			wantServed(t, r, before)
@@ -247,7 +247,7 @@ func TestPutVerify(t *testing.T) {
 	write(t, local, "new")
 	r := newRemote(map[string]string{"/in/x": "old"})
 	checkLeaks(t, r)
-	p := transfer.Put{Remote: r, Run: run, Verify: func(_ context.Context, path string, size int64, hash string) error {
+	p := transfer.Put{Remote: r, Run: run, AtOnce: 1, Verify: func(_ context.Context, path string, size int64, hash string) error {
 		if path != "/in/"+transfer.PartName("x", run) || size != 3 || hash != sum("new") || string(r.nodes[path].data) != "new" {
 			t.Errorf("asked for %q, %d, %s", path, size, hash)
 		}

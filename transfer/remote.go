@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"io/fs"
+	"iter"
 	"time"
 )
 
@@ -76,3 +77,54 @@ type Writer interface {
 	// any time, again, and after Commit; it ends writes that are under way.
 	Close() error
 }
+
+// What a protocol may have beside that. The engine asks a Remote, a Reader or
+// a Writer whether it is one of these.
+type (
+	// A Lister lists a folder as the answers come, so that a large one needs no
+	// memory. It ends after an error.
+	Lister interface {
+		ListSeq(ctx context.Context, dir string) iter.Seq2[Entry, error]
+	}
+
+	// A WholeRemote moves a small file in as few round trips as the protocol
+	// allows.
+	WholeRemote interface {
+		// ReadWhole reads a file into p and describes it as it is afterwards.
+		// p wants room for one byte more than the file should have: if it is
+		// filled, the file has grown. After an error p must not be used again.
+		ReadWhole(ctx context.Context, path string, p []byte) (int, Entry, error)
+		// WriteWhole makes a new file, durable as far as the server can, of
+		// what follows Headroom bytes in each packet, and describes it. It
+		// fails if path exists. After an error the packets must not be used
+		// again, and the file may be there.
+		WriteWhole(ctx context.Context, path string, packets [][]byte, attrs Attrs) (Entry, error)
+	}
+
+	// A RequestSizer says what one read and one write carry at most, in bytes.
+	RequestSizer interface {
+		RequestSize() (read, write int)
+	}
+
+	// A PacketWriterAt is a Writer that puts its header before the data, where
+	// the caller leaves room for it, and so need not copy. Calls may run
+	// concurrently. After an error the packet must not be used again.
+	PacketWriterAt interface {
+		// WritePacketAt writes what follows Headroom bytes, as one request.
+		WritePacketAt(packet []byte, offset int64) error
+	}
+
+	// A Reopener opens a file for writing again that was created before.
+	Reopener interface {
+		Reopen(ctx context.Context, path string, attrs Attrs) (Writer, error)
+	}
+
+	// A Syncer is a Writer that can make what was written durable on the way.
+	Syncer interface {
+		Sync(ctx context.Context) error
+	}
+)
+
+// Headroom is how many bytes a packet has before its data: no protocol needs
+// more.
+const Headroom = 288

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"linehaul/fault"
@@ -98,9 +100,14 @@ func makeFolder(root *os.Root, dir string) error {
 // A folder is the target folder of a file, held open, so that nothing that is
 // done to the path above it meanwhile matters.
 type folder struct {
-	root *os.Root
-	path string // for messages
-	log  *slog.Logger
+	root  *os.Root
+	path  string // for messages
+	log   *slog.Logger
+	syncs group
+
+	// left are temporary files of dead runs that a transfer may go on with.
+	mu   sync.Mutex
+	left []string
 }
 
 // openFolder opens a folder below root, and makes it if it is absent. The
@@ -146,6 +153,8 @@ type tempFile struct {
 	file        *os.File
 	name, final string
 	mode        fs.FileMode // that it will have; 0: leave it alone
+
+	journal *os.File // nil: it has none
 }
 
 // create makes the temporary file for a target. mode is what the target is to
@@ -220,13 +229,18 @@ func (t *tempFile) commit(ctx context.Context, mtime time.Time) error {
 	if err := t.rename(ctx); err != nil {
 		return err
 	}
-	f, err := t.dir.root.Open(".")
+	return t.dir.syncs.do(t.dir.sync)
+}
+
+// sync makes the names in the folder durable.
+func (d *folder) sync() error {
+	f, err := d.root.Open(".")
 	if err == nil {
 		err = syncFolder(f)
 		f.Close()
 	}
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
-		return diskError("sync folder", t.dir.path, err)
+		return diskError("sync folder", d.path, err)
 	}
 	return nil
 }
@@ -236,6 +250,7 @@ func (t *tempFile) rename(ctx context.Context) error {
 		err := t.dir.root.Rename(t.name, t.final)
 		switch {
 		case err == nil:
+			t.dropJournal()
 			t.name = ""
 			t.file.Close()
 			return nil
@@ -252,11 +267,12 @@ func (t *tempFile) rename(ctx context.Context) error {
 	}
 }
 
-// discard removes the file unless it was committed.
+// discard removes the file unless it was committed or kept.
 func (t *tempFile) discard() {
 	if t.name == "" {
 		return
 	}
+	t.dropJournal()
 	if err := t.dir.root.Remove(t.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.dir.log.Warn("cannot remove an unfinished file", keyTarget, t.dir.join(t.name), keyError, err)
 	}
@@ -264,19 +280,24 @@ func (t *tempFile) discard() {
 	t.name = ""
 }
 
-// sweep removes temporary files of runs that are dead.
-func (d *folder) sweep() error {
+// sweep removes temporary files of runs that are dead, but for those that have
+// a journal if resumable is set: these are kept in d.left.
+func (d *folder) sweep(resumable bool) error {
 	f, err := d.root.Open(".")
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	var dead []string
+	var parts, journals []string
 	for {
 		entries, err := f.ReadDir(listBatch)
 		for _, e := range entries {
-			if _, _, ours := parsePart(e.Name()); ours && e.Type().IsRegular() {
-				dead = append(dead, e.Name())
+			switch _, _, part := parsePart(e.Name()); {
+			case !e.Type().IsRegular():
+			case part:
+				parts = append(parts, e.Name())
+			case isOurs(e.Name()):
+				journals = append(journals, e.Name())
 			}
 		}
 		if errors.Is(err, io.EOF) {
@@ -286,47 +307,74 @@ func (d *folder) sweep() error {
 			return err
 		}
 	}
-	for _, name := range dead {
-		if err := d.removeDead(name); err != nil {
-			d.log.Warn("cannot remove an unfinished file", keyTarget, d.join(name), keyError, err)
+	for _, name := range parts {
+		if resumable && slices.Contains(journals, journalName(name)) {
+			d.left = append(d.left, name)
+			continue
+		}
+		d.removeDead(name)
+	}
+	for _, name := range journals {
+		if !slices.ContainsFunc(parts, func(part string) bool { return journalName(part) == name }) {
+			d.remove(name)
 		}
 	}
 	return nil
 }
 
-// removeDead removes a temporary file that nobody holds a lock on.
-func (d *folder) removeDead(name string) error {
+// remove removes what nobody can need any more.
+func (d *folder) remove(name string) {
+	if err := d.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		d.log.Warn("cannot remove an unfinished file", keyTarget, d.join(name), keyError, err)
+	}
+}
+
+// removeDead removes a temporary file that nobody holds a lock on, with its
+// journal.
+func (d *folder) removeDead(name string) {
+	f, err := d.openDead(name)
+	if err != nil {
+		d.log.Warn("cannot remove an unfinished file", keyTarget, d.join(name), keyError, err)
+	}
+	if f == nil {
+		return
+	}
+	defer f.Close()
+	d.remove(name)
+	if _, err := d.root.Lstat(journalName(name)); err == nil {
+		d.remove(journalName(name))
+	}
+	d.log.Info("removed the unfinished file of a run that died", keyTarget, d.join(name))
+}
+
+// openDead opens and locks a temporary file. It is nil if somebody else holds
+// the lock, or if it is gone.
+func (d *folder) openDead(name string) (*os.File, error) {
 	f, err := d.root.OpenFile(name, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrPermission) {
 		f, err = d.root.Open(name) // it was about to become read-only
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer f.Close()
 	held, err := flock.TryLock(f)
-	if err != nil {
-		return err
+	if err != nil || !held || !d.leadsTo(name, f) {
+		f.Close()
+		return nil, err
 	}
-	if !held || !d.leadsTo(name, f) {
-		return nil
-	}
-	if err := d.root.Remove(name); err != nil {
-		return err
-	}
-	d.log.Info("removed the unfinished file of a run that died", keyTarget, d.join(name))
-	return nil
+	return f, nil
 }
 
 // Sweep removes the temporary files of dead runs in a folder and all below it.
 // Get.Files does so by itself in the folders that it writes to; this is for
 // the folders of a run that was killed and whose targets had another name, by
-// a date for one. Links are not followed; the folder need not exist. It
-// returns the first folder's error that it could not look at.
-func Sweep(ctx context.Context, path string, log *slog.Logger) error {
+// a date for one. With resumable set, files stay with which a transfer can go
+// on. Links are not followed; the folder need not exist. It returns the first
+// folder's error that it could not look at.
+func Sweep(ctx context.Context, path string, resumable bool, log *slog.Logger) error {
 	root, err := os.OpenRoot(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -335,10 +383,10 @@ func Sweep(ctx context.Context, path string, log *slog.Logger) error {
 		return diskError("open folder", path, err)
 	}
 	defer root.Close()
-	return sweepBelow(ctx, &folder{root: root, path: path, log: orDiscard(log)}, 0)
+	return sweepBelow(ctx, &folder{root: root, path: path, log: orDiscard(log)}, resumable, 0)
 }
 
-func sweepBelow(ctx context.Context, d *folder, depth int) error {
+func sweepBelow(ctx context.Context, d *folder, resumable bool, depth int) error {
 	if err := ctx.Err(); err != nil {
 		return sorted(ctx, fault.LocalDisk, d.path, err)
 	}
@@ -346,7 +394,7 @@ func sweepBelow(ctx context.Context, d *folder, depth int) error {
 		return nil
 	}
 	var first error
-	if err := d.sweep(); err != nil {
+	if err := d.sweep(resumable); err != nil {
 		first = diskError("look through", d.path, err)
 	}
 	entries, _ := fs.ReadDir(d.root.FS(), ".") // sweep has said what is wrong with the folder
@@ -359,7 +407,7 @@ func sweepBelow(ctx context.Context, d *folder, depth int) error {
 			first = cmp.Or(first, diskError("open folder", d.join(e.Name()), err))
 			continue
 		}
-		err = sweepBelow(ctx, &folder{root: sub, path: d.join(e.Name()), log: d.log}, depth+1)
+		err = sweepBelow(ctx, &folder{root: sub, path: d.join(e.Name()), log: d.log}, resumable, depth+1)
 		sub.Close()
 		first = cmp.Or(first, err)
 	}

@@ -15,6 +15,7 @@ import (
 	"linehaul/fault"
 	"linehaul/transfer"
 	"linehaul/transfer/scp"
+	"linehaul/transfer/sftp"
 )
 
 // maxAuthorized bounds what is read of a file of authorized keys, in bytes.
@@ -109,7 +110,7 @@ func (c *Conn) makePrivate(ctx context.Context, files transfer.WritableRemote, d
 	}
 	switch f := files.(type) {
 	case *sftpFiles:
-		return c.fileError("set the mode of", dir, c.do(ctx, func() error { return f.client.Chmod(dir, 0o700) }))
+		return c.fileError("set the mode of", dir, c.do(ctx, func() error { return f.client.Set(ctx, dir, sftp.Attrs{SetMode: true, Mode: 0o700}) }))
 	case *scpFiles:
 		return c.fileError("set the mode of", dir, f.command(ctx, "chmod 700 -- "+scp.Quote(dir)))
 	}

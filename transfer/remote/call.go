@@ -11,9 +11,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/pkg/sftp"
-
 	"linehaul/fault"
+	"linehaul/transfer/sftp"
 )
 
 // lostGrace is how long an error that looks like a lost connection waits for
@@ -137,8 +136,8 @@ func lost(err error) bool {
 	if err == io.EOF {
 		return false
 	}
-	return network(err) || errors.Is(err, io.ErrClosedPipe) ||
-		errors.Is(err, sftp.ErrSSHFxConnectionLost) || errors.Is(err, sftp.ErrSSHFxNoConnection)
+	var broken *sftp.ProtocolError
+	return network(err) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, sftp.ErrEnded) || errors.As(err, &broken)
 }
 
 // ctxError returns why ctx ended, so that it still counts as interrupted or

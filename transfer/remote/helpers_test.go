@@ -160,7 +160,7 @@ func noLeftovers(t *testing.T, f func()) {
 		stacks := string(buf[:runtime.Stack(buf, true)])
 		var left []string
 		for _, g := range strings.Split(stacks, "\n\n") {
-			if strings.Contains(g, "crypto/ssh") || strings.Contains(g, "pkg/sftp") || strings.Contains(g, "linehaul/transfer/remote.") {
+			if strings.Contains(g, "crypto/ssh") || strings.Contains(g, "transfer/sftp") || strings.Contains(g, "linehaul/transfer/remote.") {
 				left = append(left, g)
 			}
 		}

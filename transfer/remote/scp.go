@@ -15,6 +15,9 @@ import (
 	"linehaul/transfer/scp"
 )
 
+// maxRequest is the size of the buffers, in bytes.
+const maxRequest = 32 << 10
+
 // maxEntries bounds a listing.
 const maxEntries = 1 << 20
 
@@ -383,7 +386,7 @@ func (f *scpFiles) Replace(ctx context.Context, from, to string) error {
 	err = f.command(ctx, fmt.Sprintf("test ! -d %s && mv -f -- %s %s", scp.Quote(b), scp.Quote(a), scp.Quote(b)))
 	var exit *exitError
 	if errors.As(err, &exit) && exit.status == 1 && exit.words == "" {
-		err = errIsFolder // mv would have said something
+		err = fs.ErrInvalid // mv would have said something
 	}
 	return f.c.fileError("rename to", to, err)
 }

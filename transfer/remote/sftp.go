@@ -6,20 +6,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
-	"os"
+	"iter"
+	"path"
+	"strings"
 	"sync"
-	"time"
-
-	"github.com/pkg/sftp"
+	"sync/atomic"
 
 	"linehaul/transfer"
+	"linehaul/transfer/sftp"
 )
-
-// maxRequest is the most that one read or write asks for. Every server must
-// do it (draft-ietf-secsh-filexfer-02, section 3, asks for 34000 bytes with
-// the header), and larger ones break some.
-const maxRequest = 32 << 10
 
 // findSFTPServer is what PuTTY runs, too, where the subsystem is not to be
 // had: the program may be there all the same.
@@ -31,18 +26,26 @@ const findSFTPServer = "test -x /usr/lib/openssh/sftp-server && exec /usr/lib/op
 	"test -x /usr/local/libexec/sftp-server && exec /usr/local/libexec/sftp-server; " +
 	"exec sftp-server"
 
-// sftpFiles is a server's files by SFTP. The library does the protocol; its
-// WriteTo and ReadFrom, which take a short read for the end of the file, are
-// never used.
+// sftpFiles is a server's files by SFTP.
 type sftpFiles struct {
 	c      *Conn
 	client *sftp.Client
+
+	// What one request may carry, in bytes; readSize shrinks to what the server
+	// is seen to answer.
+	readSize  atomic.Int64
+	writeSize int
 }
 
 var (
 	_ transfer.WritableRemote = (*sftpFiles)(nil)
+	_ transfer.Lister         = (*sftpFiles)(nil)
+	_ transfer.WholeRemote    = (*sftpFiles)(nil)
+	_ transfer.RequestSizer   = (*sftpFiles)(nil)
+	_ transfer.Reopener       = (*sftpFiles)(nil)
+	_ transfer.Syncer         = (*sftpWriter)(nil)
 	_ io.ReaderAt             = (*sftpReader)(nil)
-	_ io.WriterAt             = (*sftpWriter)(nil)
+	_ transfer.PacketWriterAt = (*sftpWriter)(nil)
 )
 
 // openSFTP starts a session that speaks SFTP.
@@ -53,7 +56,7 @@ func (c *Conn) openSFTP(ctx context.Context, request, argument string) (transfer
 	}
 	said := &head{}
 	client, err := call(ctx, c, nil, func() (*sftp.Client, error) {
-		return sftp.NewClientPipe(io.TeeReader(s.ch, said), s.ch)
+		return sftp.NewClient(io.TeeReader(s.ch, said), s.ch, sftp.Options{Sent: c.watch.begin, Answered: c.watch.end})
 	}, nil)
 	if err != nil {
 		s.abort()
@@ -67,72 +70,203 @@ func (c *Conn) openSFTP(ctx context.Context, request, argument string) (transfer
 		c.log.Debug("SFTP session ended", "reason", client.Wait())
 		s.abort()
 	})
-	return &sftpFiles{c, client}, nil
+	f := &sftpFiles{c: c, client: client}
+	f.readSize.Store(sftp.MaxData)
+	f.writeSize = sftp.SafeData
+	return f, f.learn(ctx)
 }
 
-func (f *sftpFiles) Stat(ctx context.Context, path string) (transfer.Entry, error) {
-	info, err := call(ctx, f.c, nil, func() (fs.FileInfo, error) { return f.client.Stat(path) }, nil)
-	if err != nil {
-		return transfer.Entry{}, f.c.fileError("stat", path, err)
+// learn finds out how much one request may carry. A read may be answered with
+// less than it asked for, so that asking for much does no harm; a write that is
+// too large ends the session, so it is large only where the server is known to
+// take that.
+func (f *sftpFiles) learn(ctx context.Context) error {
+	version := f.c.Info().ServerVersion
+	for _, known := range []string{"OpenSSH", "mod_sftp", "AsyncSSH"} {
+		if strings.Contains(version, known) {
+			f.writeSize = sftp.MaxData
+		}
 	}
-	return entry(info), nil
+	if _, ok := f.client.Extension(sftp.ExtLimits); !ok {
+		return nil
+	}
+	if f.writeSize == sftp.MaxData && strings.Contains(version, "OpenSSH") {
+		return nil // its limits are those that MaxData was made for
+	}
+	limits, err := call(ctx, f.c, nil, func() (sftp.Limits, error) { return f.client.Limits(ctx) }, nil)
+	if err != nil {
+		return f.c.fileError("ask for the limits of", "SFTP", err)
+	}
+	bound := func(limit uint64) int {
+		const header = 1024
+		size := uint64(sftp.MaxData)
+		if limit > 0 {
+			size = min(size, limit)
+		}
+		if limits.Packet > 2*header {
+			size = min(size, limits.Packet-header)
+		}
+		return int(max(size, 1024))
+	}
+	f.readSize.Store(int64(bound(limits.Read)))
+	f.writeSize = bound(limits.Write)
+	return nil
+}
+
+// RequestSize says what one read and one write carry at most, in bytes.
+func (f *sftpFiles) RequestSize() (read, write int) { return int(f.readSize.Load()), f.writeSize }
+
+// ask runs a request that returns a description.
+func (f *sftpFiles) ask(ctx context.Context, request func() (sftp.Info, error)) (sftp.Info, error) {
+	return leave(ctx, f.c, nil, request, nil)
+}
+
+// tell runs a request that returns an error alone.
+func (f *sftpFiles) tell(ctx context.Context, op, path string, request func() error) error {
+	_, err := leave(ctx, f.c, nil, func() (struct{}, error) { return struct{}{}, request() }, nil)
+	return f.c.fileError(op, path, err)
+}
+
+func (f *sftpFiles) Stat(ctx context.Context, name string) (transfer.Entry, error) {
+	info, err := f.ask(ctx, func() (sftp.Info, error) { return f.client.Stat(ctx, name) })
+	if err != nil {
+		return transfer.Entry{}, f.c.fileError("stat", name, err)
+	}
+	return entry(path.Base(name), info), nil
 }
 
 func (f *sftpFiles) List(ctx context.Context, dir string) ([]transfer.Entry, error) {
-	infos, err := call(ctx, f.c, nil, func() ([]fs.FileInfo, error) { return f.client.ReadDirContext(ctx, dir) }, nil)
-	if err != nil {
-		return nil, f.c.fileError("list", dir, err)
-	}
-	entries := make([]transfer.Entry, len(infos))
-	for i, info := range infos {
-		entries[i] = entry(info)
+	var entries []transfer.Entry
+	for e, err := range f.ListSeq(ctx, dir) {
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
 	}
 	return entries, nil
 }
 
-func (f *sftpFiles) Open(ctx context.Context, path string) (transfer.Reader, error) {
-	file, err := call(ctx, f.c, nil, func() (*sftp.File, error) { return f.client.Open(path) }, closeFile)
-	if err != nil {
-		return nil, f.c.fileError("open", path, err)
+// ListSeq lists a folder as the server's answers come.
+func (f *sftpFiles) ListSeq(ctx context.Context, dir string) iter.Seq2[transfer.Entry, error] {
+	return func(yield func(transfer.Entry, error) bool) {
+		for n, err := range f.client.Names(ctx, dir) {
+			if err != nil {
+				if ctx.Err() != nil {
+					err = ctxError(ctx)
+				}
+				yield(transfer.Entry{}, f.c.fileError("list", dir, f.c.reason(err)))
+				return
+			}
+			if n.Name == "." || n.Name == ".." {
+				continue
+			}
+			if !yield(entry(n.Name, n.Info), nil) {
+				return
+			}
+		}
 	}
-	return &sftpReader{sftpFile{files: f, file: file, path: path, stop: make(chan struct{})}}, nil
 }
 
-func (f *sftpFiles) Create(ctx context.Context, path string, attrs transfer.Attrs) (transfer.Writer, error) {
-	file, err := call(ctx, f.c, nil, func() (*sftp.File, error) { return f.create(path, attrs.Mode.Perm()) }, closeFile)
+func (f *sftpFiles) Open(ctx context.Context, name string) (transfer.Reader, error) {
+	file, err := leave(ctx, f.c, nil, func() (*sftp.File, error) {
+		return f.client.Open(ctx, name, sftp.OpenRead, sftp.Attrs{})
+	}, (*sftp.File).Drop)
 	if err != nil {
-		return nil, f.c.fileError("create", path, err)
+		return nil, f.c.fileError("open", name, err)
 	}
-	return &sftpWriter{sftpFile: sftpFile{files: f, file: file, path: path, stop: make(chan struct{})}, attrs: attrs}, nil
+	return &sftpReader{sftpFile{files: f, file: file, path: name, stop: make(chan struct{})}}, nil
+}
+
+// ReadWhole reads a small file in two round trips; see sftp.Client.ReadFile.
+func (f *sftpFiles) ReadWhole(ctx context.Context, name string, p []byte) (int, transfer.Entry, error) {
+	type result struct {
+		n    int
+		info sftp.Info
+	}
+	r, err := leave(ctx, f.c, nil, func() (result, error) {
+		n, info, err := f.client.ReadFile(ctx, name, p)
+		return result{n, info}, err
+	}, nil)
+	if err != nil {
+		return 0, transfer.Entry{}, f.c.fileError("read", name, err)
+	}
+	return r.n, entry(path.Base(name), r.info), nil
+}
+
+// WriteWhole makes a small file in two round trips; see sftp.Client.WriteFile.
+func (f *sftpFiles) WriteWhole(ctx context.Context, name string, packets [][]byte, attrs transfer.Attrs) (transfer.Entry, error) {
+	made := sftp.Attrs{SetMode: attrs.Mode != 0, Mode: attrs.Mode.Perm()}
+	set := made
+	set.MTime = attrs.MTime
+	info, err := leave(ctx, f.c, nil, func() (sftp.Info, error) {
+		return f.client.WriteFile(ctx, name, packets, made, set)
+	}, nil)
+	if err != nil {
+		return transfer.Entry{}, f.c.fileError("write", name, f.exists(ctx, name, err))
+	}
+	return entry(path.Base(name), info), nil
+}
+
+// exists gives a failed creation its reason where the file is there: version 3
+// has no status for that.
+func (f *sftpFiles) exists(ctx context.Context, name string, err error) error {
+	var status *sftp.StatusError
+	if !errors.As(err, &status) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	if _, statErr := f.client.Lstat(ctx, name); statErr == nil {
+		return fs.ErrExist
+	}
+	return err
+}
+
+func (f *sftpFiles) Create(ctx context.Context, name string, attrs transfer.Attrs) (transfer.Writer, error) {
+	file, err := leave(ctx, f.c, nil, func() (*sftp.File, error) { return f.create(ctx, name, attrs.Mode.Perm()) }, (*sftp.File).Drop)
+	if err != nil {
+		return nil, f.c.fileError("create", name, err)
+	}
+	return f.writer(file, name, attrs), nil
+}
+
+// Reopen opens a file for writing that is there already, and leaves what is in
+// it.
+func (f *sftpFiles) Reopen(ctx context.Context, name string, attrs transfer.Attrs) (transfer.Writer, error) {
+	file, err := leave(ctx, f.c, nil, func() (*sftp.File, error) {
+		return f.client.Open(ctx, name, sftp.OpenWrite, sftp.Attrs{})
+	}, (*sftp.File).Drop)
+	if err != nil {
+		return nil, f.c.fileError("open", name, err)
+	}
+	return f.writer(file, name, attrs), nil
+}
+
+func (f *sftpFiles) writer(file *sftp.File, name string, attrs transfer.Attrs) *sftpWriter {
+	return &sftpWriter{sftpFile: sftpFile{files: f, file: file, path: name, stop: make(chan struct{})}, attrs: attrs}
 }
 
 // create makes a new file. Its mode is set before there is anything in it that
-// others should not read. It runs inside of call.
-func (f *sftpFiles) create(path string, mode fs.FileMode) (*sftp.File, error) {
-	file, err := f.client.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+// others should not read: some servers do not look at the one it is made with.
+func (f *sftpFiles) create(ctx context.Context, name string, mode fs.FileMode) (*sftp.File, error) {
+	attrs := sftp.Attrs{SetMode: mode != 0, Mode: mode}
+	file, err := f.client.Open(ctx, name, sftp.OpenWrite|sftp.OpenCreate|sftp.OpenExcl, attrs)
 	if err != nil {
-		// Version 3 has no status for a file that exists.
-		if _, statErr := f.client.Lstat(path); statErr == nil {
-			err = fs.ErrExist
-		}
-		return nil, err
+		return nil, f.exists(ctx, name, err)
 	}
 	if mode == 0 {
 		return file, nil
 	}
-	if err := f.optional("mode", path, file.Chmod(mode)); err != nil {
-		closeFile(file)
-		f.client.Remove(path) //nolint:errcheck // the error before counts
+	if err := f.optional("mode", name, file.Set(ctx, attrs)); err != nil {
+		file.Drop()
+		f.client.Remove(ctx, name) //nolint:errcheck // the error before counts
 		return nil, err
 	}
 	return file, nil
 }
 
 // optional lets pass that a server does not know how to set an attribute.
-func (f *sftpFiles) optional(what, path string, err error) error {
-	var status *sftp.StatusError
-	if errors.As(err, &status) && status.FxCode() == sftp.ErrSSHFxOpUnsupported {
-		f.c.log.Warn("the server cannot set this of a file", "what", what, "path", path)
+func (f *sftpFiles) optional(what, name string, err error) error {
+	if errors.Is(err, errors.ErrUnsupported) {
+		f.c.log.Warn("the server cannot set this of a file", "what", what, "path", name)
 		return nil
 	}
 	return err
@@ -142,65 +276,50 @@ func (f *sftpFiles) optional(what, path string, err error) error {
 // Plain renames do not replace (section 6.5 of the draft), so elsewhere the
 // old file is removed first if there is one.
 func (f *sftpFiles) Replace(ctx context.Context, from, to string) error {
-	return f.c.fileError("rename to", to, f.c.do(ctx, func() error {
-		if _, ok := f.client.HasExtension("posix-rename@openssh.com"); ok {
-			return f.client.PosixRename(from, to)
+	return f.tell(ctx, "rename to", to, func() error {
+		if _, ok := f.client.Extension(sftp.ExtPosixRename); ok {
+			return f.client.PosixRename(ctx, from, to)
 		}
-		err := f.client.Rename(from, to)
+		err := f.client.Rename(ctx, from, to)
 		if err == nil || lost(err) {
 			return err
 		}
-		if info, statErr := f.client.Lstat(to); statErr != nil || info.IsDir() {
+		if info, statErr := f.client.Lstat(ctx, to); statErr != nil || info.Mode.IsDir() {
 			return err
 		}
 		f.c.log.Warn("the server cannot replace a file in one step: removing the old one first", "path", to)
-		if err := f.client.Remove(to); err != nil {
+		if err := f.client.Remove(ctx, to); err != nil {
 			return err
 		}
-		return f.client.Rename(from, to)
-	}))
+		return f.client.Rename(ctx, from, to)
+	})
 }
 
-func (f *sftpFiles) Remove(ctx context.Context, path string) error {
-	return f.c.fileError("remove", path, f.c.do(ctx, func() error {
-		// The library's Remove would take an empty folder, too.
-		info, err := f.client.Lstat(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil
-		case err != nil:
-			return err
-		case info.IsDir():
-			return errIsFolder
-		}
-		if err := f.client.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+func (f *sftpFiles) Remove(ctx context.Context, name string) error {
+	return f.tell(ctx, "remove", name, func() error {
+		if err := f.client.Remove(ctx, name); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return nil
-	}))
+	})
 }
 
-func (f *sftpFiles) Mkdir(ctx context.Context, path string) error {
-	return f.c.fileError("make folder", path, f.c.do(ctx, func() error {
-		err := f.client.Mkdir(path)
+func (f *sftpFiles) Mkdir(ctx context.Context, name string) error {
+	return f.tell(ctx, "make folder", name, func() error {
+		err := f.client.Mkdir(ctx, name, sftp.Attrs{})
 		if err == nil || lost(err) {
 			return err
 		}
-		if info, statErr := f.client.Stat(path); statErr == nil && info.IsDir() {
+		if info, statErr := f.client.Stat(ctx, name); statErr == nil && info.Mode.IsDir() {
 			return nil
 		}
 		return err
-	}))
+	})
 }
 
-var errIsFolder = errors.New("is a folder")
-
-func entry(info fs.FileInfo) transfer.Entry {
-	return transfer.Entry{Name: info.Name(), Size: info.Size(), Mode: info.Mode(), MTime: info.ModTime()}
+func entry(name string, info sftp.Info) transfer.Entry {
+	return transfer.Entry{Name: name, Size: info.Size, Mode: info.Mode, MTime: info.MTime}
 }
-
-// closeFile drops a file that nobody waits for any more.
-func closeFile(file *sftp.File) { file.Close() } //nolint:errcheck // nothing of it is of use
 
 // An sftpFile is what readers and writers have in common.
 type sftpFile struct {
@@ -219,43 +338,37 @@ type sftpFile struct {
 func (f *sftpFile) Close() error {
 	f.closing.Do(func() {
 		close(f.stop)
-		f.files.c.spawn(func() { closeFile(f.file) })
+		f.files.c.spawn(f.file.Drop)
 	})
 	return nil
-}
-
-// transfer does one request of len(in) or len(out) bytes, maxRequest at most.
-// The request has a buffer of its own: it may outlive the call, and then must
-// not touch the caller's.
-func (f *sftpFile) transfer(request func(buf []byte) (int, error), in, out []byte) (int, error) {
-	c := f.files.c
-	buf := c.bufs.Get().(*[]byte)
-	part := (*buf)[:max(len(in), len(out))]
-	copy(part, in)
-	n, err := call(context.Background(), c, f.stop, func() (int, error) { return request(part) }, nil)
-	if err == nil || err == io.EOF {
-		copy(out, part[:n])
-		c.bufs.Put(buf)
-		return n, err
-	}
-	return 0, err
 }
 
 // An sftpReader reads one file. ReadAt may be called concurrently.
 type sftpReader struct{ sftpFile }
 
+// ReadAt asks again where the server sent less than was asked for, which it may
+// do at any time.
 func (r *sftpReader) ReadAt(p []byte, offset int64) (int, error) {
+	c := r.files.c
 	read := 0
 	for read < len(p) {
-		part, at := p[read:min(len(p), read+maxRequest)], offset+int64(read)
-		// The library asks again where the server sent less than was asked for.
-		n, err := r.transfer(func(buf []byte) (int, error) { return r.file.ReadAt(buf, at) }, nil, part)
+		size := int(r.files.readSize.Load())
+		part, at := p[read:min(len(p), read+size)], offset+int64(read)
+		n, err := leave(context.Background(), c, r.stop, func() (int, error) {
+			return r.file.ReadAt(context.Background(), part, at)
+		}, nil)
 		read += n
-		if err == io.EOF {
+		switch {
+		case err == io.EOF:
 			return read, io.EOF
-		}
-		if err != nil {
-			return read, r.files.c.fileError("read", r.path, err)
+		case err != nil:
+			return read, c.fileError("read", r.path, err)
+		case n == 0:
+			return read, io.ErrNoProgress
+		case n < len(part) && n >= sftp.SafeData:
+			// Perhaps that is the most that it sends; at the end of the file
+			// it does no harm to think so.
+			r.files.readSize.CompareAndSwap(int64(size), int64(n))
 		}
 	}
 	return read, nil
@@ -264,7 +377,7 @@ func (r *sftpReader) ReadAt(p []byte, offset int64) (int, error) {
 func (r *sftpReader) Read(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n, err := r.ReadAt(p[:min(len(p), maxRequest)], r.offset)
+	n, err := r.ReadAt(p[:min(len(p), sftp.MaxData)], r.offset)
 	r.offset += int64(n)
 	if n > 0 && err == io.EOF {
 		err = nil
@@ -275,28 +388,38 @@ func (r *sftpReader) Read(p []byte) (int, error) {
 // Stat asks by the open handle, so that a file that was put in its place
 // meanwhile is not described instead.
 func (r *sftpReader) Stat(ctx context.Context) (transfer.Entry, error) {
-	info, err := call(ctx, r.files.c, r.stop, r.file.Stat, nil)
+	info, err := leave(ctx, r.files.c, r.stop, func() (sftp.Info, error) { return r.file.Stat(ctx) }, nil)
 	if err != nil {
 		return transfer.Entry{}, r.files.c.fileError("stat", r.path, err)
 	}
-	return entry(info), nil
+	return entry(path.Base(r.path), info), nil
 }
 
-// An sftpWriter writes one file. WriteAt may be called concurrently.
+// An sftpWriter writes one file. Its methods may be called concurrently.
 type sftpWriter struct {
 	sftpFile
 	attrs transfer.Attrs
 }
 
+// WritePacketAt writes what follows the headroom in one request.
+func (w *sftpWriter) WritePacketAt(packet []byte, offset int64) error {
+	_, err := leave(context.Background(), w.files.c, w.stop, func() (struct{}, error) {
+		return struct{}{}, w.file.WriteAt(context.Background(), packet, offset)
+	}, nil)
+	return w.files.c.fileError("write", w.path, err)
+}
+
+// WriteAt is WritePacketAt for data that stands anywhere.
 func (w *sftpWriter) WriteAt(p []byte, offset int64) (int, error) {
 	written := 0
 	for written < len(p) {
-		part, at := p[written:min(len(p), written+maxRequest)], offset+int64(written)
-		n, err := w.transfer(func(buf []byte) (int, error) { return w.file.WriteAt(buf, at) }, part, nil)
-		written += n
-		if err != nil {
-			return written, w.files.c.fileError("write", w.path, err)
+		part := p[written:min(len(p), written+w.files.writeSize)]
+		packet := make([]byte, sftp.Headroom+len(part))
+		copy(packet[sftp.Headroom:], part)
+		if err := w.WritePacketAt(packet, offset+int64(written)); err != nil {
+			return written, err
 		}
+		written += len(part)
 	}
 	return written, nil
 }
@@ -309,32 +432,37 @@ func (w *sftpWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Commit syncs where the server has fsync@openssh.com, closes, and sets the
-// times. The mode was set by Create.
+// Sync makes what was written durable, where the server has fsync@openssh.com.
+func (w *sftpWriter) Sync(ctx context.Context) error {
+	_, err := leave(ctx, w.files.c, w.stop, func() (struct{}, error) { return struct{}{}, w.sync(ctx) }, nil)
+	return w.files.c.fileError("sync", w.path, err)
+}
+
+func (w *sftpWriter) sync(ctx context.Context) error {
+	return w.files.c.watch.slowly(func() error {
+		if err := w.file.Sync(ctx); !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+		return nil
+	})
+}
+
+// Commit syncs where the server can, sets the times by the open handle, and
+// closes. The mode was set by Create.
 func (w *sftpWriter) Commit(ctx context.Context) error {
 	f := w.files
-	_, err := call(ctx, f.c, w.stop, func() (struct{}, error) {
-		err := f.c.watch.slowly(func() error {
-			if _, ok := f.client.HasExtension("fsync@openssh.com"); ok {
-				if err := w.file.Sync(); err != nil {
-					return err
-				}
-			}
-			return w.file.Close()
-		})
+	_, err := leave(ctx, f.c, w.stop, func() (struct{}, error) {
+		err := w.sync(ctx)
 		if err == nil && !w.attrs.MTime.IsZero() {
-			t := wireTime(w.attrs.MTime)
-			err = f.optional("times", w.path, f.client.Chtimes(w.path, t, t))
+			err = f.optional("times", w.path, w.file.Set(ctx, sftp.Attrs{MTime: w.attrs.MTime}))
+		}
+		if err == nil {
+			err = w.file.Close(ctx)
 		}
 		return struct{}{}, err
 	}, nil)
-	if err != nil {
-		return f.c.fileError("commit", w.path, err)
-	}
-	return nil
+	return f.c.fileError("commit", w.path, err)
 }
 
-// wireTime clamps a time to the 32 bits that version 3 has for it.
-func wireTime(t time.Time) time.Time {
-	return time.Unix(min(max(t.Unix(), 0), math.MaxUint32), 0)
-}
+// The packets that the engine makes have room for SFTP's header.
+var _ [transfer.Headroom - sftp.Headroom]struct{}

@@ -79,11 +79,3 @@ func TestOneLine(t *testing.T) {
 		}
 	}
 }
-
-func TestWireTime(t *testing.T) {
-	for in, want := range map[int64]int64{-1: 0, 0: 0, 1580608922: 1580608922, 1 << 32: 1<<32 - 1} {
-		if got := wireTime(time.Unix(in, 0)).Unix(); got != want {
-			t.Errorf("%d became %d", in, got)
-		}
-	}
-}

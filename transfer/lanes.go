@@ -1,0 +1,399 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"linehaul/fault"
+)
+
+const (
+	// maxRequest is the most that one request carries: 255 KiB, which OpenSSH,
+	// ProFTPD and asyncssh take, and 256 KiB they do not.
+	maxRequest = 261120
+	// minRequest is what every server takes (draft-ietf-secsh-filexfer-02,
+	// section 3).
+	minRequest = 32 << 10
+	// firstWindow is what a session has under way before anything is known of
+	// the line: the window of an SSH channel, which most servers and x/crypto
+	// keep at 2 MiB, whatever is asked for beyond it.
+	firstWindow = 2 << 20
+	// maxWindow is the most that a session has under way.
+	maxWindow = 4 << 20
+	// maxLanes bounds the sessions of one transfer, and with it the memory:
+	// 16 times 4 MiB.
+	maxLanes = 16
+	// latencyAge is for how long a short answer time counts.
+	latencyAge = 10 * time.Second
+)
+
+// A lane is one session with the server, with its measure of the line.
+type lane struct {
+	remote Remote
+	own    bool // it was opened here, and is closed here
+	gone   bool // it takes nothing new
+
+	window   int64 // bytes that may be under way
+	inFlight int64 // bytes that are
+	requests sync.WaitGroup
+
+	// What is measured, see observe.
+	shortest   time.Duration // the quickest answer of late
+	shortestAt time.Time
+	since      time.Time // of count
+	count      int64     // bytes that came since
+}
+
+// A handle is a file that is open on a lane.
+type handle struct {
+	file  io.Closer
+	ready bool // false while it is being opened, and after that failed
+}
+
+// A spread is a file whose pieces are moved on one lane or on several, in any
+// order. All of it is guarded by the mutex of its lanes.
+type spread struct {
+	name    string
+	size    int64
+	missing ranges // nobody moves it yet
+	done    ranges
+	under   int // requests and openings under way
+	err     error
+
+	home    *lane // the lane on which it is open first
+	shared  bool  // other lanes may take part
+	handles map[*lane]*handle
+	ended   bool
+
+	// open opens the file on another lane. move moves one piece by a handle's
+	// file; the buffer has Headroom bytes and the piece. Both run concurrently.
+	open  func(ctx context.Context, r Remote) (io.Closer, error)
+	move  func(file io.Closer, offset int64, buf []byte) error
+	moved func(total int64) // may be nil
+}
+
+// lanes hand out the pieces of files to sessions: those of the first file that
+// has any, as far as a session may take part in it.
+type lanes struct {
+	log *slog.Logger
+	now func() time.Time
+	// more opens another session, or is nil if there is no other.
+	more session
+
+	ctx    context.Context // ends with close
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	all     []*lane
+	files   []*spread
+	total   int64 // bytes moved in all
+	rtt     time.Duration
+	growing bool
+	closed  bool
+	buffers [][]byte // for reuse
+	turn    int
+}
+
+func newLanes(first Remote, more session, now func() time.Time, log *slog.Logger) *lanes {
+	l := &lanes{log: log, now: now, more: more}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.changed = sync.NewCond(&l.mu)
+	l.add(first, false)
+	return l
+}
+
+// close ends the sessions that were opened here. No file may be under way.
+func (l *lanes) close() {
+	l.cancel()
+	l.mu.Lock()
+	l.closed = true
+	l.changed.Broadcast()
+	l.mu.Unlock()
+	l.work.Wait()
+}
+
+// add puts a session to use. It reports false if it is too late for that.
+func (l *lanes) add(r Remote, own bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	a := &lane{remote: r, own: own, window: firstWindow}
+	l.all = append(l.all, a)
+	l.work.Go(func() { l.run(a) })
+	return true
+}
+
+// live counts the lanes that take work. The caller holds mu.
+func (l *lanes) live() int {
+	n := 0
+	for _, a := range l.all {
+		if !a.gone {
+			n++
+		}
+	}
+	return n
+}
+
+// pick names the lane for the next file that is not shared: each in turn. It is
+// nil if none is left.
+func (l *lanes) pick() *lane {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for range l.all {
+		l.turn++
+		if a := l.all[l.turn%len(l.all)]; !a.gone {
+			return a
+		}
+	}
+	return nil
+}
+
+// home is the lane of the session that everything else goes over.
+func (l *lanes) home() *lane {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all[0]
+}
+
+// heard notes how long a small request took: about the line's round trip.
+func (l *lanes) heard(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if d > 0 && (l.rtt == 0 || d < l.rtt) {
+		l.rtt = d
+	}
+}
+
+// carry moves a file and returns when no request of it is under way any more.
+// It closes every handle but the one of the file's home.
+func (l *lanes) carry(ctx context.Context, s *spread) error {
+	stop := context.AfterFunc(ctx, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.fail(s, context.Cause(ctx))
+	})
+	defer stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.files = append(l.files, s)
+	l.changed.Broadcast()
+	if s.shared && l.more != nil && !l.growing && !l.closed {
+		l.growing = true
+		l.work.Go(l.grow)
+	}
+	for s.under > 0 || s.err == nil && s.done.size() < s.size {
+		l.changed.Wait()
+	}
+	s.ended = true
+	for i, f := range l.files {
+		if f == s {
+			l.files = append(l.files[:i], l.files[i+1:]...)
+			break
+		}
+	}
+	for a, h := range s.handles {
+		if h.ready && a != s.home {
+			shut(h.file)
+		}
+	}
+	return s.err
+}
+
+// doneOf returns what is there of a file.
+func (l *lanes) doneOf(s *spread) ranges {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(s.done)
+}
+
+// fail ends a file: what is under way is cut short. The caller holds mu.
+func (l *lanes) fail(s *spread, err error) {
+	if s.err != nil || s.ended {
+		return
+	}
+	s.err = err
+	for _, h := range s.handles {
+		if h.ready {
+			shut(h.file)
+		}
+	}
+	l.changed.Broadcast()
+}
+
+// run gives a lane its work until it is gone.
+func (l *lanes) run(a *lane) {
+	for {
+		work := l.next(a)
+		if work == nil {
+			break
+		}
+		a.requests.Go(work)
+	}
+	a.requests.Wait()
+	if c, ok := a.remote.(io.Closer); ok && a.own {
+		shut(c)
+	}
+}
+
+// next waits for something that a lane can do. It is nil if there will be
+// nothing more.
+func (l *lanes) next(a *lane) func() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for !l.closed && !a.gone {
+		if a.inFlight < a.window {
+			for _, s := range l.files {
+				if work := l.piece(a, s); work != nil {
+					return work
+				}
+			}
+		}
+		l.changed.Wait()
+	}
+	return nil
+}
+
+// piece is what a lane can do for a file, or nil. The caller holds mu.
+func (l *lanes) piece(a *lane, s *spread) func() {
+	if s.err != nil || len(s.missing) == 0 {
+		return nil
+	}
+	h := s.handles[a]
+	if h == nil {
+		// What the others have before them anyway is not worth an opening.
+		if !s.shared || s.missing.size() < maxWindow {
+			return nil
+		}
+		h = &handle{}
+		s.handles[a] = h
+		s.under++
+		return func() { l.join(a, s, h) }
+	}
+	if !h.ready {
+		return nil
+	}
+	p := s.missing.take(a.request())
+	s.under++
+	a.inFlight += p.size()
+	buf := l.buffer(int(p.size()))
+	return func() { l.transfer(a, s, h, p, buf) }
+}
+
+// join opens a file on a lane that is to take part in it. That it cannot be is
+// no failure of the file: the home has it open.
+func (l *lanes) join(a *lane, s *spread, h *handle) {
+	file, err := s.open(l.ctx, a.remote)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.under--
+	switch {
+	case err != nil:
+		l.log.Debug("a session takes no part", keyName, s.name, keyError, err)
+		if l.lost(a, err) {
+			break
+		}
+	case s.err != nil:
+		shut(file)
+	default:
+		h.file, h.ready = file, true
+	}
+	l.changed.Broadcast()
+}
+
+// transfer moves one piece.
+func (l *lanes) transfer(a *lane, s *spread, h *handle, p span, buf []byte) {
+	began := l.now()
+	err := s.move(h.file, p.From, buf)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.under--
+	a.inFlight -= p.size()
+	switch {
+	case err == nil:
+		l.buffers = append(l.buffers, buf)
+		s.done.add(p)
+		l.total += p.size()
+		a.observe(p.size(), began, l.now())
+		if s.moved != nil {
+			s.moved(s.done.size())
+		}
+	case l.lost(a, err):
+		// Another session takes it up.
+		h.ready = false
+		s.missing.add(p)
+	default:
+		l.fail(s, err)
+	}
+	l.changed.Broadcast()
+}
+
+// lost takes a lane out of use if the error is one of its session and there is
+// another lane, and reports whether that is so. The caller holds mu.
+func (l *lanes) lost(a *lane, err error) bool {
+	if !stopsAll(err) || fault.Is(err, fault.LocalDisk) || l.ctx.Err() != nil || errors.Is(err, context.Canceled) {
+		return false
+	}
+	if a.gone {
+		return l.live() > 0
+	}
+	if l.live() < 2 {
+		return false
+	}
+	l.log.Warn("a session broke, the others go on", keyError, err)
+	a.gone = true
+	return true
+}
+
+// buffer returns one with room for n bytes behind the headroom. The caller
+// holds mu.
+func (l *lanes) buffer(n int) []byte {
+	if last := len(l.buffers) - 1; last >= 0 {
+		buf := l.buffers[last]
+		l.buffers = l.buffers[:last]
+		return buf[:Headroom+n]
+	}
+	return make([]byte, Headroom+n, Headroom+maxRequest)
+}
+
+// request is how much a lane asks for at a time: less on a slow line, where a
+// large piece would take long, and what the server takes at most. The caller
+// holds mu.
+func (a *lane) request() int64 {
+	most := int64(minRequest)
+	if s, ok := a.remote.(RequestSizer); ok {
+		read, write := s.RequestSize()
+		most = int64(min(read, write, maxRequest))
+	}
+	return max(1, min(most, max(minRequest, a.window/4)))
+}
+
+// observe learns from an answer. The window follows the product of bandwidth
+// and delay: twice what comes in the time of the quickest answer, so that it
+// grows while the line gives more, and shrinks where requests only wait. The
+// caller holds the lanes' mutex.
+func (a *lane) observe(n int64, began, now time.Time) {
+	took := now.Sub(began)
+	if a.shortest == 0 || took < a.shortest || now.Sub(a.shortestAt) > latencyAge {
+		a.shortest, a.shortestAt = took, now
+	}
+	if a.since.IsZero() {
+		a.since = began
+	}
+	a.count += n
+	passed := now.Sub(a.since)
+	if passed < max(2*a.shortest, 20*time.Millisecond) {
+		return
+	}
+	product := float64(a.count) / passed.Seconds() * a.shortest.Seconds()
+	a.window = min(max(int64(2*product), 4*minRequest), maxWindow)
+	a.since, a.count = now, 0
+}

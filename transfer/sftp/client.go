@@ -1,0 +1,399 @@
+package sftp
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// Options are what a session may be told.
+type Options struct {
+	// Sent and Answered are called once for each request, when it goes out and
+	// when its answer has come or the session has ended. They must be safe for
+	// concurrent use, and fast. They may be nil.
+	Sent, Answered func()
+}
+
+// A Client is one session. Its methods may be called concurrently; requests go
+// out in the order of the calls.
+type Client struct {
+	w          io.WriteCloser
+	options    Options
+	extensions map[string]string
+
+	writing sync.Mutex // one packet at a time, in the order of the ids
+
+	mu      sync.Mutex
+	next    uint32
+	pending map[uint32]*request
+	err     error         // why the session ended
+	ended   chan struct{} // closed when it has
+
+	drops sync.WaitGroup // of files that nobody waits for
+}
+
+// ErrEnded is the error of a request that has no answer because the session has
+// ended. It is never io.EOF, which is the end of a file.
+var ErrEnded = errors.New("the SFTP session has ended")
+
+// A request waits for its answer.
+type request struct {
+	done chan struct{} // closed when the fields below are set
+	kind byte
+	body []byte // of the answer, without type and id
+	err  error  // the session ended
+
+	data []byte // where the content goes, for a read
+	n    int    // how much of it came
+
+	// Guarded by Client.mu.
+	filling bool // the reader writes to data
+	left    bool // nobody waits any more
+}
+
+// NewClient begins a session: it says which version it speaks and waits for
+// the server to do the same. After that a goroutine of its own reads r until
+// the session ends; Wait waits for that. Closing r and w is up to the caller,
+// and ends it. ctx bounds the beginning only, and does not unblock r and w.
+func NewClient(r io.Reader, w io.WriteCloser, o Options) (*Client, error) {
+	c := &Client{w: w, options: o, pending: map[uint32]*request{}, ended: make(chan struct{}), extensions: map[string]string{}}
+	hello := []byte{0, 0, 0, 5, typeInit, 0, 0, 0, version}
+	if _, err := w.Write(hello); err != nil {
+		return nil, err
+	}
+	// The largest header before content is small; content itself passes the
+	// buffer where it is larger.
+	in := bufio.NewReaderSize(r, 16<<10)
+	if err := c.hear(in); err != nil {
+		return nil, err
+	}
+	go c.read(in)
+	return c, nil
+}
+
+// hear reads the server's version and extensions (section 4).
+func (c *Client) hear(r *bufio.Reader) error {
+	var head [5]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return err
+	}
+	length := binary.BigEndian.Uint32(head[:])
+	if head[4] != typeVersion || length < 5 || length > maxPacket {
+		return broken("the answer to the greeting is no SFTP: %q", head[:])
+	}
+	body := make([]byte, length-1)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return err
+	}
+	d := decoder{b: body}
+	if v := d.uint32(); v < version {
+		return broken("the server speaks version %d, and not %d", v, version)
+	}
+	for len(d.b) > 0 {
+		name, data := d.string(), d.string()
+		if d.short || len(c.extensions) == maxExtensions {
+			return broken("the extensions that the server names do not parse")
+		}
+		c.extensions[name] = data
+	}
+	return nil
+}
+
+// Extension returns what the server says with an extension, which is a version
+// for most, and whether it has it.
+func (c *Client) Extension(name string) (string, bool) {
+	data, ok := c.extensions[name]
+	return data, ok
+}
+
+// Wait waits until the session has ended, with every goroutine of its own, and
+// returns why. It is io.EOF if the
+// server ended it in an orderly way.
+func (c *Client) Wait() error {
+	<-c.ended
+	c.drops.Wait()
+	return c.err
+}
+
+// Ended is closed when the session has ended.
+func (c *Client) Ended() <-chan struct{} { return c.ended }
+
+// read takes the answers in until there are none.
+func (c *Client) read(r *bufio.Reader) {
+	err := c.answers(r)
+	c.mu.Lock()
+	c.err = err
+	left := c.pending
+	c.pending = nil
+	c.mu.Unlock()
+	for _, q := range left {
+		q.err = ended(err)
+		close(q.done)
+		c.answered()
+	}
+	close(c.ended)
+}
+
+// ended turns the end of the session into an error of a request.
+func ended(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return ErrEnded
+	}
+	return err
+}
+
+func (c *Client) answered() {
+	if c.options.Answered != nil {
+		c.options.Answered()
+	}
+}
+
+func (c *Client) answers(r *bufio.Reader) error {
+	var head [9]byte
+	for {
+		if _, err := io.ReadFull(r, head[:]); err != nil {
+			if errors.Is(err, io.ErrUnexpectedEOF) {
+				return broken("the session ended in the middle of an answer")
+			}
+			return err
+		}
+		length, kind, id := binary.BigEndian.Uint32(head[:]), head[4], binary.BigEndian.Uint32(head[5:])
+		if length < 5 || length > maxPacket {
+			return broken("an answer of %d bytes", length)
+		}
+		c.mu.Lock()
+		q := c.pending[id]
+		delete(c.pending, id)
+		wanted := q != nil && !q.left
+		if wanted && kind == typeData && q.data != nil {
+			q.filling = true
+		}
+		c.mu.Unlock()
+		if q == nil {
+			return broken("an answer to request %d, which is not open", id)
+		}
+		if err := c.answer(r, q, kind, length-5, wanted); err != nil {
+			q.err = ended(err)
+			close(q.done)
+			c.answered()
+			return err
+		}
+		close(q.done)
+		c.answered()
+	}
+}
+
+// answer reads the rest of an answer of length bytes.
+func (c *Client) answer(r *bufio.Reader, q *request, kind byte, length uint32, wanted bool) error {
+	q.kind = kind
+	switch {
+	case !wanted:
+		return c.orphan(r, kind, length)
+	case kind == typeData && q.data != nil:
+		return fill(r, q, length)
+	}
+	q.body = make([]byte, length)
+	_, err := io.ReadFull(r, q.body)
+	return err
+}
+
+// fill reads content to where it belongs.
+func fill(r *bufio.Reader, q *request, length uint32) error {
+	var size [4]byte
+	if length < 4 {
+		return broken("content without a length")
+	}
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return err
+	}
+	n := binary.BigEndian.Uint32(size[:])
+	if n > length-4 || uint64(n) > uint64(len(q.data)) {
+		return broken("%d bytes came of %d that were asked for", n, len(q.data))
+	}
+	if _, err := io.ReadFull(r, q.data[:n]); err != nil {
+		return err
+	}
+	q.n = int(n)
+	_, err := r.Discard(int(length - 4 - n))
+	return err
+}
+
+// orphan reads an answer that nobody waits for any more. A file that was
+// opened is closed.
+func (c *Client) orphan(r *bufio.Reader, kind byte, length uint32) error {
+	if kind != typeHandle || length > 4+maxHandle {
+		_, err := r.Discard(int(length))
+		return err
+	}
+	body := make([]byte, length)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return err
+	}
+	d := decoder{b: body}
+	if handle := d.string(); !d.short {
+		// The reader must not wait for the writer, who may wait for it.
+		c.drops.Go(func() { c.drop(begin(typeClose, 4+len(handle)).string(handle)) })
+	}
+	return nil
+}
+
+// drop sends a request whose answer does not matter.
+func (c *Client) drop(e *encoder) {
+	if q, err := c.send(e, nil); err == nil {
+		c.leave(q)
+	}
+}
+
+// send sends a packet. data is where the content of the answer goes, for a
+// read.
+func (c *Client) send(e *encoder, data []byte) (*request, error) {
+	return c.sendPacket(func(id uint32) []byte { return e.seal(id) }, data)
+}
+
+// sendPacket sends what packet makes of the id that is given to it.
+func (c *Client) sendPacket(packet func(id uint32) []byte, data []byte) (*request, error) {
+	q := &request{done: make(chan struct{}), data: data}
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.mu.Lock()
+	if c.pending == nil {
+		err := ended(c.err)
+		c.mu.Unlock()
+		return nil, err
+	}
+	for c.pending[c.next] != nil {
+		c.next++
+	}
+	id := c.next
+	c.next++
+	c.pending[id] = q
+	c.mu.Unlock()
+	if c.options.Sent != nil {
+		c.options.Sent()
+	}
+	if _, err := c.w.Write(packet(id)); err != nil {
+		c.mu.Lock()
+		_, open := c.pending[id]
+		delete(c.pending, id)
+		c.mu.Unlock()
+		if open {
+			c.answered()
+		}
+		return nil, ended(err)
+	}
+	return q, nil
+}
+
+// leave gives a request up. It reports whether its buffer may be used again:
+// not so if content is on its way into it.
+func (c *Client) leave(q *request) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	q.left = true
+	return !q.filling
+}
+
+// wait waits for the answer. When ctx ends first, the request is given up, and
+// the buffer of a read belongs to the session for good.
+func (c *Client) wait(ctx context.Context, q *request) error {
+	select {
+	case <-q.done:
+		return q.err
+	case <-ctx.Done():
+		c.leave(q)
+		return context.Cause(ctx)
+	}
+}
+
+// do sends a request and waits for an answer of the kind that is wanted, or a
+// status, which is an error unless that was wanted and is OK.
+func (c *Client) do(ctx context.Context, e *encoder, want byte) (*decoder, error) {
+	q, err := c.send(e, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c.take(ctx, q, want)
+}
+
+// take waits for a request's answer.
+func (c *Client) take(ctx context.Context, q *request, want byte) (*decoder, error) {
+	if err := c.wait(ctx, q); err != nil {
+		return nil, err
+	}
+	return q.answer(want)
+}
+
+// answer takes the answer of a request apart.
+func (q *request) answer(want byte) (*decoder, error) {
+	d := &decoder{b: q.body}
+	switch {
+	case q.kind == typeStatus:
+		return d, d.status(want)
+	case q.kind != want:
+		return nil, broken("an answer of type %d where %d belongs", q.kind, want)
+	}
+	return d, nil
+}
+
+// status reads a status (section 7). Old servers leave out the message.
+func (d *decoder) status(want byte) error {
+	code := d.uint32()
+	if d.short {
+		return broken("a status without a code")
+	}
+	message := d.string()
+	switch {
+	case code == statusOK && want == typeStatus:
+		return nil
+	case code == statusOK:
+		return broken("the server says OK where it should answer")
+	case code == statusEOF:
+		return io.EOF
+	}
+	const maxMessage = 1024
+	return &StatusError{Code: code, Message: message[:min(len(message), maxMessage)]}
+}
+
+// handle reads the answer to an open.
+func (d *decoder) handle() (string, error) {
+	h := d.string()
+	if d.short || len(h) > maxHandle {
+		return "", broken("a file handle of %d bytes", len(h))
+	}
+	return h, nil
+}
+
+// parsed returns what was read, or that it could not be.
+func parsed[T any](v T, d *decoder, what string) (T, error) {
+	if d.short {
+		var zero T
+		return zero, broken("%s does not parse", what)
+	}
+	return v, nil
+}
+
+// Extended sends a request of an extension and returns the body of the answer,
+// which is empty where the server answers with OK alone.
+func (c *Client) Extended(ctx context.Context, name string, payload []byte) ([]byte, error) {
+	e := begin(typeExtended, 4+len(name)+len(payload)).string(name)
+	e.b = append(e.b, payload...)
+	q, err := c.send(e, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.wait(ctx, q); err != nil {
+		return nil, err
+	}
+	d := &decoder{b: q.body}
+	switch q.kind {
+	case typeExtendedReply:
+		return q.body, nil
+	case typeStatus:
+		return nil, d.status(typeStatus)
+	}
+	return nil, fmt.Errorf("%s: %w", name, broken("an answer of type %d", q.kind))
+}

@@ -1,0 +1,270 @@
+package sftp
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"sync/atomic"
+)
+
+// A File is an open file of a session. Its methods may be called concurrently.
+type File struct {
+	c      *Client
+	handle string
+	closed atomic.Bool
+}
+
+// Open opens a file (section 6.3); attrs are those that a file is made with.
+func (c *Client) Open(ctx context.Context, path string, flags uint32, attrs Attrs) (*File, error) {
+	return c.opened(c.do(ctx, openPacket(path, flags, attrs), typeHandle))
+}
+
+func openPacket(path string, flags uint32, attrs Attrs) *encoder {
+	return begin(typeOpen, 32+len(path)).string(path).uint32(flags).attrs(attrs)
+}
+
+// opened makes a file of the answer to an open.
+func (c *Client) opened(d *decoder, err error) (*File, error) {
+	if err != nil {
+		return nil, err
+	}
+	h, err := d.handle()
+	if err != nil {
+		return nil, err
+	}
+	return &File{c: c, handle: h}, nil
+}
+
+// ReadAt asks once for what fits p, MaxData bytes at most, and returns what
+// came, which may be less in the middle of a file, too. At the end of the file
+// it returns io.EOF and nothing else. After another error, and after ctx has
+// ended, p belongs to the session: it may still be written to.
+func (f *File) ReadAt(ctx context.Context, p []byte, offset int64) (int, error) {
+	q, err := f.read(p[:min(len(p), MaxData)], offset)
+	if err != nil {
+		return 0, err
+	}
+	if err := f.c.wait(ctx, q); err != nil {
+		return 0, err
+	}
+	return q.content()
+}
+
+func (f *File) read(p []byte, offset int64) (*request, error) {
+	return f.c.send(begin(typeRead, 16+len(f.handle)).string(f.handle).uint64(uint64(offset)).uint32(uint32(len(p))), p)
+}
+
+// content says how much of a read came.
+func (q *request) content() (int, error) {
+	switch q.kind {
+	case typeData:
+		return q.n, nil
+	case typeStatus:
+		return 0, (&decoder{b: q.body}).status(typeData)
+	}
+	return 0, broken("an answer of type %d to a read", q.kind)
+}
+
+// WriteAt writes the data that follows Headroom bytes in packet, MaxData at
+// most, in one request (section 6.4). The bytes before it are overwritten. Once
+// ctx has ended, the packet belongs to the session.
+func (f *File) WriteAt(ctx context.Context, packet []byte, offset int64) error {
+	q, err := f.write(packet, offset)
+	if err != nil {
+		return err
+	}
+	_, err = f.c.take(ctx, q, typeStatus)
+	return err
+}
+
+func (f *File) write(packet []byte, offset int64) (*request, error) {
+	data := uint32(len(packet) - Headroom)
+	if len(packet) < Headroom || data > MaxData {
+		return nil, errors.New("a write that is too large for one request, or has no room for its header")
+	}
+	return f.c.sendPacket(func(id uint32) []byte {
+		// The header ends where the data begins.
+		start := Headroom - (4 + 1 + 4 + 4 + len(f.handle) + 8 + 4)
+		b := packet[start:]
+		binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+		b[4] = typeWrite
+		binary.BigEndian.PutUint32(b[5:], id)
+		binary.BigEndian.PutUint32(b[9:], uint32(len(f.handle)))
+		copy(b[13:], f.handle)
+		at := b[13+len(f.handle):]
+		binary.BigEndian.PutUint64(at, uint64(offset))
+		binary.BigEndian.PutUint32(at[8:], data)
+		return b
+	}, nil)
+}
+
+// Stat describes the open file (section 6.8).
+func (f *File) Stat(ctx context.Context) (Info, error) {
+	return infoOf(f.c.do(ctx, f.statPacket(), typeAttrs))
+}
+
+func (f *File) statPacket() *encoder { return begin(typeFstat, 4+len(f.handle)).string(f.handle) }
+
+func infoOf(d *decoder, err error) (Info, error) {
+	if err != nil {
+		return Info{}, err
+	}
+	return parsed(d.info(), d, "what the server says of a file")
+}
+
+// Set sets attributes of the open file (section 6.9).
+func (f *File) Set(ctx context.Context, a Attrs) error {
+	_, err := f.c.do(ctx, f.setPacket(a), typeStatus)
+	return err
+}
+
+func (f *File) setPacket(a Attrs) *encoder {
+	return begin(typeFsetstat, 40+len(f.handle)).string(f.handle).attrs(a)
+}
+
+// extFsync makes a file durable (OpenSSH's PROTOCOL, section 4.5).
+const extFsync = "fsync@openssh.com"
+
+// Sync makes what was written durable. It is errors.ErrUnsupported where the
+// server has no fsync@openssh.com.
+func (f *File) Sync(ctx context.Context) error {
+	if _, ok := f.c.Extension(extFsync); !ok {
+		return errors.ErrUnsupported
+	}
+	_, err := f.c.do(ctx, f.syncPacket(), typeStatus)
+	return err
+}
+
+func (f *File) syncPacket() *encoder {
+	return begin(typeExtended, 8+len(extFsync)+len(f.handle)).string(extFsync).string(f.handle)
+}
+
+// Close closes the file (section 6.3). A second call does nothing.
+func (f *File) Close(ctx context.Context) error {
+	if f.closed.Swap(true) {
+		return nil
+	}
+	_, err := f.c.do(ctx, f.closePacket(), typeStatus)
+	return err
+}
+
+func (f *File) closePacket() *encoder { return begin(typeClose, 4+len(f.handle)).string(f.handle) }
+
+// Drop closes the file without waiting for the answer.
+func (f *File) Drop() {
+	if !f.closed.Swap(true) {
+		f.c.drop(f.closePacket())
+	}
+}
+
+// ReadFile reads a file into p in two round trips: one to open it, and one in
+// which it is read, described as it is after the read, and closed. p wants room
+// for one byte more than the file should have: if it is filled, the file has
+// grown. What ReadAt says of p holds here.
+func (c *Client) ReadFile(ctx context.Context, path string, p []byte) (int, Info, error) {
+	f, err := c.Open(ctx, path, OpenRead, Attrs{})
+	if err != nil {
+		return 0, Info{}, err
+	}
+	defer f.Drop()
+	// Servers answer in order what belongs to one file. One that does not may
+	// describe the file as it was before: no worse than asking before.
+	var reads []*request
+	for from := 0; from < len(p); from += MaxData {
+		q, err := f.read(p[from:min(from+MaxData, len(p))], int64(from))
+		if err != nil {
+			return 0, Info{}, err
+		}
+		reads = append(reads, q)
+	}
+	stat, err := c.send(f.statPacket(), nil)
+	if err != nil {
+		return 0, Info{}, err
+	}
+	f.Drop()
+	n, err := f.gather(ctx, reads)
+	if err != nil {
+		return n, Info{}, err
+	}
+	info, err := infoOf(c.take(ctx, stat, typeAttrs))
+	return n, info, err
+}
+
+// gather collects reads that follow each other. What comes after a short one
+// does not count: the caller sees by the size that something is missing.
+func (f *File) gather(ctx context.Context, reads []*request) (int, error) {
+	n := 0
+	for i, q := range reads {
+		if err := f.c.wait(ctx, q); err != nil {
+			return n, err
+		}
+		got, err := q.content()
+		if err != nil && err != io.EOF { //nolint:errorlint // a status is the end only as itself
+			return n, err
+		}
+		if n == i*MaxData {
+			n += got
+		}
+	}
+	return n, nil
+}
+
+// WriteFile makes a new file with the data that follows Headroom bytes in each
+// packet, in two round trips: one to make it, and one in which it is filled,
+// made durable where the server can do that, given its attributes, described
+// and closed. The description is returned. Where the file exists already the
+// error is the server's.
+func (c *Client) WriteFile(ctx context.Context, path string, packets [][]byte, made, attrs Attrs) (Info, error) {
+	f, err := c.Open(ctx, path, OpenWrite|OpenCreate|OpenExcl, made)
+	if err != nil {
+		return Info{}, err
+	}
+	defer f.Drop()
+	var all []*request
+	offset := int64(0)
+	for _, p := range packets {
+		q, err := f.write(p, offset)
+		if err != nil {
+			return Info{}, err
+		}
+		all = append(all, q)
+		offset += int64(len(p) - Headroom)
+	}
+	if _, ok := c.Extension(extFsync); ok {
+		q, err := c.send(f.syncPacket(), nil)
+		if err != nil {
+			return Info{}, err
+		}
+		all = append(all, q)
+	}
+	set, err := c.send(f.setPacket(attrs), nil)
+	if err != nil {
+		return Info{}, err
+	}
+	stat, err := c.send(f.statPacket(), nil)
+	if err != nil {
+		return Info{}, err
+	}
+	shut, err := c.send(f.closePacket(), nil)
+	if err != nil {
+		return Info{}, err
+	}
+	f.closed.Store(true)
+	all = append(all, shut)
+	var first error
+	for _, q := range all {
+		if _, err := c.take(ctx, q, typeStatus); err != nil && first == nil {
+			first = err
+		}
+	}
+	// Some servers cannot set attributes; that is no reason to lose a file.
+	if _, err := c.take(ctx, set, typeStatus); err != nil && !errors.Is(err, errors.ErrUnsupported) && first == nil {
+		first = err
+	}
+	info, err := infoOf(c.take(ctx, stat, typeAttrs))
+	if first == nil {
+		first = err
+	}
+	return info, first
+}

@@ -1,0 +1,168 @@
+package sftp_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"linehaul/internal/lab"
+	"linehaul/transfer/sftp"
+)
+
+// server starts OpenSSH's sftp-server on a pair of pipes.
+func server(t testing.TB) *sftp.Client {
+	t.Helper()
+	path := ""
+	for _, p := range []string{"/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server", "/usr/libexec/sftp-server"} {
+		if _, err := os.Stat(p); err == nil {
+			path = p
+		}
+	}
+	if path == "" {
+		lab.Need(t, "sftp-server")
+	}
+	cmd := exec.CommandContext(t.Context(), path, "-e")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := sftp.NewClient(out, in, sftp.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		if err := c.Wait(); err != io.EOF {
+			t.Errorf("the session ended with %v", err)
+		}
+		cmd.Wait() //nolint:errcheck // it is gone
+	})
+	return c
+}
+
+func mtime() time.Time { return time.Unix(1580608922, 0) }
+
+func TestServer(t *testing.T) {
+	c, dir, ctx := server(t), t.TempDir(), t.Context()
+	if _, ok := c.Extension(sftp.ExtPosixRename); !ok {
+		t.Error("no posix-rename")
+	}
+	limits, err := c.Limits(ctx)
+	if err != nil || limits.Read < sftp.MaxData || limits.Write < sftp.MaxData {
+		t.Errorf("limits %+v, %v", limits, err)
+	}
+	data := make([]byte, 2*sftp.MaxData+777)
+	for i := range data {
+		data[i] = byte(i>>16) ^ byte(i>>8) ^ byte(i)
+	}
+	name := filepath.Join(dir, "new\nfile 日本")
+	var packets [][]byte
+	for from := 0; from < len(data); from += sftp.MaxData {
+		packets = append(packets, append(make([]byte, sftp.Headroom), data[from:min(from+sftp.MaxData, len(data))]...))
+	}
+	info, err := c.WriteFile(ctx, name, packets, sftp.Attrs{SetMode: true, Mode: 0o600}, sftp.Attrs{SetMode: true, Mode: 0o604, MTime: mtime()})
+	if err != nil || info.Size != int64(len(data)) || info.Mode != 0o604 || !info.MTime.Equal(mtime()) {
+		t.Fatalf("write file: %+v, %v", info, err)
+	}
+	if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("%d bytes arrived, %v", len(got), err)
+	}
+	buf := make([]byte, len(data)+1)
+	n, info, err := c.ReadFile(ctx, name, buf)
+	if err != nil || n != len(data) || !bytes.Equal(buf[:n], data) || info.Size != int64(n) {
+		t.Errorf("read file: %d of %+v, %v", n, info, err)
+	}
+	if n, _, err := c.ReadFile(ctx, name, buf[:100]); err != nil || n != 100 {
+		t.Errorf("a file that has grown: %d, %v", n, err)
+	}
+	if _, err := c.WriteFile(ctx, name, packets, sftp.Attrs{}, sftp.Attrs{}); err == nil {
+		t.Error("a file was overwritten")
+	}
+
+	f, err := c.Open(ctx, name, sftp.OpenRead|sftp.OpenWrite, sftp.Attrs{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := f.ReadAt(ctx, buf[:10], int64(len(data)-4)); n != 4 || err != nil || !bytes.Equal(buf[:4], data[len(data)-4:]) {
+		t.Errorf("over the end: %d, %v", n, err)
+	}
+	if n, err := f.ReadAt(ctx, buf[:10], int64(len(data))); n != 0 || err != io.EOF {
+		t.Errorf("behind the end: %d, %v", n, err)
+	}
+	if err := errors.Join(f.Sync(ctx), f.Set(ctx, sftp.Attrs{SetSize: true, Size: 5}), f.Close(ctx), f.Close(ctx)); err != nil {
+		t.Error(err)
+	}
+	if info, err := c.Lstat(ctx, name); err != nil || info.Size != 5 {
+		t.Errorf("after truncation: %+v, %v", info, err)
+	}
+	if _, err := f.ReadAt(ctx, buf[:10], 0); err == nil {
+		t.Error("a closed file was read")
+	}
+	_, err = c.Stat(ctx, name+"x")
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("absent: %v", err)
+	}
+	if err := errors.Join(c.Symlink(ctx, "target", name+".link"), c.Mkdir(ctx, dir+"/d", sftp.Attrs{SetMode: true, Mode: 0o700})); err != nil {
+		t.Error(err)
+	}
+	if to, err := c.Readlink(ctx, name+".link"); err != nil || to != "target" {
+		t.Errorf("link to %q, %v", to, err)
+	}
+	if free, err := c.Free(ctx, dir); err != nil || free < 1<<20 {
+		t.Errorf("%d bytes free, %v", free, err)
+	}
+	if p, err := c.Realpath(ctx, dir+"/d/.."); err != nil || p != dir {
+		t.Errorf("realpath %q, %v", p, err)
+	}
+	if err := errors.Join(c.Remove(ctx, name+".link"), c.Rmdir(ctx, dir+"/d"), c.PosixRename(ctx, name, dir+"/x"), c.Rename(ctx, dir+"/x", dir+"/y")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestNames lists a folder that takes many answers, and stops in the middle.
+func TestNames(t *testing.T) {
+	c, dir := server(t), t.TempDir()
+	const count = 2500
+	for i := range count {
+		if err := os.WriteFile(filepath.Join(dir, time.Duration(i).String()), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[string]bool{}
+	for n, err := range c.Names(t.Context(), dir) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[n.Name] || !n.HasMode {
+			t.Errorf("%+v again", n)
+		}
+		seen[n.Name] = true
+	}
+	if len(seen) != count+2 {
+		t.Errorf("%d names", len(seen))
+	}
+	for _, err := range c.Names(t.Context(), dir) {
+		if err != nil {
+			t.Error(err)
+		}
+		break
+	}
+	for _, err := range c.Names(t.Context(), dir+"/0s") {
+		if err == nil {
+			t.Error("a file was listed")
+		}
+	}
+}

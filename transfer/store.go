@@ -1,0 +1,306 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"linehaul/fault"
+)
+
+// A storing is one file on its way to the server.
+type storing struct {
+	p         *putter
+	item      Item
+	f         *os.File
+	opened    fs.FileInfo
+	to        *remoteFolder
+	dir, name string
+	temp      string // remote path of the temporary file
+	attrs     Attrs
+	progress  FileProgress
+}
+
+// store fills a temporary file and gives it its name.
+func (s *storing) store(ctx context.Context) (moved, error) {
+	m, err := s.fill(ctx)
+	if err == nil {
+		err = s.p.verified(ctx, s.temp, m)
+	}
+	if err == nil {
+		err = s.p.remote.Replace(ctx, s.temp, s.item.Target)
+	}
+	if err == nil {
+		s.removeJournal(ctx)
+		return m, nil
+	}
+	var kept *keptError
+	if !errors.As(err, &kept) {
+		s.p.remove(ctx, s.temp)
+		s.removeJournal(ctx)
+	}
+	return moved{}, sorted(ctx, fault.RemoteFile, s.item.Target, err)
+}
+
+// A keptError is a failure after which the temporary file stays, to go on with.
+type keptError struct{ err error }
+
+func (e *keptError) Error() string { return e.err.Error() }
+func (e *keptError) Unwrap() error { return e.err }
+
+// fill makes the temporary file with all of the content in it.
+func (s *storing) fill(ctx context.Context) (moved, error) {
+	size := s.opened.Size()
+	if whole, ok := s.p.remote.(WholeRemote); ok && size < maxRequest {
+		return s.whole(ctx, whole)
+	}
+	if err := s.checkFinal(ctx); err != nil {
+		return moved{}, err
+	}
+	// While a file is written, a server that takes one session at a time
+	// answers nothing else.
+	reopens, _ := s.p.remote.(Reopener)
+	var w Writer
+	var done ranges
+	if reopens != nil && size >= journalSize {
+		w, done = s.resume(ctx, reopens)
+	} else {
+		s.removeDead(ctx)
+	}
+	if w == nil {
+		var err error
+		if w, err = s.create(ctx); err != nil {
+			return moved{}, sorted(ctx, fault.RemoteFile, s.temp, err)
+		}
+	}
+	defer w.Close()
+	var m moved
+	var err error
+	if _, spreads := w.(PacketWriterAt); spreads && reopens != nil {
+		m, err = s.spread(ctx, reopens, w, done)
+	} else {
+		m, err = s.inOrder(ctx, w)
+	}
+	if err != nil {
+		return moved{}, err
+	}
+	if err := w.Commit(ctx); err != nil {
+		return moved{}, sorted(ctx, fault.RemoteFile, s.temp, err)
+	}
+	stored, err := s.p.remote.Stat(ctx, s.temp)
+	if err != nil {
+		return moved{}, sorted(ctx, fault.RemoteFile, s.temp, err)
+	}
+	return m, s.complete(stored)
+}
+
+// complete holds what the server has against what it was sent.
+func (s *storing) complete(stored Entry) error {
+	if stored.Size != s.opened.Size() {
+		return fault.New(fault.Verify, "%q has %d bytes on the server, and %q has %d", s.temp, stored.Size, s.item.Source, s.opened.Size())
+	}
+	return nil
+}
+
+// whole stores a small file in one go, and finds out at the same time whether
+// its target may be replaced.
+func (s *storing) whole(ctx context.Context, r WholeRemote) (moved, error) {
+	size := s.opened.Size()
+	if err := s.p.wait(ctx, int(size)); err != nil {
+		return moved{}, err
+	}
+	data := make([]byte, size)
+	if _, err := io.ReadFull(s.f, data); err != nil {
+		return moved{}, s.localError(localEnd(err))
+	}
+	if err := s.unchanged(); err != nil {
+		return moved{}, err
+	}
+	s.removeDead(ctx)
+	target := make(chan error, 1)
+	go func() { target <- s.checkFinal(ctx) }()
+	stored, err := r.WriteWhole(ctx, s.temp, s.packets(data), s.attrs)
+	if err != nil && !stopsAll(err) && ctx.Err() == nil && s.p.remote.Remove(ctx, s.temp) == nil {
+		// What stands in its way can only be left from an earlier attempt.
+		stored, err = r.WriteWhole(ctx, s.temp, s.packets(data), s.attrs)
+	}
+	if refused := <-target; refused != nil {
+		return moved{}, refused
+	}
+	if err != nil {
+		return moved{}, sorted(ctx, fault.RemoteFile, s.temp, err)
+	}
+	s.progress.Moved(size)
+	return moved{size: size, sum: s.p.sumOf(data)}, s.complete(stored)
+}
+
+// packets cuts data into what one request carries each.
+func (s *storing) packets(data []byte) [][]byte {
+	most := minRequest
+	if sizer, ok := s.p.remote.(RequestSizer); ok {
+		_, most = sizer.RequestSize()
+	}
+	var packets [][]byte
+	for piece := range slices.Chunk(data, most) {
+		packets = append(packets, append(make([]byte, Headroom, Headroom+len(piece)), piece...))
+	}
+	return packets
+}
+
+// create makes the temporary file. What stands in its way can only be left
+// from an earlier attempt of this same run, whose connection broke before it
+// could clean up; servers do not tell that failure from others.
+func (s *storing) create(ctx context.Context) (Writer, error) {
+	w, err := s.p.remote.Create(ctx, s.temp, s.attrs)
+	if err == nil || stopsAll(err) || ctx.Err() != nil || s.p.remote.Remove(ctx, s.temp) != nil {
+		return w, err
+	}
+	return s.p.remote.Create(ctx, s.temp, s.attrs)
+}
+
+// inOrder sends the content from its beginning to its end.
+func (s *storing) inOrder(ctx context.Context, w Writer) (moved, error) {
+	size := s.opened.Size()
+	paced := readerFunc(func(b []byte) (int, error) {
+		if err := s.p.wait(ctx, len(b)); err != nil {
+			return 0, err
+		}
+		return s.f.Read(b)
+	})
+	sum, err := push(ctx, w, paced, size, s.progress.Moved)
+	if err != nil && !errors.Is(err, errShort) {
+		return moved{}, sorted(ctx, fault.RemoteFile, s.temp, err)
+	}
+	if changed := s.unchanged(); changed != nil || err != nil {
+		return moved{}, s.localError(errors.Join(changed, err))
+	}
+	return moved{size: size, sum: sum}, nil
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
+// spread sends the content in pieces, over as many sessions as help.
+func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done ranges) (moved, error) {
+	p, size := s.p, s.opened.Size()
+	if size >= sharedSize {
+		if err := p.enter(ctx); err != nil {
+			return moved{}, err
+		}
+		defer p.leave()
+	}
+	var follow *trail
+	if !p.noSum {
+		follow = newTrail(s.f)
+		defer follow.stop()
+	}
+	resumed := done.size()
+	home := p.lanes.home()
+	work := &spread{
+		name: s.item.Source, size: size, done: done, missing: done.missing(size), home: home, shared: size >= sharedSize,
+		handles: map[*lane]*handle{home: {file: w, ready: true}},
+	}
+	work.open = func(ctx context.Context, r Remote) (io.Closer, error) {
+		reopens, ok := r.(Reopener)
+		if !ok {
+			return nil, errors.New("this session cannot write in pieces")
+		}
+		return reopens.Reopen(ctx, s.temp, s.attrs)
+	}
+	work.move = func(file io.Closer, offset int64, buf []byte) error {
+		data := buf[Headroom:]
+		if err := p.wait(ctx, len(data)); err != nil {
+			return err
+		}
+		if err := readFull(s.f, data, offset); err != nil {
+			return s.localError(err)
+		}
+		if err := file.(PacketWriterAt).WritePacketAt(buf, offset); err != nil {
+			return sorted(ctx, fault.RemoteFile, s.temp, err)
+		}
+		return nil
+	}
+	work.moved = func(total int64) {
+		s.progress.Moved(total)
+		follow.advance(work.done.prefix())
+	}
+	var notes *checkpoint
+	if size >= journalSize {
+		if j := s.openJournal(ctx, reopens, w); j != nil {
+			defer j.w.Close()
+			notes = newCheckpoint(func() journalEntry { return s.entry(p.lanes.doneOf(work)) },
+				func(e journalEntry) error { return j.note(ctx, e) })
+		}
+	}
+	err := p.lanes.carry(ctx, work)
+	keep := err != nil && notes != nil && resumable(ctx, err)
+	if noteErr := notes.stop(false); noteErr != nil {
+		// The journal is for going on; that it cannot be kept is no failure.
+		p.log.Debug("cannot keep a journal", keyTarget, at(p.host, s.temp), keyError, noteErr)
+	}
+	if err == nil {
+		err = s.unchanged()
+	}
+	switch {
+	case keep:
+		return moved{}, &keptError{err}
+	case err != nil:
+		return moved{}, err
+	}
+	sum, err := follow.sum(ctx, size)
+	if err != nil {
+		return moved{}, diskError("read", s.item.Source, err)
+	}
+	return moved{size: size, sum: sum, resumed: resumed}, nil
+}
+
+// localError sorts the failure to read the source.
+func (s *storing) localError(err error) error {
+	if errors.Is(err, errShort) {
+		now := s.opened.Size()
+		if info, statErr := s.f.Stat(); statErr == nil {
+			now = info.Size()
+		}
+		return changed(fault.LocalDisk, s.item.Source, s.opened.Size(), now)
+	}
+	var again *againError
+	if errors.As(err, &again) {
+		return again
+	}
+	return diskError("read", s.item.Source, err)
+}
+
+// unchanged holds the source against what it was when it was opened.
+func (s *storing) unchanged() error {
+	now, err := s.f.Stat()
+	if err != nil {
+		return diskError("look at", s.item.Source, err)
+	}
+	if now.Size() != s.opened.Size() || !now.ModTime().Equal(s.opened.ModTime()) {
+		return changed(fault.LocalDisk, s.item.Source, s.opened.Size(), now.Size())
+	}
+	return nil
+}
+
+// checkFinal refuses a target that cannot be replaced by a file.
+func (s *storing) checkFinal(ctx context.Context) error {
+	target := s.item.Target
+	e, err := s.p.remote.Stat(ctx, target)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return sorted(ctx, fault.RemoteFile, target, err)
+	case e.Mode.IsDir():
+		return fault.New(fault.RemoteFile, "%q is a folder on the server", target).
+			WithHint("end the target with a slash to put the file into that folder, or choose another name")
+	case !e.Mode.IsRegular():
+		return fault.New(fault.RemoteFile, "%q is %s on the server, and would be replaced by a file", target, what(e.Mode)).
+			WithHint("choose another target")
+	}
+	return nil
+}

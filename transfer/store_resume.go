@@ -1,0 +1,188 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+)
+
+// entry is what the journal says of the file, with what of it is there.
+func (s *storing) entry(done ranges) journalEntry {
+	return journalEntry{
+		Source: s.item.Source, Size: s.opened.Size(), MTime: s.opened.ModTime().UnixNano(), Mode: uint32(s.attrs.Mode), Done: done,
+	}
+}
+
+// A remoteJournal is the journal of a file that is stored. It lies beside the
+// temporary file on the server.
+type remoteJournal struct {
+	w    Writer
+	at   io.WriterAt
+	size int64
+	data Syncer // the temporary file; may be nil
+}
+
+// openJournal goes on with the journal of the temporary file, or begins it.
+// Without one a transfer that breaks begins again, so it may be nil.
+func (s *storing) openJournal(ctx context.Context, reopens Reopener, data Writer) *remoteJournal {
+	name := journalName(s.temp)
+	j := &remoteJournal{}
+	j.data, _ = data.(Syncer)
+	attrs := Attrs{Mode: privateMode}
+	e, err := s.p.remote.Stat(ctx, name)
+	if err == nil {
+		j.size = e.Size
+		j.w, err = reopens.Reopen(ctx, name, attrs)
+	} else {
+		j.w, err = s.p.remote.Create(ctx, name, attrs)
+	}
+	if err == nil {
+		if j.at, _ = j.w.(io.WriterAt); j.at == nil {
+			shut(j.w)
+			err = errors.New("it cannot be written to in pieces")
+		}
+	}
+	if err != nil {
+		s.p.log.Debug("cannot keep a journal", keyTarget, at(s.p.host, name), keyError, err)
+		return nil
+	}
+	return j
+}
+
+// note makes what was written durable as far as the server can, and then writes
+// a line of the journal.
+func (j *remoteJournal) note(ctx context.Context, e journalEntry) error {
+	if j.data != nil {
+		if err := j.data.Sync(ctx); err != nil {
+			return err
+		}
+	}
+	line := e.line()
+	if _, err := j.at.WriteAt(line, j.size); err != nil {
+		return err
+	}
+	j.size += int64(len(line))
+	return nil
+}
+
+// removeJournal removes the journal, if the file had one.
+func (s *storing) removeJournal(ctx context.Context) {
+	if _, reopens := s.p.remote.(Reopener); reopens && s.opened.Size() >= journalSize {
+		s.p.remove(ctx, journalName(s.temp))
+	}
+}
+
+// resume opens the temporary file that a dead run, or an attempt before, left
+// of the same state of the same source. It returns nil if there is none, and
+// removes those of another state.
+func (s *storing) resume(ctx context.Context, reopens Reopener) (Writer, ranges) {
+	s.to.mu.Lock()
+	defer s.to.mu.Unlock()
+	for i := 0; i < len(s.to.parts); {
+		part := s.to.parts[i]
+		stem, run, ok := parsePart(part.Name)
+		if !ok || stem != partStem(s.name) || run != s.p.run && !s.p.isDead(run, part.MTime) {
+			i++
+			continue
+		}
+		s.to.parts = slices.Delete(s.to.parts, i, i+1)
+		temp := join(s.dir, part.Name)
+		w, done, err := s.reopen(ctx, reopens, temp)
+		switch {
+		case err != nil && (stopsAll(err) || ctx.Err() != nil):
+			return nil, nil
+		case err != nil:
+			s.p.log.Info("an unfinished file is of no use", keyTarget, at(s.p.host, temp), keyError, err)
+			s.dropDead(ctx, temp)
+			continue
+		}
+		s.temp = temp
+		s.p.log.Info("going on with a file that was begun before", keyName, s.item.Entry.Name, keyTarget, at(s.p.host, temp), keyBytes, done.size())
+		return w, done
+	}
+	return nil, nil
+}
+
+// reopen opens a temporary file to go on with, if its journal is of the same
+// state of the source and its end is that of the source.
+func (s *storing) reopen(ctx context.Context, reopens Reopener, temp string) (Writer, ranges, error) {
+	entry, err := s.readJournal(ctx, journalName(temp))
+	if err != nil {
+		return nil, nil, err
+	}
+	if !entry.of(s.item.Source, s.opened.Size(), s.opened.ModTime()) {
+		return nil, nil, errors.New("its journal is of another state of the source")
+	}
+	r, err := s.p.remote.Open(ctx, temp)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer r.Close()
+	there, ok := r.(io.ReaderAt)
+	if !ok {
+		return nil, nil, errors.New("it cannot be read in pieces")
+	}
+	alike, err := tailAlike(s.f, there, entry.Done)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !alike {
+		return nil, nil, errors.New("its end is not that of the source")
+	}
+	w, err := reopens.Reopen(ctx, temp, s.attrs)
+	return w, entry.Done, err
+}
+
+func (s *storing) readJournal(ctx context.Context, name string) (journalEntry, error) {
+	r, err := s.p.remote.Open(ctx, name)
+	if err != nil {
+		return journalEntry{}, err
+	}
+	defer r.Close()
+	e, err := r.Stat(ctx)
+	if err != nil {
+		return journalEntry{}, err
+	}
+	there, ok := r.(io.ReaderAt)
+	if !ok {
+		return journalEntry{}, errors.New("it cannot be read in pieces")
+	}
+	return readJournal(there, e.Size)
+}
+
+// dropDead removes a temporary file and its journal.
+func (s *storing) dropDead(ctx context.Context, temp string) {
+	for _, name := range []string{temp, journalName(temp)} {
+		if err := s.p.remote.Remove(ctx, name); err != nil {
+			s.p.log.Warn("cannot remove an unfinished file", keyTarget, at(s.p.host, name), keyError, err)
+			return
+		}
+	}
+	s.p.log.Info("removed the unfinished file of a run that died", keyTarget, at(s.p.host, temp))
+}
+
+// removeDead removes what dead runs left of the same target, as Put's comment
+// says.
+func (s *storing) removeDead(ctx context.Context) {
+	s.to.mu.Lock()
+	var dead []string
+	s.to.parts = slices.DeleteFunc(s.to.parts, func(e Entry) bool {
+		part := e.Name
+		if stem, journal := strings.CutSuffix(part, journalSuffix); journal {
+			part = stem + partSuffix
+		}
+		stem, run, _ := parsePart(part)
+		if stem != partStem(s.name) || run == s.p.run || !s.p.isDead(run, e.MTime) {
+			return false
+		}
+		dead = append(dead, join(s.dir, part))
+		return true
+	})
+	s.to.mu.Unlock()
+	slices.Sort(dead)
+	for _, temp := range slices.Compact(dead) {
+		s.dropDead(ctx, temp)
+	}
+}
