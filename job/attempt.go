@@ -26,6 +26,18 @@ type attempt struct {
 	progress transfer.Progress
 	log      *slog.Logger
 	done     map[string]transfer.Result
+	dead     []string // runs of this job that ended, and may have left something
+
+	// What is moved for good, now and when progressed was last asked.
+	kept, keptBefore int64
+}
+
+// progressed reports whether something was moved since it was last asked that
+// need not be moved again.
+func (a *attempt) progressed() bool {
+	more := a.kept > a.keptBefore
+	a.keptBefore = a.kept
+	return more
 }
 
 // do connects, finds what there is to move, says so, and moves it.
@@ -48,6 +60,8 @@ func (a *attempt) do(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	pool := remote.NewPool(conn, a.dialer, a.job.Connections)
+	defer pool.Close()
 	info := conn.Info()
 	a.log.Info("logged in", logs.Address, info.Address, "user", info.User, logs.Fingerprint, info.HostKey,
 		"server", info.ServerVersion, logs.Protocol, info.Protocol.String(), logs.Seconds, a.now().Sub(began).Round(time.Millisecond).Seconds())
@@ -64,7 +78,7 @@ func (a *attempt) do(ctx context.Context) error {
 		return err
 	}
 	// What could not be looked at does not keep back what could.
-	if err := a.move(ctx, conn, files, dest, a.left(items)); err != nil {
+	if err := a.move(ctx, pool, files, dest, a.left(items)); err != nil {
 		return err
 	}
 	return missed
@@ -141,19 +155,21 @@ func (a *attempt) left(items []transfer.Item) []transfer.Item {
 }
 
 // move moves the items and enters what became of each into the run's record.
-func (a *attempt) move(ctx context.Context, conn *remote.Conn, r transfer.WritableRemote, dest destination, items []transfer.Item) error {
+func (a *attempt) move(ctx context.Context, pool *remote.Pool, r transfer.WritableRemote, dest destination, items []transfer.Item) error {
 	var results []transfer.Result
 	var err error
 	if a.job.Put == nil {
-		g := transfer.Get{Remote: r, More: conn.Files, Root: dest.root, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress}
+		g := transfer.Get{Remote: r, More: pool.Files, Root: dest.root, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress}
 		results, err = g.Files(ctx, items)
 	} else {
-		p := transfer.Put{Remote: r, More: conn.Files, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress}
+		p := transfer.Put{Remote: r, More: pool.Files, Dead: a.dead, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress}
 		results, err = p.Files(ctx, items)
 	}
 	a.run.Failed = 0
+	a.kept = a.run.Bytes
 	for _, res := range results {
 		a.record(dest, res)
+		a.kept += res.Kept + res.Bytes
 	}
 	return err
 }

@@ -28,6 +28,9 @@ type Job struct {
 	To        *stamp.Template
 	Recursive bool
 	IfNone    IfNone
+	// Connections is how many connections large files are moved over; 0: as
+	// many as help.
+	Connections int
 
 	Zone    *time.Location // of stamps and log lines
 	Retry   Retry
@@ -68,7 +71,7 @@ func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 		Name: c.Name, Host: *host,
 		Get: c.Get, Put: c.Put, To: c.To, Recursive: c.Recursive, IfNone: IfNone(c.IfNone),
 		Zone:    c.Timezone,
-		Retry:   Retry{Attempts: c.Retry.Attempts, Min: c.Retry.BackoffMin, Max: c.Retry.BackoffMax},
+		Retry:   Retry{Attempts: c.Retry.Attempts, Min: c.Retry.BackoffMin, Max: c.Retry.BackoffMax, Reconnect: c.Retry.Attempts > 1},
 		Timeout: c.Timeout, Log: c.Log,
 	}, nil
 }

@@ -9,6 +9,9 @@ import (
 type Retry struct {
 	Attempts int           // in all; at least 1
 	Min, Max time.Duration // the first wait and the longest one
+	// Reconnect goes on with a transfer whose connection broke as long as each
+	// connection gets something done; such a one does not count as an attempt.
+	Reconnect bool
 }
 
 // Wait returns how long to wait after the given attempt, counted from 1: Min

@@ -131,9 +131,54 @@ func (r *Runner) Recover(ctx context.Context, log *slog.Logger) {
 	}
 }
 
+// maxUnfinished is how many earlier runs are looked at.
+const maxUnfinished = 50
+
+// unfinished returns the runs of the job since its last success. They have
+// ended, as this run holds the job's lock; what they left may be gone on with.
+func (r *Runner) unfinished(run *store.Run, log *slog.Logger) []store.Run {
+	if r.Store == nil {
+		return nil
+	}
+	runs, _, err := r.Store.Runs(store.Filter{Job: run.Job, Limit: maxUnfinished})
+	if err != nil {
+		log.Warn("earlier runs could not be looked at", logs.Error, err.Error())
+	}
+	var before []store.Run
+	for _, b := range runs {
+		switch {
+		case b.ID == run.ID || b.State == store.Skipped:
+		case b.State == store.OK || b.State == store.Warning:
+			return before
+		default:
+			before = append(before, b)
+		}
+	}
+	return before
+}
+
+// clean removes what earlier runs left in their folders, once a run has
+// succeeded: nobody goes on with it any more.
+func (r *Runner) clean(ctx context.Context, before []store.Run, log *slog.Logger) {
+	swept := map[string]bool{"": true}
+	for _, b := range before {
+		if swept[b.Root] {
+			continue
+		}
+		swept[b.Root] = true
+		if err := transfer.Sweep(ctx, b.Root, false, log); err != nil {
+			log.Warn("what earlier runs left could not be removed", logs.Error, err.Error())
+		}
+	}
+}
+
 // attempts tries until there is a result.
 func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.Values, log *slog.Logger) error {
 	a := attempt{job: j, run: run, values: v, dialer: r.Dialer, store: r.Store, now: r.Now, progress: r.Progress, done: map[string]transfer.Result{}}
+	before := r.unfinished(run, log)
+	for _, b := range before {
+		a.dead = append(a.dead, b.ID)
+	}
 	for n := 1; ; n++ {
 		a.log = log
 		if n > 1 {
@@ -147,9 +192,18 @@ func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.V
 		run.Attempts = append(run.Attempts, recordAttempt(n, began, r.Now(), err))
 		switch {
 		case err == nil:
+			r.clean(ctx, before, log)
 			return nil
 		case ctx.Err() != nil || !fault.Transient(err):
 			return err
+		case j.Retry.Reconnect && a.progressed():
+			run.Reconnects++
+			a.log.Warn("the connection broke, going on", logs.Layer, fault.KindOf(err).String(), logs.Error, err.Error(), "reconnects", run.Reconnects)
+			if err := sleep(ctx, j.Retry.Wait(1, rand.Float64())); err != nil {
+				return stopped(ctx, err)
+			}
+			n--
+			continue
 		case n >= j.Retry.Attempts && n > 1:
 			return fmt.Errorf("%w (attempt %d of %d)", err, n, j.Retry.Attempts)
 		case n >= j.Retry.Attempts:

@@ -45,7 +45,9 @@ type Run struct {
 	Moved    int       `json:"moved"`
 	Failed   int       `json:"failed"`
 	Skipped  int       `json:"skipped"`
-	Bytes    int64     `json:"bytes"` // of the files moved
+	// Reconnects is how often a connection broke and the transfer went on.
+	Reconnects int   `json:"reconnects,omitempty"`
+	Bytes      int64 `json:"bytes"` // of the files moved
 
 	Root    string `json:"root,omitempty"` // the local folder that files land below
 	LogPath string `json:"log_path,omitempty"`

@@ -50,6 +50,7 @@ type Result struct {
 	Item    Item
 	Bytes   int64 // of the file; 0 on failure
 	Resumed int64 // of these, what an earlier attempt had moved
+	Kept    int64 // on failure: what of it the next attempt need not move again
 	Took    time.Duration
 	SHA256  string // hexadecimal, of what was moved; empty for a folder and on failure
 	Err     error  // nil: the target is whole and durable
@@ -91,7 +92,7 @@ type engine struct {
 	noSum    bool
 	limit    func(ctx context.Context, n int) error // may be nil
 	atOnce   int
-	total    int // of the files, if it is known
+	total    int           // of the files, if it is known
 	large    chan struct{} // has room for the large files that may be under way
 	lanes    *lanes
 	// paths are what the log calls an item's source and target.
@@ -102,6 +103,7 @@ type engine struct {
 type moved struct {
 	size    int64
 	resumed int64 // what was there before
+	kept    int64 // after a failure, what is there to go on with
 	sum     string
 }
 
@@ -280,7 +282,7 @@ func (e *engine) file(ctx context.Context, item Item, move mover) Result {
 		p.Moved(0)
 		var m moved
 		m, res.Err = move(ctx, item, p)
-		res.Bytes, res.Resumed, res.SHA256 = m.size, m.resumed, m.sum
+		res.Bytes, res.Resumed, res.Kept, res.SHA256 = m.size, m.resumed, m.kept, m.sum
 		var again *againError
 		if ctx.Err() != nil || !errors.As(res.Err, &again) {
 			break

@@ -300,7 +300,7 @@ func (g *getter) open(ctx context.Context, f *fetch) (moved, error) {
 		err = g.verified(ctx, f.item.Source, m)
 	}
 	if err != nil {
-		return moved{}, err
+		return moved{kept: m.kept}, err
 	}
 	return m, t.commit(ctx, f.opened.MTime)
 }
@@ -372,6 +372,7 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 	if err != nil {
 		if keep && notes != nil {
 			t.keep()
+			return moved{kept: notes.last}, err
 		}
 		return moved{}, err
 	}

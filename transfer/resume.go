@@ -53,6 +53,7 @@ func (t *tempFile) keep() {
 	if t.name == "" || t.journal == nil {
 		return
 	}
+	t.dir.log.Info("kept what was moved, to go on with it", keyTarget, t.dir.join(t.name))
 	t.journal.Close()
 	t.file.Close()
 	t.dir.mu.Lock()

@@ -42,7 +42,7 @@ func (s *storing) store(ctx context.Context) (moved, error) {
 		s.p.remove(ctx, s.temp)
 		s.removeJournal(ctx)
 	}
-	return moved{}, sorted(ctx, fault.RemoteFile, s.item.Target, err)
+	return moved{kept: m.kept}, sorted(ctx, fault.RemoteFile, s.item.Target, err)
 }
 
 // A keptError is a failure after which the temporary file stays, to go on with.
@@ -85,7 +85,7 @@ func (s *storing) fill(ctx context.Context) (moved, error) {
 		m, err = s.inOrder(ctx, w)
 	}
 	if err != nil {
-		return moved{}, err
+		return moved{kept: m.kept}, err
 	}
 	if err := w.Commit(ctx); err != nil {
 		return moved{}, sorted(ctx, fault.RemoteFile, s.temp, err)
@@ -247,7 +247,7 @@ func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done r
 	}
 	switch {
 	case keep:
-		return moved{}, &keptError{err}
+		return moved{kept: notes.last}, &keptError{err}
 	case err != nil:
 		return moved{}, err
 	}

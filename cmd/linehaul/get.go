@@ -27,7 +27,7 @@ func (o *moveFlags) add(c *cobra.Command) {
 	o.hostFlags.add(c)
 	f := c.Flags()
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "folders with all that is below them")
-	f.IntVar(&o.attempts, "attempts", 1, "how often to try before giving up")
+	f.IntVar(&o.attempts, "attempts", 0, "how often to try before giving up (default 1, and a connection that breaks\nin the middle is made again as long as that helps)")
 	f.DurationVar(&o.timeout, "timeout", 0, "longest time for all of it (default: none)")
 	f.StringVar(&o.ifNone, "if-none", string(job.NoneFails), "what it is when nothing matches: fail, warn or ok")
 	f.BoolVarP(&o.dryRun, "dry-run", "n", false, "show what would be moved where, and move nothing")
@@ -131,7 +131,7 @@ func bothRemote(err error, s string) error {
 
 // oneOff makes a job that no config names.
 func (a *app) oneOff(name string, t target, to string, o moveFlags) (*job.Job, error) {
-	if o.attempts < 1 {
+	if o.attempts < 0 {
 		return nil, fault.New(fault.Usage, "--attempts %d: want at least 1", o.attempts)
 	}
 	ifNone := job.IfNone(o.ifNone)
@@ -153,7 +153,7 @@ func (a *app) oneOff(name string, t target, to string, o moveFlags) (*job.Job, e
 	}
 	return &job.Job{
 		Name: name, Host: *h, To: dest, Recursive: o.recursive, IfNone: ifNone, Zone: time.Local,
-		Retry: job.Retry{Attempts: o.attempts, Min: time.Second, Max: time.Minute}, Timeout: o.timeout,
+		Retry: job.Retry{Attempts: max(1, o.attempts), Min: time.Second, Max: time.Minute, Reconnect: o.attempts != 1}, Timeout: o.timeout,
 	}, nil
 }
 

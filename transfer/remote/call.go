@@ -111,7 +111,7 @@ func (c *Conn) do(ctx context.Context, f func() error) error {
 // reason puts the end of the connection, if there was one, in the place of an
 // error that merely follows from it. Every error of a server passes here.
 func (c *Conn) reason(err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil || err == io.EOF || errors.Is(err, fs.ErrClosed) {
 		return err
 	}
 	if gone := c.gone(); gone != nil {

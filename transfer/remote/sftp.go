@@ -174,7 +174,9 @@ func (f *sftpFiles) Open(ctx context.Context, name string) (transfer.Reader, err
 	if err != nil {
 		return nil, f.c.fileError("open", name, err)
 	}
-	return &sftpReader{sftpFile{files: f, file: file, path: name, stop: make(chan struct{})}}, nil
+	r := &sftpReader{sftpFile: sftpFile{files: f, file: file, path: name, stop: make(chan struct{})}}
+	r.ctx, r.end = context.WithCancelCause(f.c.ctx)
+	return r, nil
 }
 
 // ReadWhole reads a small file in two round trips; see sftp.Client.ReadFile.
@@ -344,7 +346,19 @@ func (f *sftpFile) Close() error {
 }
 
 // An sftpReader reads one file. ReadAt may be called concurrently.
-type sftpReader struct{ sftpFile }
+type sftpReader struct {
+	sftpFile
+	// ctx ends with the connection, and with Close: reads are too many for a
+	// goroutine each.
+	ctx context.Context
+	end context.CancelCauseFunc
+}
+
+// Close ends reads that are under way.
+func (r *sftpReader) Close() error {
+	r.end(fs.ErrClosed)
+	return r.sftpFile.Close()
+}
 
 // ReadAt asks again where the server sent less than was asked for, which it may
 // do at any time.
@@ -354,9 +368,8 @@ func (r *sftpReader) ReadAt(p []byte, offset int64) (int, error) {
 	for read < len(p) {
 		size := int(r.files.readSize.Load())
 		part, at := p[read:min(len(p), read+size)], offset+int64(read)
-		n, err := leave(context.Background(), c, r.stop, func() (int, error) {
-			return r.file.ReadAt(context.Background(), part, at)
-		}, nil)
+		n, err := r.file.ReadAt(r.ctx, part, at)
+		err = c.reason(err)
 		read += n
 		switch {
 		case err == io.EOF:
