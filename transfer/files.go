@@ -174,9 +174,8 @@ func (e *engine) files(ctx context.Context, items iter.Seq2[Item, error], move m
 		i := count
 		count++
 		work.Go(func() {
-			res := e.file(ctx, item, move)
+			finish(i, e.file(ctx, item, move))
 			<-slots
-			finish(i, res)
 		})
 	}
 	if planErr != nil && stopsAll(planErr) {

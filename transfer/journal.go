@@ -3,11 +3,12 @@ package transfer
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"time"
+
+	"linehaul/fault"
 )
 
 // The journal of a file that is on its way says what of it is there already,
@@ -88,11 +89,11 @@ func parseEntry(line []byte) (journalEntry, bool) {
 func readJournal(r io.ReaderAt, size int64) (journalEntry, error) {
 	text := make([]byte, min(max(size, 0), journalTail))
 	if err := readFull(r, text, size-int64(len(text))); err != nil {
-		return journalEntry{}, err
+		return journalEntry{}, fault.Wrap(fault.RemoteFile, err)
 	}
 	e, ok := lastEntry(text)
 	if !ok {
-		return e, errors.New("its journal has no line that is whole")
+		return e, fault.New(fault.RemoteFile, "its journal has no line that is whole")
 	}
 	return e, nil
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"linehaul/fault"
 )
 
 // entry is what the journal says of the file, with what of it is there.
@@ -92,6 +94,7 @@ func (s *storing) resume(ctx context.Context, reopens Reopener) (Writer, ranges)
 		w, done, err := s.reopen(ctx, reopens, temp)
 		switch {
 		case err != nil && (stopsAll(err) || ctx.Err() != nil):
+			s.p.log.Debug("cannot look at an unfinished file", keyTarget, at(s.p.host, temp), keyError, err)
 			return nil, nil
 		case err != nil:
 			s.p.log.Info("an unfinished file is of no use", keyTarget, at(s.p.host, temp), keyError, err)
@@ -113,7 +116,7 @@ func (s *storing) reopen(ctx context.Context, reopens Reopener, temp string) (Wr
 		return nil, nil, err
 	}
 	if !entry.of(s.item.Source, s.opened.Size(), s.opened.ModTime()) {
-		return nil, nil, errors.New("its journal is of another state of the source")
+		return nil, nil, fault.New(fault.RemoteFile, "its journal is of another state of the source")
 	}
 	r, err := s.p.remote.Open(ctx, temp)
 	if err != nil {
@@ -122,14 +125,14 @@ func (s *storing) reopen(ctx context.Context, reopens Reopener, temp string) (Wr
 	defer r.Close()
 	there, ok := r.(io.ReaderAt)
 	if !ok {
-		return nil, nil, errors.New("it cannot be read in pieces")
+		return nil, nil, fault.New(fault.RemoteFile, "it cannot be read in pieces")
 	}
 	alike, err := tailAlike(s.f, there, entry.Done)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, sorted(ctx, fault.RemoteFile, temp, err)
 	}
 	if !alike {
-		return nil, nil, errors.New("its end is not that of the source")
+		return nil, nil, fault.New(fault.RemoteFile, "its end is not that of the source")
 	}
 	w, err := reopens.Reopen(ctx, temp, s.attrs)
 	return w, entry.Done, err
@@ -147,7 +150,7 @@ func (s *storing) readJournal(ctx context.Context, name string) (journalEntry, e
 	}
 	there, ok := r.(io.ReaderAt)
 	if !ok {
-		return journalEntry{}, errors.New("it cannot be read in pieces")
+		return journalEntry{}, fault.New(fault.RemoteFile, "it cannot be read in pieces")
 	}
 	return readJournal(there, e.Size)
 }

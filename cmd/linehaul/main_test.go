@@ -129,7 +129,7 @@ func temporaries(t testing.TB, dir string) []string {
 	t.Helper()
 	var found []string
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && strings.HasPrefix(d.Name(), ".") && strings.HasSuffix(d.Name(), ".part") {
+		if err == nil && strings.HasPrefix(d.Name(), ".") && (strings.HasSuffix(d.Name(), ".part") || strings.HasSuffix(d.Name(), ".todo")) {
 			found = append(found, path)
 		}
 		return err
