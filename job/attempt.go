@@ -78,7 +78,7 @@ func (a *attempt) do(ctx context.Context) error {
 		return err
 	}
 	// What could not be looked at does not keep back what could.
-	if err := a.move(ctx, pool, files, dest, a.left(items)); err != nil {
+	if err := a.move(ctx, conn, pool, files, dest, a.left(items)); err != nil {
 		return err
 	}
 	return missed
@@ -155,14 +155,24 @@ func (a *attempt) left(items []transfer.Item) []transfer.Item {
 }
 
 // move moves the items and enters what became of each into the run's record.
-func (a *attempt) move(ctx context.Context, pool *remote.Pool, r transfer.WritableRemote, dest destination, items []transfer.Item) error {
+func (a *attempt) move(ctx context.Context, conn *remote.Conn, pool *remote.Pool, r transfer.WritableRemote, dest destination, items []transfer.Item) error {
 	var results []transfer.Result
 	var err error
+	var verify transfer.VerifyFunc
+	if a.job.Verify == VerifyAuto || a.job.Verify == VerifySHA256 {
+		verify = (&verifier{how: a.job.Verify, conn: conn, files: r, get: a.job.Put == nil}).check
+	}
 	if a.job.Put == nil {
-		g := transfer.Get{Remote: r, More: pool.Files, Root: dest.root, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress}
+		g := transfer.Get{
+			Remote: r, More: pool.Files, Root: dest.root, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress,
+			Verify: verify, NoSum: verify == nil,
+		}
 		results, err = g.Files(ctx, items)
 	} else {
-		p := transfer.Put{Remote: r, More: pool.Files, Dead: a.dead, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress}
+		p := transfer.Put{
+			Remote: r, More: pool.Files, Dead: a.dead, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress,
+			Verify: verify, NoSum: verify == nil,
+		}
 		results, err = p.Files(ctx, items)
 	}
 	a.run.Failed = 0
@@ -177,7 +187,7 @@ func (a *attempt) move(ctx context.Context, pool *remote.Pool, r transfer.Writab
 func (a *attempt) record(dest destination, res transfer.Result) {
 	f := store.File{
 		Source: res.Item.Source, Target: dest.full(res.Item.Target), Bytes: res.Bytes, MTime: res.Item.Entry.MTime,
-		SHA256: res.SHA256, Seconds: res.Took.Seconds(),
+		SHA256: res.SHA256, Verified: res.Verified, Resumed: res.Resumed, Seconds: res.Took.Seconds(),
 	}
 	if res.Err != nil {
 		f.Error = res.Err.Error()

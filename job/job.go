@@ -31,6 +31,7 @@ type Job struct {
 	// Connections is how many connections large files are moved over; 0: as
 	// many as help.
 	Connections int
+	Verify      Verify // empty: VerifySize
 
 	Zone    *time.Location // of stamps and log lines
 	Retry   Retry

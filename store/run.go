@@ -67,13 +67,15 @@ type Attempt struct {
 
 // File is one file that a run moved or tried to.
 type File struct {
-	Source  string    `json:"source"`
-	Target  string    `json:"target"`
-	Bytes   int64     `json:"bytes"`
-	MTime   time.Time `json:"mtime,omitzero"`
-	SHA256  string    `json:"sha256,omitempty"` // hexadecimal
-	Seconds float64   `json:"seconds"`
-	Error   string    `json:"error,omitempty"` // empty: it was moved
+	Source   string    `json:"source"`
+	Target   string    `json:"target"`
+	Bytes    int64     `json:"bytes"`
+	MTime    time.Time `json:"mtime,omitzero"`
+	SHA256   string    `json:"sha256,omitempty"`   // hexadecimal
+	Verified string    `json:"verified,omitempty"` // how it was held against its source
+	Resumed  int64     `json:"resumed,omitempty"`  // bytes of it that an earlier attempt had moved
+	Seconds  float64   `json:"seconds"`
+	Error    string    `json:"error,omitempty"` // empty: it was moved
 }
 
 // Summary says in one line how a run is or ended: the state and, where

@@ -20,15 +20,16 @@ import (
 
 // Field names of log records, as docs/LOGGING.md has them.
 const (
-	keyName    = "name"
-	keySource  = "source"
-	keyTarget  = "target"
-	keyBytes   = "bytes"
-	keySeconds = "seconds"
-	keyRate    = "rate"
-	keySHA256  = "sha256"
-	keyResumed = "resumed"
-	keyError   = "error"
+	keyName     = "name"
+	keySource   = "source"
+	keyTarget   = "target"
+	keyBytes    = "bytes"
+	keySeconds  = "seconds"
+	keyRate     = "rate"
+	keySHA256   = "sha256"
+	keyResumed  = "resumed"
+	keyVerified = "verified"
+	keyError    = "error"
 )
 
 const (
@@ -47,13 +48,14 @@ const (
 
 // Result is what became of one item.
 type Result struct {
-	Item    Item
-	Bytes   int64 // of the file; 0 on failure
-	Resumed int64 // of these, what an earlier attempt had moved
-	Kept    int64 // on failure: what of it the next attempt need not move again
-	Took    time.Duration
-	SHA256  string // hexadecimal, of what was moved; empty for a folder and on failure
-	Err     error  // nil: the target is whole and durable
+	Item     Item
+	Bytes    int64 // of the file; 0 on failure
+	Resumed  int64 // of these, what an earlier attempt had moved
+	Kept     int64 // on failure: what of it the next attempt need not move again
+	Took     time.Duration
+	Verified string // how it was held against its source: "size", or by whom the SHA-256 was said
+	SHA256   string // hexadecimal, of what was moved; empty for a folder and on failure
+	Err      error  // nil: the target is whole and durable
 }
 
 // Progress is told how a transfer goes on, for a person to watch. Its methods,
@@ -77,8 +79,10 @@ type FileProgress interface {
 // A VerifyFunc says whether a copy is what its source is, before the copy gets
 // its final name: path is the remote file that must have this size in bytes
 // and this SHA-256 (hexadecimal), the source of a get, the temporary file of a
-// put. Its error is of kind fault.Verify if it is not.
-type VerifyFunc func(ctx context.Context, path string, size int64, sha256 string) error
+// put. It returns how it found out, for the record. Its error is of kind
+// fault.Verify if the copy is not what its source is. Calls may run
+// concurrently.
+type VerifyFunc func(ctx context.Context, path string, size int64, sha256 string) (how string, err error)
 
 // An engine is what getting and putting have in common.
 type engine struct {
@@ -104,7 +108,9 @@ type moved struct {
 	size    int64
 	resumed int64 // what was there before
 	kept    int64 // after a failure, what is there to go on with
-	sum     string
+
+	verified string // how it was held against its source
+	sum      string
 }
 
 // mover moves one item once.
@@ -255,14 +261,18 @@ func (e *engine) sumOf(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// verified asks whether the copy is what its source is.
-func (e *engine) verified(ctx context.Context, path string, m moved) error {
+// verified asks whether the copy is what its source is, and notes how that was
+// found out.
+func (e *engine) verified(ctx context.Context, path string, m *moved) error {
+	m.verified = "size"
 	if e.verify == nil {
 		return nil
 	}
-	if err := e.verify(ctx, path, m.size, m.sum); err != nil {
+	how, err := e.verify(ctx, path, m.size, m.sum)
+	if err != nil {
 		return sorted(ctx, fault.Verify, path, err)
 	}
+	m.verified = cmp.Or(how, m.verified)
 	return nil
 }
 
@@ -281,7 +291,7 @@ func (e *engine) file(ctx context.Context, item Item, move mover) Result {
 		p.Moved(0)
 		var m moved
 		m, res.Err = move(ctx, item, p)
-		res.Bytes, res.Resumed, res.Kept, res.SHA256 = m.size, m.resumed, m.kept, m.sum
+		res.Bytes, res.Resumed, res.Kept, res.SHA256, res.Verified = m.size, m.resumed, m.kept, m.sum, m.verified
 		var again *againError
 		if ctx.Err() != nil || !errors.As(res.Err, &again) {
 			break
@@ -294,7 +304,7 @@ func (e *engine) file(ctx context.Context, item Item, move mover) Result {
 	}
 	res.Took = e.now().Sub(began)
 	if res.Err != nil {
-		res.Bytes, res.Resumed, res.SHA256 = 0, 0, ""
+		res.Bytes, res.Resumed, res.SHA256, res.Verified = 0, 0, "", ""
 		res.Err = sorted(ctx, fault.Internal, item.Source, res.Err)
 		p.Done(res.Err)
 		return res
@@ -314,6 +324,9 @@ func (e *engine) file(ctx context.Context, item Item, move mover) Result {
 	}
 	if res.SHA256 != "" {
 		fields = append(fields, keySHA256, res.SHA256)
+	}
+	if res.Verified != "size" && res.Verified != "" {
+		fields = append(fields, keyVerified, res.Verified)
 	}
 	e.log.Info(e.did, fields...)
 	return res

@@ -250,7 +250,7 @@ func (g *getter) whole(ctx context.Context, r WholeRemote, item Item, dir *folde
 	}
 	p.Moved(size)
 	m = moved{size: size, sum: g.sumOf(buf[:n])}
-	if err := g.verified(ctx, item.Source, m); err != nil {
+	if err := g.verified(ctx, item.Source, &m); err != nil {
 		return m, true, err
 	}
 	return m, true, t.commit(ctx, now.MTime)
@@ -297,7 +297,7 @@ func (g *getter) open(ctx context.Context, f *fetch) (moved, error) {
 		err = f.unchanged(ctx, m.size)
 	}
 	if err == nil {
-		err = g.verified(ctx, f.item.Source, m)
+		err = g.verified(ctx, f.item.Source, &m)
 	}
 	if err != nil {
 		return moved{kept: m.kept}, err

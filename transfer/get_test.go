@@ -453,7 +453,7 @@ func TestGetVerify(t *testing.T) {
 		checkLeaks(t, r)
 		root := t.TempDir()
 		write(t, filepath.Join(root, "x"), "old")
-		g := transfer.Get{Remote: r, Root: root, Run: run, AtOnce: 1, Verify: func(_ context.Context, path string, size int64, hash string) error {
+		g := transfer.Get{Remote: r, Root: root, Run: run, AtOnce: 1, Verify: func(_ context.Context, path string, size int64, hash string) (string, error) {
 			if path != "/s/x" || size != 3 || hash != sum("new") {
 				t.Errorf("asked for %q, %d, %s", path, size, hash)
 			}
@@ -461,11 +461,11 @@ func TestGetVerify(t *testing.T) {
 				t.Errorf("the target is %q, %v", b, err)
 			}
 			if wrong {
-				return errors.New("not the same")
+				return "", errors.New("not the same")
 			}
-			return nil
+			return "sha256 by test", nil
 		}}
-		_, err := g.Files(t.Context(), place(t, found(t, r, "/s/x"), byRel))
+		results, err := g.Files(t.Context(), place(t, found(t, r, "/s/x"), byRel))
 		if wrong {
 			if !fault.Is(err, fault.Verify) {
 				t.Errorf("got %v", err)
@@ -473,8 +473,8 @@ func TestGetVerify(t *testing.T) {
 			want(t, root, map[string]string{"x": "old"})
 			continue
 		}
-		if err != nil {
-			t.Error(err)
+		if err != nil || results[0].Verified != "sha256 by test" {
+			t.Errorf("%+v, %v", results, err)
 		}
 		want(t, root, map[string]string{"x": "new"})
 	}
@@ -487,11 +487,11 @@ func TestGetPartRemoved(t *testing.T) {
 		checkLeaks(t, r)
 		root := t.TempDir()
 		removed := 0
-		g := transfer.Get{Remote: r, Root: root, Run: run, AtOnce: 1, Verify: func(context.Context, string, int64, string) error {
+		g := transfer.Get{Remote: r, Root: root, Run: run, AtOnce: 1, Verify: func(context.Context, string, int64, string) (string, error) {
 			if removed++; removed <= times {
-				return os.Remove(filepath.Join(root, transfer.PartName("x", run)))
+				return "", os.Remove(filepath.Join(root, transfer.PartName("x", run)))
 			}
-			return nil
+			return "", nil
 		}}
 		_, err := g.Files(t.Context(), place(t, found(t, r, "/s/x"), byRel))
 		if times == 1 {

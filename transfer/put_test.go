@@ -247,11 +247,11 @@ func TestPutVerify(t *testing.T) {
 	write(t, local, "new")
 	r := newRemote(map[string]string{"/in/x": "old"})
 	checkLeaks(t, r)
-	p := transfer.Put{Remote: r, Run: run, AtOnce: 1, Verify: func(_ context.Context, path string, size int64, hash string) error {
+	p := transfer.Put{Remote: r, Run: run, AtOnce: 1, Verify: func(_ context.Context, path string, size int64, hash string) (string, error) {
 		if path != "/in/"+transfer.PartName("x", run) || size != 3 || hash != sum("new") || string(r.nodes[path].data) != "new" {
 			t.Errorf("asked for %q, %d, %s", path, size, hash)
 		}
-		return fault.New(fault.Verify, "not the same")
+		return "", fault.New(fault.Verify, "not the same")
 	}}
 	if _, err := p.Files(t.Context(), place(t, mustLocal(t, local), into("/in/"))); !fault.Is(err, fault.Verify) {
 		t.Errorf("got %v", err)

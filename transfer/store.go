@@ -28,7 +28,7 @@ type storing struct {
 func (s *storing) store(ctx context.Context) (moved, error) {
 	m, err := s.fill(ctx)
 	if err == nil {
-		err = s.p.verified(ctx, s.temp, m)
+		err = s.p.verified(ctx, s.temp, &m)
 	}
 	if err == nil {
 		err = s.p.remote.Replace(ctx, s.temp, s.item.Target)

@@ -1,0 +1,112 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"linehaul/transfer/scp"
+)
+
+// maxSumOutput bounds what is read of a command that sums a file up, in bytes.
+const maxSumOutput = 4 << 10
+
+// ErrNoSum says that the server has no way to sum up a file that can be asked.
+var ErrNoSum = errors.New("the server cannot say the SHA-256 of a file")
+
+// sumForm finds a SHA-256 in what a program prints.
+func sumForm() *regexp.Regexp { return regexp.MustCompile(`\b[0-9A-Fa-f]{64}\b`) }
+
+// Sum asks the server for the SHA-256 of a file, in lower-case hexadecimal, and
+// says which program made it. The file must have that size in bytes where the
+// program sees it: behind a chroot of SFTP a shell would sum up another file.
+// The error is ErrNoSum where commands are refused or no program is there. The
+// server may take as long as it needs; it must answer keepalives meanwhile.
+func (c *Conn) Sum(ctx context.Context, path string, size int64) (sum, program string, err error) {
+	command, err := sumCommand(path, strings.Contains(c.Info().ServerVersion, "OpenSSH_for_Windows"))
+	if err != nil {
+		return "", "", fmt.Errorf("%w: %w", ErrNoSum, err)
+	}
+	s, err := c.exec(ctx, command)
+	if err != nil {
+		if gone := c.gone(); gone != nil || ctx.Err() != nil {
+			return "", "", err
+		}
+		return "", "", fmt.Errorf("%w: %w", ErrNoSum, err)
+	}
+	defer s.finish(ctx)
+	text, err := leave(ctx, c, nil, func() (string, error) {
+		s.ch.CloseWrite() //nolint:errcheck // a lost channel gives no output
+		b, err := io.ReadAll(io.LimitReader(s.ch, maxSumOutput))
+		return string(b), err
+	}, nil)
+	if err != nil {
+		return "", "", c.fileError("sum up", path, err)
+	}
+	sum, program, err = parseSum(text, size)
+	if err != nil {
+		return "", "", fmt.Errorf("%w: %w", ErrNoSum, err)
+	}
+	return sum, program, nil
+}
+
+// sumCommand is a command that prints a file's size and, behind the name of the
+// program, its SHA-256.
+func sumCommand(path string, windows bool) (string, error) {
+	if windows {
+		return windowsSumCommand(path)
+	}
+	arg, _, err := scp.Target(path)
+	if err != nil {
+		return "", err
+	}
+	if strings.HasPrefix(arg, "-") {
+		arg = "./" + arg
+	}
+	file := scp.Quote(arg)
+	// The first program that is there does it. BSD's sha256 reads its standard
+	// input, too.
+	var tries []string
+	for _, program := range []string{"sha256sum", "shasum -a 256", "sha256", "openssl dgst -sha256"} {
+		name, _, _ := strings.Cut(program, " ")
+		tries = append(tries, fmt.Sprintf("{ command -v %s >/dev/null 2>&1 && echo %s && %s < %s; }", name, name, program, file))
+	}
+	return fmt.Sprintf("wc -c < %s && { %s; }", file, strings.Join(tries, " || ")), nil
+}
+
+// windowsSumCommand is the same for OpenSSH on Windows, whatever shell it runs:
+// PowerShell is started with a script that needs no quotes of the shell's.
+func windowsSumCommand(path string) (string, error) {
+	name := strings.ReplaceAll(path, "/", `\`)
+	if rest, absolute := strings.CutPrefix(name, `\`); absolute && len(rest) > 1 && rest[1] == ':' {
+		name = rest // SFTP writes /C:/folder
+	}
+	if strings.ContainsAny(name, "\"%!\n\r\x00$`") {
+		return "", errors.New("the name holds what a shell of Windows would take for its own")
+	}
+	quoted := "'" + strings.ReplaceAll(name, "'", "''") + "'"
+	return `powershell -NoProfile -NonInteractive -Command "(Get-Item -LiteralPath ` + quoted +
+		`).Length; 'powershell'; (Get-FileHash -Algorithm SHA256 -LiteralPath ` + quoted + `).Hash"`, nil
+}
+
+// parseSum reads what the command printed.
+func parseSum(text string, size int64) (sum, program string, err error) {
+	first, rest, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	n, err := strconv.ParseInt(strings.TrimSpace(first), 10, 64)
+	if err != nil {
+		return "", "", fmt.Errorf("it prints %q", oneLine(text))
+	}
+	if n != size {
+		return "", "", fmt.Errorf("its shell sees a file of %d bytes there, and not of %d", n, size)
+	}
+	program, rest, _ = strings.Cut(strings.TrimSpace(rest), "\n")
+	sum = sumForm().FindString(rest)
+	if sum == "" {
+		return "", "", fmt.Errorf("it prints %q", oneLine(text))
+	}
+	return strings.ToLower(sum), oneLine(program), nil
+}
