@@ -38,6 +38,7 @@ type File struct {
 	State      string // absolute folder
 	Logs       Logs
 	KnownHosts []string // absolute; empty if the file names none
+	SSHConfig  string   // absolute; of the hosts that name none of their own
 
 	Hosts     map[string]*Host
 	Jobs      map[string]*Job
@@ -66,10 +67,18 @@ type Host struct {
 	Port    int
 	User    string
 
-	Keys       []string // absolute paths
-	Agent      bool     // keys of the agent may be used
-	Passphrase Secret
-	Password   Secret
+	// SSHConfig is the absolute path of an OpenSSH client configuration that
+	// gives what the file does not say of this host; empty for none. Address
+	// and User may be empty then. Given has the keys that the file says.
+	SSHConfig string
+	Given     map[string]bool
+
+	Keys           []string // absolute paths
+	Certificates   []string // absolute paths
+	Agent          bool     // keys of the agent may be used
+	IdentitiesOnly bool     // only those that belong to Keys or Certificates, where there are Keys
+	Passphrase     Secret
+	Password       Secret
 
 	HostKeys     []keys.Pin
 	HostKeyTexts []string // as the file has them

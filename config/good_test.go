@@ -85,8 +85,14 @@ func checkInvariants(t testing.TB, f *config.File) {
 	for name, h := range f.Hosts {
 		absolute("keys", h.Keys...)
 		absolute("known_hosts", h.KnownHosts...)
+		absolute("certificate", h.Certificates...)
+		if h.SSHConfig != "" {
+			absolute("ssh_config", h.SSHConfig)
+		}
 		switch {
-		case h.Name != name || h.Address == "" || h.User == "" || h.Port < 1 || h.Port > 65535:
+		case h.SSHConfig == "" && (h.Address == "" || h.User == ""), h.Given["address"] != (h.Address != ""):
+			t.Errorf("host %+v", h)
+		case h.Name != name || h.Port < 1 || h.Port > 65535:
 			t.Errorf("host %+v", h)
 		case h.ConnectTimeout <= 0 || h.StallTimeout <= 0 || h.Keepalive < 0:
 			t.Errorf("host %q has no limits: %v, %v, %v", name, h.ConnectTimeout, h.StallTimeout, h.Keepalive)
