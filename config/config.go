@@ -69,7 +69,8 @@ type Host struct {
 
 	// SSHConfig is the absolute path of an OpenSSH client configuration that
 	// gives what the file does not say of this host; empty for none. Address
-	// and User may be empty then. Given has the keys that the file says.
+	// and User may be empty then. Given has the keys that the file says, among
+	// those whose defaults would hide it.
 	SSHConfig string
 	Given     map[string]bool
 

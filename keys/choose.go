@@ -111,16 +111,17 @@ type Choice struct {
 // for itself, or with + in front is added to the default, with ^ put before it,
 // with - taken out of it. It differs from OpenSSH in that the default is ours,
 // and that an algorithm of the past wants its own name: a pattern does not
-// bring it back.
-func Choose(use Use, list string) Choice {
+// bring it back. Those of the past that legacy names come last; they are not in
+// Old.
+func Choose(use Use, list string, legacy ...string) Choice {
 	now, old := today(use), past(use)
 	mark := byte(0)
 	if list != "" && strings.IndexByte("+-^", list[0]) >= 0 {
 		mark, list = list[0], list[1:]
 	}
 	if mark == '-' {
-		return Choice{Names: slices.DeleteFunc(now, func(a string) bool {
-			return slices.ContainsFunc(strings.Split(list, ","), func(p string) bool { return pattern.Match(p, a) })
+		return Choice{Names: slices.DeleteFunc(Default(use, legacy...), func(a string) bool {
+			return slices.Contains(now, a) && slices.ContainsFunc(strings.Split(list, ","), func(p string) bool { return pattern.Match(p, a) })
 		})}
 	}
 	var c Choice
@@ -148,9 +149,10 @@ func Choose(use Use, list string) Choice {
 	case '^':
 		named = slices.Concat(named, now)
 	}
-	c.Names = once(named)
+	named = once(named)
+	c.Names = once(append(slices.Clone(named), slices.DeleteFunc(Default(use, legacy...), func(a string) bool { return !slices.Contains(old, a) })...))
 	c.Vague = slices.DeleteFunc(once(c.Vague), func(a string) bool { return slices.Contains(c.Names, a) })
-	for _, a := range c.Names {
+	for _, a := range named {
 		if slices.Contains(old, a) {
 			c.Old = append(c.Old, plainName(a))
 		}
