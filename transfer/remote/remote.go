@@ -276,6 +276,7 @@ func dial(ctx context.Context, d Dialer, h Host, log *slog.Logger) (*Conn, error
 	if h.HostKeys == nil {
 		return nil, fault.New(fault.HostKeyUnknown, "connect to %s: no host keys are configured", h.label())
 	}
+	of := log // a record names one host
 	log = log.With("host", h.Name)
 	if len(h.Legacy) > 0 {
 		log.Warn("algorithms of the past are allowed for this host: they can be broken, so ask for a newer server", "legacy", strings.Join(h.Legacy, ", "))
@@ -294,7 +295,7 @@ func dial(ctx context.Context, d Dialer, h Host, log *slog.Logger) (*Conn, error
 	defer creds.close()
 	var jump *Conn
 	if h.Jump != nil {
-		if jump, err = dial(ctx, d, *h.Jump, log); err != nil {
+		if jump, err = dial(ctx, d, *h.Jump, of); err != nil {
 			return nil, fmt.Errorf("on the way to %s: %w", h.Name, err)
 		}
 		d = jump
