@@ -336,3 +336,37 @@ func TestLoad(t *testing.T) {
 		t.Errorf("big file: %v", err)
 	}
 }
+
+func TestSSHConfig(t *testing.T) {
+	unixOnly(t)
+	f := decode(t, "testdata/good/ssh_config.yaml")
+	dir, err := filepath.Abs("testdata/good")
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "for all", f.SSHConfig, dir+"/ssh/config")
+	for name, want := range map[string]string{
+		"hk1": dir + "/ssh/config", "hk2": "/home/jephe/.ssh/config", "hk3": "", "hk4": dir + "/ssh/config",
+	} {
+		equal(t, name, f.Hosts[name].SSHConfig, want)
+	}
+	given := func(name string) string {
+		var all []string
+		for key, given := range f.Hosts[name].Given {
+			if given {
+				all = append(all, key)
+			}
+		}
+		slices.Sort(all)
+		return strings.Join(all, " ")
+	}
+	equal(t, "hk1 gives", given("hk1"), "")
+	equal(t, "hk2 gives", given("hk2"), "address port")
+	equal(t, "hk3 gives", given("hk3"), "address identities_only keys")
+	equal(t, "hk4 gives", given("hk4"), "identities_only keepalive keys")
+	same(t, "certificate", f.Hosts["hk3"].Certificates, []string{dir + "/certs/id_ed25519-cert.pub"})
+	same(t, "certificates", f.Hosts["hk4"].Certificates, []string{dir + "/certs/a-cert.pub", "/etc/linehaul/b-cert.pub"})
+	for name, want := range map[string][2]bool{"hk1": {true, true}, "hk3": {true, false}, "hk4": {false, true}, "hk5": {true, false}} {
+		equal(t, name+": agent, identities only", [2]bool{f.Hosts[name].Agent, f.Hosts[name].IdentitiesOnly}, want)
+	}
+}

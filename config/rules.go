@@ -102,6 +102,7 @@ func (r *rules) host(name string, s *hostEntry, knownHosts []string, sshConfig s
 		ConnectTimeout: r.positive(&s.ConnectTimeout), StallTimeout: r.positive(&s.StallTimeout),
 		Keepalive: s.Keepalive.value,
 	}
+	portGiven := s.Port.given
 	if s.Address.given {
 		address, port, err := splitAddress(s.Address.value)
 		switch {
@@ -110,7 +111,7 @@ func (r *rules) host(name string, s *hostEntry, knownHosts []string, sshConfig s
 		case port != 0 && s.Port.given && s.Port.value != port:
 			r.problem(s.Port.at, "`port` is %d, and the address says %d", s.Port.value, port).suggest("remove one of them")
 		case port != 0:
-			h.Port = port
+			h.Port, portGiven = port, true
 		}
 		h.Address = address
 	}
@@ -118,7 +119,7 @@ func (r *rules) host(name string, s *hostEntry, knownHosts []string, sshConfig s
 		h.SSHConfig = r.sshConfig(&s.SSHConfig)
 	}
 	h.Given = map[string]bool{
-		"address": s.Address.given, "port": s.Port.given || h.Port != s.Port.value, "keys": s.Keys.given,
+		"address": s.Address.given, "port": portGiven, "keys": s.Keys.given,
 		"identities_only": s.IdentitiesOnly.given, "connect_timeout": s.ConnectTimeout.given,
 		"stall_timeout": s.StallTimeout.given, "keepalive": s.Keepalive.given,
 	}

@@ -88,6 +88,24 @@ func TestSchemaRefusesBadFiles(t *testing.T) {
 	}
 }
 
+// TestSchemaNeeds: a host needs address and user unless an ssh_config may give
+// them, as for the decoder.
+func TestSchemaNeeds(t *testing.T) {
+	schema, _ := compileSchema(t)
+	for text, want := range map[string]bool{
+		`{"hosts": {"hk1": {"address": "a", "user": "u"}}}`:               true,
+		`{"hosts": {"hk1": {"address": "a"}}}`:                            false,
+		`{"hosts": {"hk1": {"user": "u"}}}`:                               false,
+		`{"hosts": {"hk1": {"ssh_config": "c"}}}`:                         true,
+		`{"ssh_config": "c", "hosts": {"hk1": {}, "hk2": {"user": "u"}}}`: true,
+	} {
+		_, err := config.Decode(filepath.Join(t.TempDir(), "linehaul.yaml"), []byte(text))
+		if got := schema.Validate(asJSON(t, []byte(text))) == nil; got != want || (err == nil) != want {
+			t.Errorf("%s: the schema takes it: %v, the decoder: %v, want %v", text, got, err, want)
+		}
+	}
+}
+
 // TestSchemaDescribesKeys: each key has a description and each section is
 // closed; what can be completed has an example, a default or a choice.
 func TestSchemaDescribesKeys(t *testing.T) {

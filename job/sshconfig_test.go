@@ -128,6 +128,7 @@ func TestSSHConfig(t *testing.T) {
 		{"address, port, user", s + "HostName 192.0.2.1\nPort 2222\nUser x", "", map[string]string{"address": "192.0.2.1", "port": "2222", "user": "x"}},
 		{"outweighed", s + "HostName 192.0.2.1\nPort 2222\nUser x", "address: 192.0.2.2, port: 22, user: u", map[string]string{"address": "192.0.2.2"}},
 		{"port in the address", s + "Port 2222\nUser u", "address: '192.0.2.2:23'", map[string]string{"address": "192.0.2.2", "port": "23"}},
+		{"the usual port in the address", s + "Port 2222\nUser u", "address: '192.0.2.2:22'", map[string]string{"address": "192.0.2.2"}},
 		{"what is said here is matched", "Match user u host 192.0.2.2\nPort 5\nHost 192.0.2.2\nPort 6", "address: 192.0.2.2, user: u", map[string]string{"address": "192.0.2.2", "port": "5"}},
 
 		{"key files", "User u\nIdentityFile DIR/k1\nIdentityFile k2\nIdentityFile ~/k3", "", map[string]string{"keys": "k1 k2 k3", "offers": "0"}},
