@@ -44,3 +44,14 @@ func CheckCertificate(what string, c *ssh.Certificate, user string, now time.Tim
 	}
 	return nil
 }
+
+// wellSigned reports whether a certificate is as its authority signed it
+// (PROTOCOL.certkeys: the signature is over all that stands before it). Whether
+// anybody trusts that authority is another matter.
+func wellSigned(c *ssh.Certificate) bool {
+	unsigned := *c
+	unsigned.Signature = nil
+	signed := unsigned.Marshal()
+	const length = 4 // of the empty signature
+	return c.Signature != nil && c.SignatureKey.Verify(signed[:len(signed)-length], c.Signature) == nil
+}

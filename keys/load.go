@@ -125,6 +125,8 @@ func newKey(path string, private *PrivateKey, legacy []string) (*Key, error) {
 		return nil, err
 	} else if beside != nil {
 		key.Certificate = beside
+	} else if key.Certificate != nil && !wellSigned(key.Certificate) {
+		return nil, loadError(path, damaged("the signature of the authority under the certificate in it does not fit"))
 	}
 	now, old := offers(plain, legacy)
 	key.signers = slices.Concat(now, old)

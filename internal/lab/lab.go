@@ -71,9 +71,17 @@ func Path(program string) string {
 // The test fails if the program does.
 func Run(t testing.TB, program string, args ...string) string {
 	t.Helper()
+	return RunWith(t, nil, program, args...)
+}
+
+// RunWith is Run with more variables in the environment, as NAME=VALUE.
+func RunWith(t testing.TB, env []string, program string, args ...string) string {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, Path(program), args...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, Path(program), args...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
 	}
