@@ -155,6 +155,31 @@ func TestWindowsProgram(t *testing.T) {
 		}
 	})
 
+	// With the config in ProgramData that "config" left there.
+	t.Run("service", func(t *testing.T) {
+		status := func(want string) {
+			t.Helper()
+			if out := ok("service", "status"); !strings.Contains(out, want+" (windows-service)") {
+				t.Errorf("the status is %q, want %s", out, want)
+			}
+		}
+		status("absent")
+		ok("service", "install")
+		status("stopped")
+		ok("service", "start")
+		status("running")
+		ok("service", "stop")
+		status("stopped")
+		ok("service", "uninstall")
+		status("absent")
+		log, err := os.ReadFile(filepath.Join(wine.Drive(), "ProgramData", "linehaul", "log", "linehaul.log"))
+		for _, want := range []string{`config in force file=C:\ProgramData`, "the service manager asked for stop", "linehaul ended"} {
+			if err != nil || !strings.Contains(string(log), want) {
+				t.Errorf("the log lacks %q, %v:\n%s", want, err, log)
+			}
+		}
+	})
+
 	// Wine makes access lists of modes: this one lets Everyone read.
 	t.Run("open key", func(t *testing.T) {
 		if err := os.Chmod(ppk, 0o644); err != nil {
