@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -58,7 +59,7 @@ func TestLoadKinds(t *testing.T) {
 			}
 			_, err := keys.Load(t.Context(), path, tt.secret)
 			refusedAs(t, err, tt.kind)
-			if !strings.Contains(err.Error(), path) || strings.Contains(fault.HintOf(err), "FILE") && !strings.Contains(fault.HintOf(err), "env:NAME") {
+			if !strings.Contains(err.Error(), strconv.Quote(path)) || strings.Contains(fault.HintOf(err), "FILE") && !strings.Contains(fault.HintOf(err), "env:NAME") {
 				t.Errorf("message %q, hint %q", err, fault.HintOf(err))
 			}
 		})

@@ -53,6 +53,15 @@ func Missing(t testing.TB, why string) {
 	t.Skip(why)
 }
 
+// NeedAsked skips the test unless a variable of the environment asks for it,
+// in CI too. How says what sets it.
+func NeedAsked(t testing.TB, variable, how string) {
+	t.Helper()
+	if os.Getenv(variable) == "" {
+		t.Skip("runs by " + how)
+	}
+}
+
 // Path returns where a program is, also in the folders of system programs
 // that an ordinary user's PATH lacks. It is empty if there is none.
 func Path(program string) string {
