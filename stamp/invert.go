@@ -374,12 +374,12 @@ func (m *Matcher) gives(t time.Time, texts map[int]string) bool {
 // read is refused before any file depends on it.
 func (m *Matcher) probe(t *Template, k Known) *mistake {
 	at := time.Date(2023, 12, 28, 23, 58, 59, 987654321, k.Zone)
-	for range 60 {
+	for range 24 {
 		v := Values{
 			At: at, Job: k.Job, Host: k.Host, Run: "20231231T235959Z-0a1b2c3d",
 			Name: "probe.one", Path: "folder/probe.one", MTime: at.Add(-time.Hour),
 		}
-		at = at.Add(26*24*time.Hour + 7*time.Hour + 13*time.Minute + 7*time.Second)
+		at = at.Add(73*24*time.Hour + 7*time.Hour + 13*time.Minute + 7*time.Second)
 		name, err := t.Expand(v)
 		if err != nil {
 			return mistakef(0, "no name can be read back: %v", err)

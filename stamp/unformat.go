@@ -1,6 +1,8 @@
 package stamp
 
 import (
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,47 +110,67 @@ func (c conversion) read(s string) []read {
 		return readSeconds(s)
 	case 'e', 'k', 'l':
 		if strings.HasPrefix(s, " ") {
-			return shifted(1, bounded(c.letter, readDigits(s[1:], 1)))
+			return shifted(1, bounded(c.letter, readDigits(s[1:], 1), 0))
 		}
 		return bounded(c.letter, readDigits(s, 2), 10)
 	}
-	width := map[byte]int{'Y': 4, 'G': 4, 'j': 3, 'L': 3, 'f': 6, 'N': 9, 'u': 1, 'w': 1}[c.letter]
-	if width == 0 {
-		width = 2
+	width := 2
+	switch c.letter {
+	case 'Y', 'G':
+		width = 4
+	case 'j', 'L':
+		width = 3
+	case 'f':
+		width = 6
+	case 'N':
+		width = 9
+	case 'u', 'w':
+		width = 1
 	}
 	if !c.unpadded {
-		return bounded(c.letter, readDigits(s, width))
+		return bounded(c.letter, readDigits(s, width), 0)
 	}
 	var all []read
 	for n := 1; n <= width; n++ {
 		if n > 1 && strings.HasPrefix(s, "0") {
 			break
 		}
-		all = append(all, bounded(c.letter, readDigits(s, n))...)
+		all = append(all, bounded(c.letter, readDigits(s, n), 0)...)
 	}
 	return all
 }
 
+// limits are the least and the greatest number that a conversion gives.
+func limits(letter byte) (least, most int64) {
+	switch letter {
+	case 'd', 'e':
+		return 1, 31
+	case 'H', 'k':
+		return 0, 23
+	case 'I', 'l', 'm':
+		return 1, 12
+	case 'j':
+		return 1, 366
+	case 'M', 'S':
+		return 0, 59
+	case 'u':
+		return 1, 7
+	case 'w':
+		return 0, 6
+	case 'U', 'W':
+		return 0, 53
+	case 'V':
+		return 1, 53
+	case 'Y':
+		return 1, 9999
+	}
+	return 0, math.MaxInt64
+}
+
 // bounded leaves out numbers that the conversion never gives.
-func bounded(letter byte, all []read, least ...int64) []read {
-	limits := map[byte][2]int64{
-		'd': {1, 31}, 'e': {1, 31}, 'H': {0, 23}, 'k': {0, 23}, 'I': {1, 12}, 'l': {1, 12}, 'j': {1, 366}, 'm': {1, 12},
-		'M': {0, 59}, 'S': {0, 59}, 'u': {1, 7}, 'w': {0, 6}, 'U': {0, 53}, 'W': {0, 53}, 'V': {1, 53}, 'Y': {1, 9999},
-	}
-	limit, ok := limits[letter]
-	if !ok {
-		return all
-	}
-	if len(least) > 0 {
-		limit[0] = max(limit[0], least[0])
-	}
-	var kept []read
-	for _, r := range all {
-		if limit[0] <= r.value && r.value <= limit[1] {
-			kept = append(kept, r)
-		}
-	}
-	return kept
+func bounded(letter byte, all []read, from int64) []read {
+	least, most := limits(letter)
+	return slices.DeleteFunc(all, func(r read) bool { return r.value < max(least, from) || r.value > most })
 }
 
 func shifted(by int, all []read) []read {
