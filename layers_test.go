@@ -29,6 +29,7 @@ func rows() map[string]int {
 		"keys/ppk":                   1,
 		"keys/sshconfig":             1,
 		"logs":                       1,
+		"retention":                  1,
 		"schedule/cron":              1,
 		"stamp":                      1,
 		"transfer":                   1,

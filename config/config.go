@@ -25,6 +25,7 @@ import (
 
 	"linehaul/fault"
 	"linehaul/keys"
+	"linehaul/retention"
 	"linehaul/schedule/cron"
 	"linehaul/stamp"
 )
@@ -117,6 +118,9 @@ type Job struct {
 	IfNone   string          // ok, warn or fail
 	Log      *stamp.Template // in place of Logs.Name; nil: that one
 	Disabled bool
+
+	Keep  retention.Policy // empty: nothing is ever removed
+	After After
 }
 
 // Retry says how often a run is tried and how long the waits in between are.

@@ -67,11 +67,12 @@ type jobEntry struct {
 	Log       text       `yaml:"log" also:"logfile" doc:"Name of the log of this job's runs below the log folder, in place of logs.name." example:"nightly/{date}.log"`
 	Disabled  flag       `yaml:"disabled" default:"false" doc:"Keeps the job from running by its schedule."`
 
+	Keep  keepEntry  `yaml:"keep" also:"retention retain rotate prune" doc:"Which of the dated copies stay, after a run that fully succeeded. Without it, all do."`
+	After afterEntry `yaml:"after" doc:"What happens when a file was moved."`
+
 	Checks      planned `yaml:"checks"`
 	CatchUp     planned `yaml:"catch_up"`
 	Verify      planned `yaml:"verify"`
-	Keep        planned `yaml:"keep"`
-	After       planned `yaml:"after"`
 	Hooks       planned `yaml:"hooks"`
 	Notify      planned `yaml:"notify"`
 	Preserve    planned `yaml:"preserve"`
@@ -82,4 +83,21 @@ type jobEntry struct {
 type retryEntry struct {
 	Attempts number `yaml:"attempts" range:"1 1000" default:"3" doc:"How often a run is tried, the first time included." example:"3"`
 	Backoff  period `yaml:"backoff" default:"30s..10m" doc:"How long to wait between attempts: the first wait, and the longest that it grows to." example:"30s..10m"`
+}
+
+type keepEntry struct {
+	Last    number   `yaml:"last" range:"0 1000000" default:"0" doc:"How many of the newest copies of each file stay." example:"3"`
+	Daily   number   `yaml:"daily" also:"days" range:"0 1000000" default:"0" doc:"Of how many of the last days with a copy the newest stays." example:"7"`
+	Weekly  number   `yaml:"weekly" also:"weeks" range:"0 1000000" default:"0" doc:"Of how many of the last weeks with a copy the newest stays. Weeks begin on Monday." example:"4"`
+	Monthly number   `yaml:"monthly" also:"months" range:"0 1000000" default:"0" doc:"Of how many of the last months with a copy the newest stays." example:"12"`
+	Yearly  number   `yaml:"yearly" also:"years" range:"0 1000000" default:"0" doc:"Of how many of the last years with a copy the newest stays." example:"3"`
+	Within  duration `yaml:"within" default:"0s" doc:"How much older than the newest copy those are that all stay." example:"30d"`
+}
+
+type afterEntry struct {
+	Source disposal `yaml:"source" default:"keep" doc:"What becomes of the source once its copy is verified and durable: keep, delete, or {move: PATH}."`
+}
+
+type moveEntry struct {
+	Move text `yaml:"move,required" doc:"Where the source is moved to on its own side: a folder, or with {name}, {stem}, {ext}, {path} or {mtime} a name. Relative to the source's folder. Never over another file." example:"done/{date}"`
 }

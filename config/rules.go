@@ -53,6 +53,7 @@ func (r *rules) file(doc *document) *File {
 		f.Jobs[j.name] = r.job(j.name, j.at, &j.value)
 		f.JobOrder = append(f.JobOrder, j.name)
 	}
+	r.sharedTargets(doc.Jobs.items, f.Jobs)
 	return f
 }
 

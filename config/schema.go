@@ -132,6 +132,14 @@ func (*choice) schema(f field) *jsonschema.Schema {
 	return s
 }
 
+func (*disposal) schema(field) *jsonschema.Schema {
+	words := &jsonschema.Schema{Type: "string"}
+	for _, word := range disposals() {
+		words.Enum = append(words.Enum, word)
+	}
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{words, sectionSchema(reflect.TypeFor[moveEntry]())}}
+}
+
 func (*secretRef) schema(field) *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Pattern: `^(env|file|command|credential):.+`}
 }
