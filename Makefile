@@ -61,6 +61,11 @@ cross: ## build and vet, tests too, for each system and processor, without cgo
 	  printf '%-16s %5s MiB\n' $$t $$(( $$(wc -c < $$out) / 1048576 )); \
 	done
 
+.PHONY: wine
+wine: deps ## build the tests for Windows and run them in Wine, and linehaul.exe too
+	LINEHAUL_WINE=1 LINEHAUL_MUST_RUN=1 go test -timeout 60m -count 1 -v -run 'TestPackagesInWine' .
+	LINEHAUL_MUST_RUN=1 go test -timeout 20m -count 1 -v -run 'TestWindowsProgram' ./cmd/linehaul
+
 .PHONY: bench
 bench: ## run every benchmark once for one second
 	go test -run '^$$' -bench . -benchmem ./...

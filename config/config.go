@@ -25,6 +25,7 @@ import (
 
 	"linehaul/fault"
 	"linehaul/keys"
+	"linehaul/retention"
 	"linehaul/schedule/cron"
 	"linehaul/stamp"
 )
@@ -38,6 +39,7 @@ type File struct {
 	State      string // absolute folder
 	Logs       Logs
 	KnownHosts []string // absolute; empty if the file names none
+	SSHConfig  string   // absolute; of the hosts that name none of their own
 
 	Hosts     map[string]*Host
 	Jobs      map[string]*Job
@@ -66,10 +68,19 @@ type Host struct {
 	Port    int
 	User    string
 
-	Keys       []string // absolute paths
-	Agent      bool     // keys of the agent may be used
-	Passphrase Secret
-	Password   Secret
+	// SSHConfig is the absolute path of an OpenSSH client configuration that
+	// gives what the file does not say of this host; empty for none. Address
+	// and User may be empty then. Given has the keys that the file says, among
+	// those whose defaults would hide it.
+	SSHConfig string
+	Given     map[string]bool
+
+	Keys           []string // absolute paths
+	Certificates   []string // absolute paths
+	Agent          bool     // keys of the agent may be used
+	IdentitiesOnly bool     // only those that belong to Keys or Certificates, where there are Keys
+	Passphrase     Secret
+	Password       Secret
 
 	HostKeys     []keys.Pin
 	HostKeyTexts []string // as the file has them
@@ -107,6 +118,9 @@ type Job struct {
 	IfNone   string          // ok, warn or fail
 	Log      *stamp.Template // in place of Logs.Name; nil: that one
 	Disabled bool
+
+	Keep  retention.Policy // empty: nothing is ever removed
+	After After
 }
 
 // Retry says how often a run is tried and how long the waits in between are.

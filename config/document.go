@@ -9,6 +9,7 @@ type document struct {
 	State      text             `yaml:"state" doc:"Folder of what linehaul must remember: runs, receipts, what was fetched. Relative to this file." example:"/var/lib/linehaul"`
 	Logs       logsSection      `yaml:"logs" doc:"The log files of runs."`
 	KnownHosts texts            `yaml:"known_hosts" doc:"Files with host keys in OpenSSH's known_hosts format, for all hosts that name none of their own." example:"~/.ssh/known_hosts"`
+	SSHConfig  text             `yaml:"ssh_config" also:"sshconfig sshconfigfile" doc:"File of OpenSSH's client configuration, for all hosts that name none of their own: what a host does not say here is looked up there, by the host's name. It is read as ssh -F does, without the system's own file." example:"~/.ssh/config"`
 	Hosts      named[hostEntry] `yaml:"hosts" doc:"The SSH servers, each under a name of your choice."`
 	Jobs       named[jobEntry]  `yaml:"jobs" doc:"What to transfer, from where to where, and when, each under a name of your choice."`
 
@@ -30,14 +31,17 @@ type logsSection struct {
 }
 
 type hostEntry struct {
-	Address        text      `yaml:"address,required" also:"host hostname server ip" doc:"Name or IP address of the server, with :PORT if it is not 22. An IPv6 address with a port stands in brackets." example:"10.20.0.5"`
+	Address        text      `yaml:"address" also:"host hostname server ip" doc:"Name or IP address of the server, with :PORT if it is not 22. An IPv6 address with a port stands in brackets. Needed, unless there is an ssh_config." example:"10.20.0.5"`
 	Port           number    `yaml:"port" range:"1 65535" default:"22" doc:"TCP port of the SSH server, where the address does not give it." example:"22"`
-	User           text      `yaml:"user,required" also:"username login" doc:"Login name on the server." example:"backup"`
+	User           text      `yaml:"user" also:"username login" doc:"Login name on the server. Needed, unless there is an ssh_config that gives it." example:"backup"`
 	Keys           texts     `yaml:"keys" also:"identity identityfile identities keyfile privatekey privatekeys" doc:"Private key files, relative to this file; the word agent stands for ssh-agent or Pageant. Without keys and password, the agent is used." example:"id_ed25519"`
+	Certificate    texts     `yaml:"certificate" also:"certificates certificatefile cert" doc:"Certificate files for the keys or for the agent's, where they do not lie beside the key as KEY-cert.pub." example:"certs/id_ed25519-cert.pub"`
+	IdentitiesOnly flag      `yaml:"identities_only" also:"identitiesonly" default:"true" doc:"Whether an agent's keys are offered only if they belong to the key files or certificates, where there are key files. If false, its other keys follow them, six in all."`
 	Passphrase     secretRef `yaml:"passphrase" doc:"What the key files are encrypted with: a reference to a secret, never the secret itself." example:"env:HK1_PASS"`
 	Password       secretRef `yaml:"password" doc:"For servers that take no key: a reference to a secret, never the secret itself." example:"file:hk1.password"`
 	HostKeys       texts     `yaml:"host_keys" also:"fingerprint fingerprints hostkey pin pins" doc:"The server's own keys, as fingerprints or public keys. Any other key is refused." example:"SHA256:uNiVztksCsDhcc0u9e8BrZJ16Rq8Ee8qzbvPKFMZ6JQ"`
 	KnownHosts     texts     `yaml:"known_hosts" doc:"Files with the server's key in OpenSSH's known_hosts format." example:"known_hosts"`
+	SSHConfig      text      `yaml:"ssh_config" also:"sshconfig sshconfigfile" doc:"File of OpenSSH's client configuration, in which is looked up by the host's name what is not said here; none for none." example:"~/.ssh/config"`
 	Jump           text      `yaml:"jump" also:"proxyjump via" doc:"Name of another host, through which this one is reached." example:"bastion"`
 	Protocol       choice    `yaml:"protocol" choices:"auto sftp scp" default:"auto" doc:"How files are moved. With auto, SFTP is tried first."`
 	ConnectTimeout duration  `yaml:"connect_timeout" default:"30s" doc:"How long connecting and logging in may take." example:"30s"`
@@ -63,11 +67,12 @@ type jobEntry struct {
 	Log       text       `yaml:"log" also:"logfile" doc:"Name of the log of this job's runs below the log folder, in place of logs.name." example:"nightly/{date}.log"`
 	Disabled  flag       `yaml:"disabled" default:"false" doc:"Keeps the job from running by its schedule."`
 
+	Keep  keepEntry  `yaml:"keep" also:"retention retain rotate prune" doc:"Which of the dated copies stay, after a run that fully succeeded. Without it, all do."`
+	After afterEntry `yaml:"after" doc:"What happens when a file was moved."`
+
 	Checks      planned `yaml:"checks"`
 	CatchUp     planned `yaml:"catch_up"`
 	Verify      planned `yaml:"verify"`
-	Keep        planned `yaml:"keep"`
-	After       planned `yaml:"after"`
 	Hooks       planned `yaml:"hooks"`
 	Notify      planned `yaml:"notify"`
 	Preserve    planned `yaml:"preserve"`
@@ -78,4 +83,21 @@ type jobEntry struct {
 type retryEntry struct {
 	Attempts number `yaml:"attempts" range:"1 1000" default:"3" doc:"How often a run is tried, the first time included." example:"3"`
 	Backoff  period `yaml:"backoff" default:"30s..10m" doc:"How long to wait between attempts: the first wait, and the longest that it grows to." example:"30s..10m"`
+}
+
+type keepEntry struct {
+	Last    number   `yaml:"last" range:"0 1000000" default:"0" doc:"How many of the newest copies of each file stay." example:"3"`
+	Daily   number   `yaml:"daily" also:"days" range:"0 1000000" default:"0" doc:"Of how many of the last days with a copy the newest stays." example:"7"`
+	Weekly  number   `yaml:"weekly" also:"weeks" range:"0 1000000" default:"0" doc:"Of how many of the last weeks with a copy the newest stays. Weeks begin on Monday." example:"4"`
+	Monthly number   `yaml:"monthly" also:"months" range:"0 1000000" default:"0" doc:"Of how many of the last months with a copy the newest stays." example:"12"`
+	Yearly  number   `yaml:"yearly" also:"years" range:"0 1000000" default:"0" doc:"Of how many of the last years with a copy the newest stays." example:"3"`
+	Within  duration `yaml:"within" default:"0s" doc:"How much older than the newest copy those are that all stay." example:"30d"`
+}
+
+type afterEntry struct {
+	Source disposal `yaml:"source" default:"keep" doc:"What becomes of the source once its copy is verified and durable: keep, delete, or {move: PATH}."`
+}
+
+type moveEntry struct {
+	Move text `yaml:"move,required" doc:"Where the source is moved to on its own side: a folder, or with {name}, {stem}, {ext}, {path} or {mtime} a name. Relative to the source's folder. Never over another file." example:"done/{date}"`
 }

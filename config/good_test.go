@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"linehaul/config"
+	"linehaul/retention"
+	"linehaul/stamp"
 )
 
 func decode(t *testing.T, path string) *config.File {
@@ -85,8 +87,14 @@ func checkInvariants(t testing.TB, f *config.File) {
 	for name, h := range f.Hosts {
 		absolute("keys", h.Keys...)
 		absolute("known_hosts", h.KnownHosts...)
+		absolute("certificate", h.Certificates...)
+		if h.SSHConfig != "" {
+			absolute("ssh_config", h.SSHConfig)
+		}
 		switch {
-		case h.Name != name || h.Address == "" || h.User == "" || h.Port < 1 || h.Port > 65535:
+		case h.SSHConfig == "" && (h.Address == "" || h.User == ""), h.Given["address"] != (h.Address != ""):
+			t.Errorf("host %+v", h)
+		case h.Name != name || h.Port < 1 || h.Port > 65535:
 			t.Errorf("host %+v", h)
 		case h.ConnectTimeout <= 0 || h.StallTimeout <= 0 || h.Keepalive < 0:
 			t.Errorf("host %q has no limits: %v, %v, %v", name, h.ConnectTimeout, h.StallTimeout, h.Keepalive)
@@ -114,6 +122,8 @@ func checkInvariants(t testing.TB, f *config.File) {
 			t.Errorf("job %q has no host %q", name, j.Host)
 		case j.Timezone == nil || j.Timeout <= 0 || j.Retry.Attempts < 1 || j.Retry.BackoffMin > j.Retry.BackoffMax:
 			t.Errorf("job %+v", j)
+		case (j.After.Source == "move") != (j.After.Move != nil) || !slices.Contains([]string{"keep", "delete", "move"}, j.After.Source):
+			t.Errorf("job %q has after %+v", name, j.After)
 		case j.Overlap != "skip" || !slices.Contains([]string{"ok", "warn", "fail"}, j.IfNone):
 			t.Errorf("job %+v", j)
 		}
@@ -185,6 +195,8 @@ func TestEverything(t *testing.T) {
 	equal(t, "if none", j.IfNone, "ok")
 	equal(t, "log", j.Log.String(), "fetch/{date}-{run}.log")
 	equal(t, "disabled", j.Disabled, true)
+	equal(t, "keep", j.Keep, retention.Policy{Last: 3, Daily: 7, Weekly: 4, Monthly: 12, Yearly: 2, Within: 30 * 24 * time.Hour})
+	equal(t, "after", j.After, config.After{Source: "delete"})
 
 	j = f.Jobs["send"]
 	if j.Schedule != nil || j.Log != nil {
@@ -194,6 +206,9 @@ func TestEverything(t *testing.T) {
 	equal(t, "host", j.Host, "hk2")
 	same(t, "put", j.Put, []string{dir + "/reports/*.pdf", "/home/jephe/x", "/srv/y"})
 	equal(t, "to", j.To.String(), "incoming/{date}/{name}")
+	equal(t, "keep", j.Keep.Empty(), true)
+	equal(t, "after", j.After.Source, "move")
+	equal(t, "move", j.After.Move.String(), "sent/{date}")
 	equal(t, "retry", j.Retry, config.Retry{Attempts: 3, BackoffMin: 30 * time.Second, BackoffMax: 10 * time.Minute})
 	equal(t, "timeout", j.Timeout, 24*time.Hour)
 	equal(t, "if none", j.IfNone, "fail")
@@ -248,7 +263,15 @@ func TestWarnings(t *testing.T) {
 		{"several sources in one", "hosts:\n  hk1: {address: a, user: b}\njobs:\n  a: {put: [a, b], to: 'hk1:x'}\n", "there may be several files"},
 		{"recursive in one", "hosts:\n  hk1: {address: a, user: b}\njobs:\n  a: {get: 'hk1:x', to: y, recursive: true}\n", "there may be several files"},
 		{"passphrase without a key", "hosts:\n  hk1: {address: a, user: b, keys: agent, passphrase: env:X}\n", "the passphrase is for key files"},
+		{"moved where it matches", "hosts:\n  hk1: {address: a, user: b}\njobs:\n  a: {get: 'hk1:/out/*.gz', to: y/, after: {source: {move: '{name}.gz'}}}\n", "would be taken again"},
+		{"moved below what is taken", "hosts:\n  hk1: {address: a, user: b}\njobs:\n  a: {put: 'out/**/*.gz', to: 'hk1:y/', after: {source: {move: done}}}\n", "would be taken again"},
+		{"moved in a folder that is taken", "hosts:\n  hk1: {address: a, user: b}\njobs:\n  a: {get: 'hk1:out', recursive: true, to: y/, after: {source: {move: done}}}\n", "would be taken again"},
+		{"keep names nothing", "hosts:\n  hk1: {address: a, user: b}\njobs:\n  a: {get: 'hk1:x', to: y, keep: {last: 0}}\n", "none is ever removed"},
+		{"two jobs keep the same names", "hosts:\n  hk1: {address: a, user: b}\n  hk2: {address: a, user: b}\njobs:\n  a: {get: 'hk1:x/*.gz', to: 'y/{date}/{name}', keep: {last: 1}}\n  b: {get: 'hk2:z/*.gz', to: 'y/{date}/{name}'}\n", "copies of both"},
 		{"backslash", "hosts:\n  hk1: {address: a, user: b}\njobs:\n  a: {get: 'hk1:x', to: 'y\\x'}\n", "is part of a name"},
+	}
+	if runtime.GOOS == "windows" { // where a backslash divides
+		tests = slices.DeleteFunc(tests, func(tt struct{ name, yaml, want string }) bool { return tt.name == "backslash" })
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -306,6 +329,7 @@ func TestOddFolder(t *testing.T) {
 
 func TestNoHome(t *testing.T) {
 	t.Setenv("HOME", "")
+	t.Setenv("USERPROFILE", "") // what Windows calls it
 	_, err := config.Decode("/etc/x.yaml", []byte("state: ~/x\n"))
 	var problems config.Errors
 	if !errors.As(err, &problems) || !strings.Contains(problems.Report(), "~ is a home folder") {
@@ -328,5 +352,69 @@ func TestLoad(t *testing.T) {
 	}
 	if _, err = config.Load(big); err == nil || !strings.Contains(err.Error(), "larger than 1 MiB") {
 		t.Errorf("big file: %v", err)
+	}
+}
+
+func TestSSHConfig(t *testing.T) {
+	unixOnly(t)
+	f := decode(t, "testdata/good/ssh_config.yaml")
+	dir, err := filepath.Abs("testdata/good")
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "for all", f.SSHConfig, dir+"/ssh/config")
+	for name, want := range map[string]string{
+		"hk1": dir + "/ssh/config", "hk2": "/home/jephe/.ssh/config", "hk3": "", "hk4": dir + "/ssh/config",
+	} {
+		equal(t, name, f.Hosts[name].SSHConfig, want)
+	}
+	given := func(name string) string {
+		var all []string
+		for key, given := range f.Hosts[name].Given {
+			if given {
+				all = append(all, key)
+			}
+		}
+		slices.Sort(all)
+		return strings.Join(all, " ")
+	}
+	equal(t, "hk1 gives", given("hk1"), "")
+	equal(t, "hk2 gives", given("hk2"), "address port")
+	equal(t, "hk3 gives", given("hk3"), "address identities_only keys")
+	equal(t, "hk4 gives", given("hk4"), "identities_only keepalive keys")
+	same(t, "certificate", f.Hosts["hk3"].Certificates, []string{dir + "/certs/id_ed25519-cert.pub"})
+	same(t, "certificates", f.Hosts["hk4"].Certificates, []string{dir + "/certs/a-cert.pub", "/etc/linehaul/b-cert.pub"})
+	for name, want := range map[string][2]bool{"hk1": {true, true}, "hk3": {true, false}, "hk4": {false, true}, "hk5": {true, false}} {
+		equal(t, name+": agent, identities only", [2]bool{f.Hosts[name].Agent, f.Hosts[name].IdentitiesOnly}, want)
+	}
+}
+
+// TestMoveTargets: where a source is moved to.
+func TestMoveTargets(t *testing.T) {
+	unixOnly(t)
+	t.Setenv("HOME", "/home/jephe")
+	tests := []struct{ move, source, want string }{
+		{"done", "/out/a.gz", "/out/done/a.gz"},
+		{"done/", "/out/a.gz", "/out/done/a.gz"},
+		{"../done/{date}", "/out/a.gz", "/done/20261123/a.gz"},
+		{"/done", "/out/a.gz", "/done/a.gz"},
+		{"{stem}.done", "/out/a.gz", "/out/a.done"},
+		{"/done/{date}/{path}", "/out/a.gz", "/done/20261123/a.gz"},
+		{"done", "a.gz", "done/a.gz"},
+	}
+	for _, tt := range tests {
+		yaml := "hosts: {hk1: {address: a, user: b}}\njobs: {a: {get: 'hk1:/out/*.gz', to: x/, after: {source: {move: '" + tt.move + "'}}}}\n"
+		f, err := config.Decode("/etc/linehaul/linehaul.yaml", []byte(yaml))
+		if err != nil {
+			t.Errorf("%s: %v", tt.move, err)
+			continue
+		}
+		v := stamp.Values{At: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC), Name: "a.gz", Path: "a.gz"}
+		for _, local := range []bool{false, true} {
+			got, err := f.Jobs["a"].After.Target(tt.source, v, local)
+			if err != nil || got != tt.want {
+				t.Errorf("%s of %s (local: %v): %q, %v; want %q", tt.move, tt.source, local, got, err, tt.want)
+			}
+		}
 	}
 }

@@ -22,6 +22,10 @@ type mark struct {
 
 func (m *mark) set(at spot, given bool) { m.at, m.given = at, given }
 
+// absent reports that the file does not name the key. One that it names with a
+// value that cannot be taken is neither absent nor given.
+func (m *mark) absent() bool { return !m.given && m.at.line > 0 }
+
 // What keys want, as messages say it.
 const (
 	wantsText     = "text"

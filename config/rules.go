@@ -28,6 +28,7 @@ func (r *rules) file(doc *document) *File {
 		State:      r.folder(doc.State, places.State),
 		Logs:       r.logs(&doc.Logs, places.Logs),
 		KnownHosts: r.paths(doc.KnownHosts),
+		SSHConfig:  r.sshConfig(&doc.SSHConfig),
 		Hosts:      make(map[string]*Host),
 		Jobs:       make(map[string]*Job),
 	}
@@ -41,7 +42,8 @@ func (r *rules) file(doc *document) *File {
 			r.warn(h.at, "a host of one letter looks like a drive of Windows in paths such as %s:/x", h.name).
 				suggest("give it a longer name")
 		}
-		f.Hosts[h.name] = r.host(h.name, &h.value, f.KnownHosts)
+		f.Hosts[h.name] = r.host(h.name, &h.value, f.KnownHosts, f.SSHConfig)
+		r.needed(h.at, &h.value, f.Hosts[h.name])
 		f.HostOrder = append(f.HostOrder, h.name)
 	}
 	r.jumps(doc.Hosts.items, f.Hosts)
@@ -51,6 +53,7 @@ func (r *rules) file(doc *document) *File {
 		f.Jobs[j.name] = r.job(j.name, j.at, &j.value)
 		f.JobOrder = append(f.JobOrder, j.name)
 	}
+	r.sharedTargets(doc.Jobs.items, f.Jobs)
 	return f
 }
 
@@ -91,14 +94,16 @@ func (r *rules) logs(s *logsSection, place string) Logs {
 }
 
 // host makes a host of what its section says.
-func (r *rules) host(name string, s *hostEntry, knownHosts []string) *Host {
+func (r *rules) host(name string, s *hostEntry, knownHosts []string, sshConfig string) *Host {
 	h := &Host{
-		Name: name, User: s.User.value, Port: s.Port.value,
+		Name: name, User: s.User.value, Port: s.Port.value, SSHConfig: sshConfig,
+		Certificates: r.paths(s.Certificate), IdentitiesOnly: s.IdentitiesOnly.value,
 		Passphrase: r.secret(&s.Passphrase), Password: r.secret(&s.Password),
 		KnownHosts: r.paths(s.KnownHosts), Jump: s.Jump.value, Protocol: s.Protocol.value,
 		ConnectTimeout: r.positive(&s.ConnectTimeout), StallTimeout: r.positive(&s.StallTimeout),
 		Keepalive: s.Keepalive.value,
 	}
+	portGiven := s.Port.given
 	if s.Address.given {
 		address, port, err := splitAddress(s.Address.value)
 		switch {
@@ -107,9 +112,17 @@ func (r *rules) host(name string, s *hostEntry, knownHosts []string) *Host {
 		case port != 0 && s.Port.given && s.Port.value != port:
 			r.problem(s.Port.at, "`port` is %d, and the address says %d", s.Port.value, port).suggest("remove one of them")
 		case port != 0:
-			h.Port = port
+			h.Port, portGiven = port, true
 		}
 		h.Address = address
+	}
+	if s.SSHConfig.given {
+		h.SSHConfig = r.sshConfig(&s.SSHConfig)
+	}
+	h.Given = map[string]bool{
+		"address": s.Address.given, "port": portGiven, "keys": s.Keys.given,
+		"identities_only": s.IdentitiesOnly.given, "connect_timeout": s.ConnectTimeout.given,
+		"stall_timeout": s.StallTimeout.given, "keepalive": s.Keepalive.given,
 	}
 	r.keys(h, s)
 	for _, t := range s.HostKeys.items {
@@ -134,9 +147,34 @@ func (r *rules) host(name string, s *hostEntry, knownHosts []string) *Host {
 	return h
 }
 
+// sshConfig is the file of OpenSSH's configuration that a key names.
+func (r *rules) sshConfig(t *text) string {
+	if !t.given || t.value == "none" {
+		return ""
+	}
+	p, _ := r.path(t)
+	return p
+}
+
+// needed reports what a host cannot do without and nothing gives. What an
+// ssh_config gives is known when it is read, before each run.
+func (r *rules) needed(at spot, s *hostEntry, h *Host) {
+	if h.SSHConfig != "" || !s.SSHConfig.absent() && s.SSHConfig.value != "none" {
+		return
+	}
+	for _, k := range []struct {
+		absent        bool
+		name, example string
+	}{{s.Address.absent(), "address", "10.20.0.5"}, {s.User.absent(), "user", "backup"}} {
+		if k.absent {
+			r.problem(at, "`%s` has no `%s`", at.name, k.name).suggest("add `%s: %s`, or name an `ssh_config` that gives it", k.name, k.example)
+		}
+	}
+}
+
 // keys sorts the keys of a host into files and the agent.
 func (r *rules) keys(h *Host, s *hostEntry) {
-	h.Agent = !s.Keys.given && !s.Password.given
+	h.Agent = !s.Keys.given && !s.Password.given || s.IdentitiesOnly.given && !s.IdentitiesOnly.value
 	for _, t := range s.Keys.items {
 		if t.value == "agent" {
 			h.Agent = true
@@ -152,6 +190,10 @@ func (r *rules) keys(h *Host, s *hostEntry) {
 	}
 	if s.Passphrase.given && s.Keys.given && len(h.Keys) == 0 {
 		r.warn(s.Passphrase.at, "the passphrase is for key files, and the host has none")
+	}
+	if s.IdentitiesOnly.given && h.IdentitiesOnly && len(h.Keys) == 0 && len(h.Certificates) == 0 && h.SSHConfig == "" {
+		r.problem(s.IdentitiesOnly.at, "`identities_only` keeps an agent to the key files and certificates of the host, and it has none").
+			suggest("name them in `keys` or `certificate`; of a key that the agent alone has, write KEY where KEY.pub lies")
 	}
 }
 

@@ -37,6 +37,8 @@ func (r *rules) job(name string, at spot, s *jobEntry) *Job {
 	default:
 		r.problem(at, "`%s` has neither `get` nor `put`", at.name).suggest("add `get: HOST:PATH`, or `put: PATH`")
 	}
+	r.keep(j, s)
+	r.after(j, &s.After.Source)
 	return j
 }
 

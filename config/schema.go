@@ -17,6 +17,7 @@ func Schema() ([]byte, error) {
 	s.Version = jsonschema.Version
 	s.Title = "linehaul.yaml"
 	s.Description = "The configuration of linehaul: hosts, jobs, logs and state."
+	needsHosts(s)
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
@@ -25,6 +26,15 @@ func Schema() ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimRight(out.Bytes(), "\n"), nil
+}
+
+// needsHosts says what a host needs where there is no ssh_config for all.
+func needsHosts(s *jsonschema.Schema) {
+	host := &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Required: []string{"address", "user"}}, {Required: []string{"ssh_config"}}}}
+	hosts := jsonschema.NewProperties()
+	hosts.Set("hosts", &jsonschema.Schema{AdditionalProperties: host})
+	s.If = &jsonschema.Schema{Not: &jsonschema.Schema{Required: []string{"ssh_config"}}}
+	s.Then = &jsonschema.Schema{Properties: hosts}
 }
 
 // sectionSchema describes a section by the tags of its fields. Keys that are
@@ -120,6 +130,14 @@ func (*choice) schema(f field) *jsonschema.Schema {
 		s.Enum = append(s.Enum, word)
 	}
 	return s
+}
+
+func (*disposal) schema(field) *jsonschema.Schema {
+	words := &jsonschema.Schema{Type: "string"}
+	for _, word := range disposals() {
+		words.Enum = append(words.Enum, word)
+	}
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{words, sectionSchema(reflect.TypeFor[moveEntry]())}}
 }
 
 func (*secretRef) schema(field) *jsonschema.Schema {

@@ -75,7 +75,7 @@ func TestSchemaTakesGoodFiles(t *testing.T) {
 func TestSchemaRefusesBadFiles(t *testing.T) {
 	schema, _ := compileSchema(t)
 	for _, name := range []string{
-		"unknown-keys", "wrong-types", "missing", "planned", "secrets", "secrets-misspelt", "names", "values-missing",
+		"unknown-keys", "wrong-types", "missing", "planned", "retention", "secrets", "secrets-misspelt", "names", "values-missing",
 		"not-a-mapping", "only-text", "brace-unquoted", "crlf", "bom", "long-snippet",
 	} {
 		data, err := os.ReadFile("testdata/bad/" + name + ".yaml")
@@ -84,6 +84,24 @@ func TestSchemaRefusesBadFiles(t *testing.T) {
 		}
 		if err := schema.Validate(asJSON(t, data)); err == nil {
 			t.Errorf("%s is accepted", name)
+		}
+	}
+}
+
+// TestSchemaNeeds: a host needs address and user unless an ssh_config may give
+// them, as for the decoder.
+func TestSchemaNeeds(t *testing.T) {
+	schema, _ := compileSchema(t)
+	for text, want := range map[string]bool{
+		`{"hosts": {"hk1": {"address": "a", "user": "u"}}}`:               true,
+		`{"hosts": {"hk1": {"address": "a"}}}`:                            false,
+		`{"hosts": {"hk1": {"user": "u"}}}`:                               false,
+		`{"hosts": {"hk1": {"ssh_config": "c"}}}`:                         true,
+		`{"ssh_config": "c", "hosts": {"hk1": {}, "hk2": {"user": "u"}}}`: true,
+	} {
+		_, err := config.Decode(filepath.Join(t.TempDir(), "linehaul.yaml"), []byte(text))
+		if got := schema.Validate(asJSON(t, []byte(text))) == nil; got != want || (err == nil) != want {
+			t.Errorf("%s: the schema takes it: %v, the decoder: %v, want %v", text, got, err, want)
 		}
 	}
 }

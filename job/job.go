@@ -9,7 +9,6 @@ package job
 import (
 	"linehaul/config"
 	"linehaul/fault"
-	"linehaul/keys"
 	"linehaul/stamp"
 	"linehaul/transfer/remote"
 	"time"
@@ -50,13 +49,6 @@ const (
 	NoneOK    IfNone = "ok"
 )
 
-// Place is what of the machine and the user a job depends on.
-type Place struct {
-	AgentSocket string           // of ssh-agent; empty: none
-	KnownHosts  []string         // files that apply where the config names none
-	Warn        func(msg string) // told of lines in known_hosts that cannot be used
-}
-
 // FromConfig makes the job of that name.
 func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 	c := f.Jobs[name]
@@ -75,71 +67,4 @@ func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 		Retry:   Retry{Attempts: c.Retry.Attempts, Min: c.Retry.BackoffMin, Max: c.Retry.BackoffMax, Reconnect: c.Retry.Attempts > 1},
 		Timeout: c.Timeout, Log: c.Log,
 	}, nil
-}
-
-// HostFromConfig makes the host of that name, with the hosts that it is
-// reached through.
-func HostFromConfig(f *config.File, name string, p Place) (*remote.Host, error) {
-	c := f.Hosts[name]
-	if c == nil {
-		return nil, fault.New(fault.Usage, "no host %q in %s", name, f.Path)
-	}
-	h := &remote.Host{
-		Name: c.Name, Address: c.Address, Port: c.Port, User: c.User,
-		KeyFiles: c.Keys, Passphrase: secret(c.Passphrase), Password: secret(c.Password),
-		Protocol:       protocol(c.Protocol),
-		Legacy:         c.Legacy,
-		ConnectTimeout: c.ConnectTimeout, StallTimeout: c.StallTimeout, Keepalive: c.Keepalive,
-	}
-	if c.Agent {
-		h.AgentSocket = p.AgentSocket
-	}
-	if c.Keepalive == 0 {
-		h.Keepalive = -1 // 0 asks for none in the config, and for the default below
-	}
-	files := knownHosts(c.KnownHosts, true)
-	if len(files) == 0 {
-		files = knownHosts(p.KnownHosts, false)
-	}
-	var err error
-	h.HostKeys, err = keys.NewHostKeys(keys.HostKeyOptions{Pins: c.HostKeys, Files: files, Warn: p.Warn, Legacy: c.Legacy})
-	if err != nil {
-		return nil, err
-	}
-	if c.Jump != "" {
-		// The config refuses circles.
-		if h.Jump, err = HostFromConfig(f, c.Jump, p); err != nil {
-			return nil, err
-		}
-	}
-	return h, nil
-}
-
-// knownHosts are files by their paths. Those that somebody named must be
-// there.
-func knownHosts(paths []string, named bool) []keys.KnownHostsFile {
-	var files []keys.KnownHostsFile
-	for _, p := range paths {
-		files = append(files, keys.KnownHostsFile{Path: p, Required: named})
-	}
-	return files
-}
-
-// protocol is what the config calls by that word.
-func protocol(word string) remote.Protocol {
-	switch word {
-	case "sftp":
-		return remote.SFTP
-	case "scp":
-		return remote.SCP
-	}
-	return remote.Auto
-}
-
-// secret makes what fetches a secret out of a reference to it.
-func secret(s config.Secret) keys.Secret {
-	if s.IsZero() {
-		return nil
-	}
-	return s.Resolve
 }

@@ -19,35 +19,20 @@ import (
 	"linehaul/keys"
 )
 
-// startAgent runs a real ssh-agent that holds these keys of testdata.
+// startAgent runs a real ssh-agent that holds these keys of testdata, and
+// makes it the user's.
 func startAgent(t *testing.T, names ...string) (socket string) {
 	t.Helper()
-	lab.Need(t, "ssh-agent", "ssh-add")
-	// Not t.TempDir(): the path of a socket has room for 100 characters only.
-	dir, err := os.MkdirTemp("", "agent")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	socket = filepath.Join(dir, "s")
-	p := lab.Start(t, filepath.Join(dir, "log"), nil, "ssh-agent", "-D", "-a", socket)
-	for range 200 {
-		if c, err := net.Dial("unix", socket); err == nil {
-			c.Close()
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Setenv("SSH_AUTH_SOCK", socket)
+	var files []string
 	for _, name := range names {
 		file := private(t, name)
 		if _, err := os.Stat(filepath.Join("testdata", name+"-cert.pub")); err == nil {
 			write(t, file+"-cert.pub", testdata(t, name+"-cert.pub"))
 		}
-		if out := lab.Run(t, "ssh-add", "-q", file); out != "" {
-			t.Log(out, p.Log())
-		}
+		files = append(files, file)
 	}
+	socket = lab.StartAgent(t, files...)
+	t.Setenv("SSH_AUTH_SOCK", socket)
 	return socket
 }
 

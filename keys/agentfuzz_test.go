@@ -51,6 +51,15 @@ func FuzzAgentAnswers(f *testing.F) {
 	f.Add(bytes.Join([][]byte{list, list, message(byte(14), signature), message(byte(5))}, nil))
 	f.Add(bytes.Join([][]byte{list, list, message(byte(5)), message(byte(14), "no signature")}, nil))
 	f.Add(bytes.Join([][]byte{list, message(byte(12), uint32(0))}, nil))
+	held := []any{byte(12), uint32(0)} // the real keys and certificates of the corpus
+	for _, text := range corpusFiles(f, "*.pub") {
+		if real, comment, err := parsePublicLine(text); err == nil {
+			held = append(held, string(real.Marshal()), comment)
+		}
+	}
+	held[1] = uint32(len(held)/2 - 1)
+	real := message(held...)
+	f.Add(bytes.Join([][]byte{real, real, message(byte(14), signature)}, nil))
 	f.Add(message(byte(12), uint32(1<<31), key, ""))
 	f.Add(append(list, 0x80, 0, 0, 0))
 	f.Add([]byte("SSH-2.0-OpenSSH_9.2\r\n"))

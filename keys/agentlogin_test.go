@@ -87,11 +87,11 @@ func serveLogin(t *testing.T, known []ssh.Signer, password string) (net.Conn, fu
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		conn, err := listener.Accept()
+		listener.Close() // not before: what nobody accepted would be reset
 		if err != nil {
 			return
 		}
@@ -100,6 +100,7 @@ func serveLogin(t *testing.T, known []ssh.Signer, password string) (net.Conn, fu
 	}()
 	conn, err := net.Dial("tcp", listener.Addr().String())
 	if err != nil {
+		listener.Close()
 		t.Fatal(err)
 	}
 	wait := func() []string {

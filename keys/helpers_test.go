@@ -2,6 +2,8 @@ package keys_test
 
 import (
 	"crypto/rand"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"linehaul/fault"
+	"linehaul/keys/guard"
 )
 
 // passphrase opens every encrypted file of testdata.
@@ -26,9 +29,18 @@ func private(t testing.TB, names ...string) string {
 	return filepath.Join(dir, names[0])
 }
 
+// write makes a file anew, closed to others.
 func write(t testing.TB, path, text string) string {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	f, err := guard.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString(text)
+	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -3,6 +3,7 @@ package keys
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,9 @@ type HostKeyOptions struct {
 	Warn func(msg string)
 	// Legacy names host key algorithms of the past to ask for too.
 	Legacy []string
+	// CASignatures are the algorithms that an authority may have signed a host
+	// certificate with. Nil stands for those of today.
+	CASignatures []string
 	// Now tells the time by which host certificates are valid. It may be nil
 	// for time.Now.
 	Now func() time.Time
@@ -41,6 +45,7 @@ type HostKeys struct {
 	pins   []Pin
 	lines  []knownLine
 	legacy []string
+	signed []string // what host certificates may be signed with
 	now    func() time.Time
 }
 
@@ -48,7 +53,10 @@ type HostKeys struct {
 // HostKeyUnknown: a file that is missing though required, that cannot be read,
 // or that is larger than 16 MiB.
 func NewHostKeys(o HostKeyOptions) (*HostKeys, error) {
-	h := &HostKeys{pins: slices.Clone(o.Pins), legacy: slices.Clone(o.Legacy), now: o.Now}
+	h := &HostKeys{pins: slices.Clone(o.Pins), legacy: slices.Clone(o.Legacy), signed: slices.Clone(o.CASignatures), now: o.Now}
+	if h.signed == nil {
+		h.signed = Default(ForCASignature)
+	}
 	if h.now == nil {
 		h.now = time.Now
 	}
@@ -231,7 +239,7 @@ func (h *HostKeys) Check(host string, port int, key ssh.PublicKey) error {
 	// servers show a certificate that nobody asked for.
 	if cert != nil {
 		if i := slices.IndexFunc(s.authority, func(l *knownLine) bool { return sameKey(l.key, cert.SignatureKey) }); i >= 0 {
-			refuse.cert = checkHostCert(cert, pattern.Lower(host), h.now())
+			refuse.cert = checkHostCert(cert, pattern.Lower(host), h.now(), h.signed)
 			if refuse.cert == nil {
 				return nil
 			}
@@ -252,12 +260,14 @@ func (h *HostKeys) Check(host string, port int, key ssh.PublicKey) error {
 
 // checkHostCert holds a certificate of a known authority against the server's
 // name and the time, and verifies its signature (PROTOCOL.certkeys).
-func checkHostCert(cert *ssh.Certificate, host string, now time.Time) error {
+func checkHostCert(cert *ssh.Certificate, host string, now time.Time, signed []string) error {
 	switch {
 	case cert.CertType != ssh.HostCert:
 		return errors.New("it is made for a user, not for a host")
 	case !slices.Contains(PublicKeyAlgorithms(), cert.Signature.Format):
 		return errors.New("it is signed with an algorithm of the past")
+	case !slices.Contains(signed, cert.Signature.Format):
+		return fmt.Errorf("it is signed with %s, which CASignatureAlgorithms does not have", cert.Signature.Format)
 	}
 	checker := ssh.CertChecker{Clock: func() time.Time { return now }}
 	if err := checker.CheckCert(host, cert); err != nil {

@@ -89,6 +89,9 @@ func (i *Info) describe(blob []byte) error {
 	}
 	i.Public = public
 	i.Bits = publicBits(public)
+	if i.Certificate != nil && !wellSigned(i.Certificate) {
+		return damaged("the signature of its authority does not fit")
+	}
 	return nil
 }
 
@@ -199,10 +202,10 @@ func recognizeRFC4716(text []byte) (*file, error) {
 				return f, damaged("its base64 text is cut off or wrong")
 			}
 			return f, f.describe(blob)
-		case !isBase64(line):
+		case !isBase64(withoutBlanks(line)):
 			return f, damaged("line %d is not base64", i+2)
 		default:
-			body.WriteString(line)
+			body.WriteString(withoutBlanks(line))
 		}
 	}
 	return f, damaged("its last line is missing")

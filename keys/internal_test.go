@@ -2,6 +2,7 @@ package keys
 
 import (
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -52,14 +53,25 @@ func TestAgentSilent(t *testing.T) {
 }
 
 func TestShellQuote(t *testing.T) {
-	for in, want := range map[string]string{
+	tests := map[string]string{
 		"/root/.ssh/id": "/root/.ssh/id",
 		"my key":        "'my key'",
 		"it's":          `'it'\''s'`,
 		`C:\keys\id`:    `"C:\keys\id"`,
 		"$(reboot)":     "'$(reboot)'",
 		"":              "''",
-	} {
+	}
+	if runtime.GOOS == "windows" {
+		tests = map[string]string{
+			"keys/id":             "keys/id",
+			"my key":              `"my key"`,
+			"it's":                `"it's"`,
+			`C:\keys\id`:          `"C:\keys\id"`,
+			`C:\it's $(shutdown)`: `'C:\it''s $(shutdown)'`,
+			"":                    `""`,
+		}
+	}
+	for in, want := range tests {
 		if got := shellQuote(in); got != want {
 			t.Errorf("%q: got %s, want %s", in, got, want)
 		}

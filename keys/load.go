@@ -7,11 +7,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"slices"
 
 	"golang.org/x/crypto/ssh"
 
 	"linehaul/fault"
+	"linehaul/keys/guard"
 )
 
 // maxKeyFile is the most bytes that a key file may have: our own limit. The
@@ -46,22 +48,20 @@ type Key struct {
 // offered a second time, for signatures with SHA-1. Other names mean nothing
 // here.
 //
-// A file of the calling user's that others may use is refused, as OpenSSH does
-// it on Unix; on Windows the access list is not looked at yet.
+// A file that others may use is refused, as OpenSSH does it: see package guard.
 //
 // The errors are permanent *fault.Error of kind Key with a *LoadError in them,
 // but for an error of passphrase that is sorted already, and the cause of a ctx
 // that ended while passphrase ran.
 func Load(ctx context.Context, path string, passphrase Secret, legacy ...string) (*Key, error) {
-	data, info, err := readKeyFile(path)
+	data, tooOpen, err := readKeyFile(path)
 	if err != nil {
 		return nil, loadError(path, err)
 	}
 	defer clear(data)
 	f, err := recognize(data)
-	if err == nil && f.open != nil && tooOpen(info) {
-		err = refuse(TooOpen, "`chmod 600 FILE` leaves it to you alone; if others could read it until now, make a new key",
-			"others may use it (mode %#o)", info.Mode().Perm())
+	if err == nil && f.open != nil {
+		err = tooOpen
 	}
 	if err != nil {
 		return nil, loadError(path, err)
@@ -125,6 +125,8 @@ func newKey(path string, private *PrivateKey, legacy []string) (*Key, error) {
 		return nil, err
 	} else if beside != nil {
 		key.Certificate = beside
+	} else if key.Certificate != nil && !wellSigned(key.Certificate) {
+		return nil, loadError(path, damaged("the signature of the authority under the certificate in it does not fit"))
 	}
 	now, old := offers(plain, legacy)
 	key.signers = slices.Concat(now, old)
@@ -161,9 +163,9 @@ func ReadFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// readKeyFile returns a file's content and what is known of the open file. Its
-// errors are LoadErrors.
-func readKeyFile(path string) ([]byte, fs.FileInfo, error) {
+// readKeyFile returns a file's content, and in tooOpen why it would not do as a
+// private key. Its errors are LoadErrors.
+func readKeyFile(path string) (data []byte, tooOpen, err error) {
 	// A named pipe would block the opening, so look first.
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
@@ -181,23 +183,41 @@ func readKeyFile(path string) ([]byte, fs.FileInfo, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil, refuse(Unreadable, "check the path after `keys:`; `ssh-keygen -t ed25519 -f FILE` makes a new key", "%w", fs.ErrNotExist)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, nil, refuse(Unreadable, "make the user that linehaul runs as the owner of the file, with mode 600", "%w", fs.ErrPermission)
+		return nil, nil, refuse(Unreadable, hintDenied(), "%w", fs.ErrPermission)
 	case err != nil:
 		return nil, nil, refuse(Unreadable, "check the path after `keys:`", "%w", bareError(err))
 	}
 	defer file.Close()
-	info, err = file.Stat()
-	if err != nil {
-		return nil, nil, refuse(Unreadable, "check the disk that the file is on", "%w", bareError(err))
-	}
-	data, err := readWiping(file, maxKeyFile+1)
+	tooOpen = openToOthers(file)
+	data, err = readWiping(file, maxKeyFile+1)
 	switch {
 	case err != nil:
 		return nil, nil, refuse(Unreadable, "check the disk that the file is on", "%w", bareError(err))
 	case len(data) > maxKeyFile:
 		return nil, nil, tooLarge()
 	}
-	return data, info, nil
+	return data, tooOpen, nil
+}
+
+// openToOthers says that others may use an open file, or that this cannot be
+// known, which is as bad.
+func openToOthers(file *os.File) error {
+	err := guard.Check(file)
+	if open, ok := errors.AsType[*guard.OpenError](err); ok {
+		return &LoadError{Kind: TooOpen, Err: open}
+	}
+	if err != nil {
+		return refuse(Unreadable, "check the disk that the file is on", "%w", bareError(err))
+	}
+	return nil
+}
+
+// hintDenied is the next step where the system lets this user not read a key.
+func hintDenied() string {
+	if runtime.GOOS == "windows" {
+		return "an administrator lets the user that linehaul runs as read it: `icacls FILE /grant \"USER:R\"`, and with /setowner \"USER\" makes it theirs"
+	}
+	return "make the user that linehaul runs as the owner of the file, with mode 600"
 }
 
 func tooLarge() *LoadError {

@@ -372,6 +372,7 @@ func TestCertificate(t *testing.T) {
 		"a host's":      {testdata(t, "host-cert.pub"), "made for a host"},
 		"a plain key":   {testdata(t, "ed25519.pub"), "it is a plain public key"},
 		"damaged":       {testdata(t, "ed25519-cert.pub")[:200], "cannot be read"},
+		"altered":       {alteredCertificate(t, "ed25519-cert.pub"), "the signature of its authority does not fit"},
 		"empty":         {"", "cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -381,6 +382,15 @@ func TestCertificate(t *testing.T) {
 			wantFault(t, err, fault.Key, tt.message, "certified anew")
 		})
 	}
+}
+
+// alteredCertificate changes the serial number of a certificate, which its
+// authority has signed.
+func alteredCertificate(t *testing.T, name string) string {
+	t.Helper()
+	cert := public(t, name).(*ssh.Certificate)
+	cert.Serial++
+	return keys.AuthorizedLine(cert, "")
 }
 
 func TestPublic(t *testing.T) {

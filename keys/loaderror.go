@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 
 	"linehaul/fault"
+	"linehaul/keys/guard"
 )
 
 // A LoadKind says in one word why a key cannot be used.
@@ -88,9 +90,17 @@ func parseError(err error) error {
 func loadError(path string, err error) error {
 	if e, ok := errors.AsType[*LoadError](err); ok {
 		return fault.New(fault.Key, "load key %q: %w", path, e).
-			WithHint("%s", strings.ReplaceAll(e.hint, "FILE", shellQuote(path)))
+			WithHint("%s", e.hintFor(shellQuote(path)))
 	}
 	return err
+}
+
+// hintFor is the next step for the file, which is quoted.
+func (e *LoadError) hintFor(file string) string {
+	if open, ok := errors.AsType[*guard.OpenError](e.Err); ok {
+		return open.Fix(file)
+	}
+	return strings.ReplaceAll(e.hint, "FILE", file)
 }
 
 // privateName says which private key file belongs to a public one.
@@ -109,8 +119,10 @@ func shellQuote(path string) string {
 	switch {
 	case path != "" && strings.Trim(path, plain) == "":
 		return path
-	case strings.ContainsAny(path, `\`) && !strings.ContainsAny(path, `"'`):
-		return `"` + path + `"` // a Windows path, as every shell there takes it
+	case runtime.GOOS == "windows" && strings.ContainsAny(path, "$`"):
+		return "'" + strings.ReplaceAll(path, "'", "''") + "'" // for PowerShell, which would run it in other quotes
+	case runtime.GOOS == "windows", strings.ContainsAny(path, `\`) && !strings.ContainsAny(path, `"'`):
+		return `"` + path + `"` // a Windows path, which has no quotes in it
 	}
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }

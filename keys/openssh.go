@@ -140,6 +140,9 @@ func (e *envelope) open(passphrase []byte) (*PrivateKey, error) {
 	if err := r.err(); err != nil {
 		return nil, err
 	}
+	if strings.Contains(comment, "\x00") {
+		return nil, damaged("there is a zero byte in its comment")
+	}
 	for i, b := range r.rest {
 		if b != byte(i+1) {
 			return nil, damaged("its padding is wrong")

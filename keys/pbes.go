@@ -219,6 +219,7 @@ func parsePBKDF2(parameters cryptobyte.String, size int) (string, func([]byte) (
 	mac := algorithm{id: idHMACSHA1} // the default
 	if ok && !inner.Empty() {
 		mac, ok = readAlgorithm(&inner)
+		ok = ok && mac.bare()
 	}
 	if !ok || !inner.Empty() {
 		return "", nil, damaged("the parameters of PBKDF2 are cut off or wrong")

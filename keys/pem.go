@@ -43,12 +43,13 @@ func recognizePEM(text []byte) (*file, error) {
 		}
 		block, err := readPEM(lines[i:], i+1, label)
 		switch {
-		case err != nil:
+		case private && err != nil:
 			return nil, err
 		case private:
 			return recognizeBlock(block, parameters)
+		case err == nil: // or else they are missed only if the key does not name its curve
+			parameters = block.body
 		}
-		parameters = block.body
 	}
 	if strings.HasSuffix(other, "PUBLIC KEY") {
 		return nil, refuse(NotPrivate, "name the private key file; `ssh-keygen -i -m PKCS8 -f FILE` writes a public one in OpenSSH's form",
@@ -88,6 +89,7 @@ func readPEM(lines []string, first int, label string) (*pemBlock, error) {
 			b.headers[name] = strings.TrimSpace(value)
 			continue
 		}
+		line = withoutBlanks(line)
 		if !isBase64(line) {
 			return nil, damaged("line %d is not base64", number)
 		}
@@ -114,6 +116,12 @@ func textLines(text []byte) []string {
 		lines[i] = strings.TrimSpace(line)
 	}
 	return lines
+}
+
+// withoutBlanks takes blanks and tabs out of a line of base64, which OpenSSL and
+// OpenSSH pass over too.
+func withoutBlanks(line string) string {
+	return strings.NewReplacer(" ", "", "\t", "").Replace(line)
 }
 
 // isBase64 reports whether a line holds nothing but base64.
@@ -182,7 +190,9 @@ func recognizeTraditional(b *pemBlock, parameters []byte) (*file, error) {
 	case labelDSA:
 		f.Type = dsaType
 	}
-	if !strings.HasSuffix(b.headers["Proc-Type"], "ENCRYPTED") {
+	if proc := withoutBlanks(b.headers["Proc-Type"]); proc != "" && proc != "4,ENCRYPTED" { // RFC 1421, section 4.6.1.1
+		return f, damaged("its header Proc-Type is wrong")
+	} else if proc == "" {
 		f.open = func([]byte) (*PrivateKey, error) { return newPrivate(parse(b.body)) }
 		return f, nil
 	}

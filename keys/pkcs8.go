@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/elliptic"
 	stdasn1 "encoding/asn1"
@@ -56,6 +57,12 @@ func readAlgorithm(s *cryptobyte.String) (algorithm, bool) {
 	return algorithm{id.String(), inner}, true
 }
 
+// bare reports whether no parameter belongs to it: RFC 3279, section 2.3.1, and
+// RFC 8018, appendix B.1, write NULL there.
+func (a algorithm) bare() bool {
+	return a.parameters.Empty() || bytes.Equal(a.parameters, []byte{5, 0})
+}
+
 // parsePKCS8 reads PrivateKeyInfo (RFC 5208, section 5), and its successor
 // OneAsymmetricKey (RFC 5958, section 2), which may hold the public half too.
 func parsePKCS8(der []byte) (crypto.PrivateKey, error) {
@@ -78,6 +85,9 @@ func parsePKCS8(der []byte) (crypto.PrivateKey, error) {
 	}
 	switch kind.id {
 	case idRSA:
+		if !kind.bare() {
+			return nil, damaged("its PKCS#8 structure is cut off or wrong")
+		}
 		return parsePKCS1(private)
 	case idDSA:
 		return parsePKCS8DSA(kind.parameters, private)

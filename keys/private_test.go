@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,82 +19,6 @@ import (
 	"linehaul/internal/lab"
 	"linehaul/keys"
 )
-
-// TestTruncated cuts files off behind every byte: what is left is refused, or
-// was all that counts.
-func TestTruncated(t *testing.T) {
-	for _, row := range cheapRows(t) {
-		whole := bytes.TrimRight(row.data, "\n")
-		for n := range row.data {
-			key, err := keys.ParsePrivate(row.data[:n], []byte(row.passphrase))
-			if err == nil && n < len(whole) {
-				t.Errorf("%s: loaded with %d of %d bytes", row.file, n, len(row.data))
-			}
-			if err == nil {
-				row.check(t, key)
-			} else {
-				sorted(t, err)
-			}
-		}
-	}
-}
-
-// TestFlipped changes one bit of each byte, of the text and of what the text
-// stands for: no file becomes another key.
-func TestFlipped(t *testing.T) {
-	refused, harmless := 0, 0
-	try := func(row corpusRow, data []byte, at int) {
-		key, err := keys.ParsePrivate(data, []byte(row.passphrase))
-		if err != nil {
-			refused++
-			sorted(t, err)
-			return
-		}
-		harmless++ // a comment, or a line end
-		if got := printOf(t, key); got != row.print {
-			t.Errorf("%s: with byte %d changed it is the key %s", row.file, at, got)
-		}
-	}
-	for _, row := range cheapRows(t) {
-		for at := range row.data {
-			data := slices.Clone(row.data)
-			data[at] ^= 1 << (at % 8)
-			try(row, data, at)
-		}
-		block, _ := pem.Decode(row.data)
-		if block == nil {
-			continue
-		}
-		for at := range block.Bytes {
-			block.Bytes[at] ^= 1 << (at % 7)
-			try(row, pem.EncodeToMemory(block), at)
-			block.Bytes[at] ^= 1 << (at % 7)
-		}
-	}
-	t.Logf("%d refused, %d harmless", refused, harmless)
-	if refused < 20*harmless || harmless == 0 {
-		t.Error("too many load all the same, or none")
-	}
-}
-
-// cheapRows returns one file of each form that holds its public half and whose
-// passphrase, if any, is cheap.
-func cheapRows(t *testing.T) []corpusRow {
-	names := []string{
-		"openssh-ed25519", "openssh-ecdsa256", "openssh-dsa1024", "pem-ecdsa256", "pem-rsa1024", "pem-dsa1024", "pem-ecdsa256-aes128",
-		"pkcs8-ecdsa256", "pkcs8-ecdsa521", "ppk2-ed25519.ppk", "ppk2-ed25519-enc.ppk", "ppk3-ed25519.ppk",
-	}
-	var rows []corpusRow
-	for _, row := range corpus(t) {
-		if row.print != "" && slices.Contains(names, row.file) {
-			rows = append(rows, row)
-		}
-	}
-	if len(rows) != len(names) {
-		t.Fatalf("the corpus has %d of %q", len(rows), names)
-	}
-	return rows
-}
 
 // TestWrongDEKPassphrase: one wrong passphrase of 256 survives the padding of
 // PEM's encryption, and is wrong all the same.
@@ -134,7 +59,7 @@ func TestLoadKinds(t *testing.T) {
 			}
 			_, err := keys.Load(t.Context(), path, tt.secret)
 			refusedAs(t, err, tt.kind)
-			if !strings.Contains(err.Error(), path) || strings.Contains(fault.HintOf(err), "FILE") && !strings.Contains(fault.HintOf(err), "env:NAME") {
+			if !strings.Contains(err.Error(), strconv.Quote(path)) || strings.Contains(fault.HintOf(err), "FILE") && !strings.Contains(fault.HintOf(err), "env:NAME") {
 				t.Errorf("message %q, hint %q", err, fault.HintOf(err))
 			}
 		})
@@ -289,5 +214,50 @@ func TestCertificateInside(t *testing.T) {
 	key, err = keys.Load(t.Context(), path, nil)
 	if err != nil || key.Certificate.KeyId != "valid ed25519" {
 		t.Errorf("with one beside: %+v, %v", key, err)
+	}
+}
+
+// TestAround: what stands around the numbers of a key, judged as ssh-keygen
+// judges it; TestDifferential has found these.
+func TestAround(t *testing.T) {
+	replace := func(name, from, to string) string {
+		text := testdata(t, filepath.Join("corpus", name))
+		if !strings.Contains(text, from) {
+			t.Fatalf("no %q in %s", from, name)
+		}
+		return strings.Replace(text, from, to, 1)
+	}
+	der := func(name string, from, to []byte) string {
+		block, _ := pem.Decode([]byte(testdata(t, filepath.Join("corpus", name))))
+		if !bytes.Contains(block.Bytes, from) {
+			t.Fatalf("no % x in %s", from, name)
+		}
+		block.Bytes = bytes.Replace(block.Bytes, from, to, 1)
+		return string(pem.EncodeToMemory(block))
+	}
+	rsaID := []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00}
+	notNull := append(bytes.Clone(rsaID[:9]), 0x0d, 0x00)
+	for name, tt := range map[string]struct{ text, message string }{
+		"a blank within base64":                {replace("pem-rsa1024", "MII", "M I\tI"), ""},
+		"curve named before and in the key":    {replace("pem-ecdsa256-params", "EC PARAMETERS-----\n", "EC PARAMETERS-----\n!\n"), ""},
+		"a Proc-Type of no standard":           {replace("pem-rsa1024-aes128", "4,ENCRYPTED", "5,ENCRYPTED"), "Proc-Type"},
+		"a Proc-Type of a plain key":           {replace("pem-rsa1024-aes128", "4,ENCRYPTED", "4,MIC-CLEAR"), "Proc-Type"},
+		"parameters where RSA has none":        {der("pkcs8-rsa1024", rsaID, notNull), "PKCS#8 structure"},
+		"certificate that is altered":          {alteredCertificate(t, "rsa-cert.pub"), "the signature of its authority"},
+		"certificate as its authority made it": {testdata(t, "rsa-cert.pub"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := keys.Inspect([]byte(tt.text))
+			if strings.Contains(tt.text, "ENCRYPTED") || tt.message == "" && !strings.Contains(tt.text, "-cert-v01") {
+				_, err = keys.ParsePrivate([]byte(tt.text), []byte("sesame"))
+			}
+			if tt.message == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			wantFault(t, err, fault.Key, tt.message, "from a backup")
+		})
 	}
 }

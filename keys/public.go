@@ -63,7 +63,10 @@ func certificateBeside(path string, public ssh.PublicKey) (*ssh.Certificate, err
 		case cert.CertType != ssh.UserCert:
 			why = "it is made for a host, not for a user"
 		case sameKey(cert.Key, public):
-			return cert, nil
+			if wellSigned(cert) {
+				return cert, nil
+			}
+			why = "it is damaged: the signature of its authority does not fit"
 		case i == 0:
 			why = "it certifies another key"
 		default:

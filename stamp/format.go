@@ -12,7 +12,7 @@ import (
 // conversions are the letters that may follow %, and %-. The library writes
 // others out as they are, which hides mistakes.
 const (
-	conversions = "aAbBcCdDefFgGhHIjklLmMNpPrRsSuUVwWxXyYzZ%"
+	conversions = "aAbBcCdDefFgGhHIjklLmMNpPrRsSTuUVwWxXyYzZ%"
 	unpadded    = "dHIjmMSUVW"
 )
 
@@ -74,9 +74,16 @@ func formatTime(format string, t time.Time) string {
 
 // safe makes text fit for one element of a path on any system.
 func safe(s string) string {
-	dots := strings.Trim(s, ".") == ""
+	if strings.Trim(s, ".") == "" {
+		return strings.Repeat("-", len(s))
+	}
+	return withoutRefused(s)
+}
+
+// withoutRefused replaces the characters that some file system refuses.
+func withoutRefused(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || strings.ContainsRune(`<>:"|?*\/`, r) || dots {
+		if unicode.IsControl(r) || strings.ContainsRune(`<>:"|?*\/`, r) {
 			return '-'
 		}
 		return r

@@ -34,6 +34,11 @@
 // and {run}, / becomes - as well. Names and paths come from a server: they are
 // inserted as they are, for package transfer to check.
 //
+// # Reading names back
+//
+// A Matcher finds the instant and the source that a name was made from, for
+// those who look after the copies that earlier runs have made.
+//
 // # Formats
 //
 // github.com/ncruces/go-strftime does the formatting, in the C locale. Parse

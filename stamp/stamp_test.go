@@ -71,6 +71,7 @@ func TestExpand(t *testing.T) {
 		{"refused characters", `{time:%H:%M|<>"?*}`, `14-25------`},
 		{"slashes of a conversion", `{date:%D}`, `11-23-26`},
 		{"a long conversion", `{date:%c}`, `Mon Nov 23 14-25-30 2026`},
+		{"a time in one conversion", `{time:%T %R}`, `14-25-30 14-25`},
 		{"names of days and months", `{date:%a %A %b %B %h}`, `Mon Monday Nov November Nov`},
 		{"no padding", `{time:%-H %-M %-S %-d %-m %-j %-V}`, `14 25 30 23 11 327 48`},
 		{"fractions", `{time:%L %f %N}`, `123 123456 123456789`},

@@ -6,3 +6,6 @@ var (
 	PartName       = partName
 	ParsePart      = parsePart
 )
+
+// LinkNew is how a file is moved where the system has no better way.
+func LinkNew(from, to string) error { return linkNew(from, to) }

@@ -22,9 +22,9 @@ import (
 // tree is what the finding tests look through, below /srv on a server and
 // below a temporary folder on this machine.
 func tree() map[string]string {
-	return map[string]string{
+	files := map[string]string{
 		"/srv/a.gz": "1", "/srv/b.gz": "22", "/srv/B.gz": "2", "/srv/c.txt": "3", "/srv/.hidden.gz": "4",
-		"/srv/[x].gz": "5", "/srv/sp ace\n'\".gz": "6",
+		"/srv/[x].gz": "5", oddName: "6",
 		"/srv/log/nginx/x.gz": "7", "/srv/log/nginx/y.gz": "8", "/srv/log/apache/x.gz": "9", "/srv/log/x.gz": "10",
 		"/srv/log/.cache/x.gz": "11", "/srv/log/nginx/old/x.gz": "12",
 		"/srv/www/a/b.html": "13", "/srv/www/.well-known/z": "14", "/srv/www/empty/": "",
@@ -32,7 +32,14 @@ func tree() map[string]string {
 		"/srv/latest": "-> a.gz", "/srv/logs": "-> log", "/srv/dangling": "-> nowhere", "/srv/loop/self": "-> .", "/srv/loop/f": "17",
 		"/srv/.a.gz." + run + ".part": "18",
 	}
+	if runtime.GOOS == "windows" {
+		delete(files, oddName)
+	}
+	return files
 }
+
+// oddName cannot be used on Windows, where finding says so each time.
+const oddName = "/srv/sp ace\n'\".gz"
 
 // findCases are sources below the tree, and what they give: source, path, rel.
 // A slash at the end stands for a folder.
@@ -108,8 +115,11 @@ func TestFindRemote(t *testing.T) {
 				sources[i] = "/srv/" + sources[i]
 			}
 			items, err := transfer.Find{Recursive: tt.recursive}.Remote(t.Context(), r, sources...)
-			if got := show(items, "/srv"); err != nil || !slices.Equal(got, tt.want) {
-				t.Errorf("got %q, %v\nwant %q", got, err, tt.want)
+			want := slices.DeleteFunc(slices.Clone(tt.want), func(line string) bool {
+				return runtime.GOOS == "windows" && strings.HasPrefix("/srv/"+line, oddName)
+			})
+			if got := show(items, "/srv"); err != nil || !slices.Equal(got, want) {
+				t.Errorf("got %q, %v\nwant %q", got, err, want)
 			}
 		})
 	}

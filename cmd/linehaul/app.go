@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -190,9 +191,11 @@ func (a *app) load() (*config.File, error) {
 // place is what jobs need of this machine and user.
 func (a *app) place() job.Place {
 	return job.Place{
-		AgentSocket: a.agentSocket(),
-		KnownHosts:  a.knownHosts(),
-		Warn:        func(msg string) { a.note("warning: %s", msg) },
+		AgentSocket:      a.agentSocket(),
+		KnownHosts:       a.knownHosts(),
+		GlobalKnownHosts: a.globalKnownHosts(),
+		UsualKeys:        a.usualKeys(),
+		Warn:             func(msg string) { a.note("warning: %s", msg) },
 	}
 }
 
@@ -205,14 +208,30 @@ func (a *app) agentSocket() string {
 	return "agent"
 }
 
-// knownHosts are the files that ssh reads too.
+// knownHosts are the user's files that ssh reads too, globalKnownHosts the
+// system's.
 func (a *app) knownHosts() []string {
+	if home := a.home(); home != "" {
+		return []string{home + "/.ssh/known_hosts"}
+	}
+	return nil
+}
+
+func (a *app) globalKnownHosts() []string {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	return []string{"/etc/ssh/ssh_known_hosts"}
+}
+
+// usualKeys are the private keys that ssh would try, whether they are there or
+// not.
+func (a *app) usualKeys() []string {
 	var files []string
 	if home := a.home(); home != "" {
-		files = append(files, home+"/.ssh/known_hosts")
-	}
-	if runtime.GOOS != "windows" {
-		files = append(files, "/etc/ssh/ssh_known_hosts")
+		for _, name := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
+			files = append(files, filepath.Join(home, ".ssh", name))
+		}
 	}
 	return files
 }

@@ -12,6 +12,7 @@ import (
 	"linehaul/config"
 	"linehaul/fault"
 	"linehaul/job"
+	"linehaul/transfer/remote"
 )
 
 func (a *app) configCmd() *cobra.Command {
@@ -78,25 +79,42 @@ func (a *app) configCheck() error {
 	}
 	// Files that the config names are part of what is checked: a known_hosts
 	// that is absent fails tonight otherwise.
-	for name := range f.Hosts {
-		if _, err := job.HostFromConfig(f, name, a.place()); err != nil {
+	warnings := append([]config.Problem{}, f.Warnings...)
+	for _, name := range f.HostOrder {
+		h, err := job.HostFromConfig(f, name, a.place())
+		if err != nil {
 			return err
 		}
+		warnings = append(warnings, a.notHonoured(name, h)...)
 	}
 	if a.json {
-		warnings := f.Warnings
-		if warnings == nil {
-			warnings = []config.Problem{}
-		}
 		return a.printJSON(checked{f.Path, true, len(f.Hosts), len(f.Jobs), warnings})
 	}
-	if len(f.Warnings) > 0 {
-		fmt.Fprint(a.stderr, config.Errors(f.Warnings).Report())
+	if len(warnings) > 0 {
+		fmt.Fprint(a.stderr, config.Errors(warnings).Report())
 	}
 	if !a.quiet {
 		fmt.Fprintf(a.stdout, "%s: ok, %d hosts, %d jobs\n", f.Path, len(f.Hosts), len(f.Jobs))
 	}
 	return nil
+}
+
+// notHonoured lists what the OpenSSH configuration of a host, and of those on
+// the way to it, asks for in vain; with -v also what makes no difference.
+func (a *app) notHonoured(name string, h *remote.Host) []config.Problem {
+	var all []config.Problem
+	for at := h; at != nil; at = at.Jump {
+		for _, w := range at.Warnings {
+			if w.Minor && !a.verbose {
+				continue
+			}
+			all = append(all, config.Problem{
+				File: w.File, Line: w.Line, Column: 1, Key: "hosts." + name,
+				Message: fmt.Sprintf("for %s, %s is not honoured: %s", at.Name, w.What, w.Why),
+			})
+		}
+	}
+	return all
 }
 
 func (a *app) configInit(path string) error {

@@ -70,9 +70,10 @@ func (a *app) scanTarget(arg string, o hostFlags) (*remote.Host, error) {
 		return nil, fault.New(fault.Usage, "%q: want a host of the config, or address[:port]", arg)
 	}
 	f, loadErr := a.load()
-	if named := loadErr == nil && f.Hosts[t.address] != nil; !named && o.user == "" {
+	if named := loadErr == nil && f.Hosts[t.address] != nil; !named && o.user == "" && o.sshConfig == "" {
 		o.user = "nobody"
 	}
+	o.anyUser = true
 	t.url = t.url || t.port != 0
 	return a.host(t, o)
 }
@@ -87,9 +88,10 @@ func (a *app) hostsScan(ctx context.Context, arg string, o hostFlags) error {
 		return err
 	}
 	rows := []scanned{}
+	name, port := h.KnownAs()
 	for _, k := range found {
 		sha256, md5 := keys.Fingerprints(k)
-		line := keys.KnownHostsLine(h.Address, h.Port, k)
+		line := keys.KnownHostsLine(name, port, k)
 		rows = append(rows, scanned{strings.Fields(line)[1], sha256, md5, line})
 	}
 	if a.json {
@@ -136,9 +138,10 @@ func (a *app) hostsTrust(ctx context.Context, arg, fingerprint string, o hostFla
 		return err
 	}
 	var shown []string
+	name, port := h.KnownAs()
 	for _, k := range found {
 		if pin.Matches(k) {
-			return a.addKnown(file, keys.KnownHostsLine(h.Address, h.Port, k))
+			return a.addKnown(file, keys.KnownHostsLine(name, port, k))
 		}
 		sha256, _ := keys.Fingerprints(k)
 		shown = append(shown, sha256)

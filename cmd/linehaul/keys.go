@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"linehaul/config"
 	"linehaul/fault"
 	"linehaul/keys"
+	"linehaul/keys/guard"
 	"linehaul/transfer/remote"
 )
 
@@ -299,23 +299,29 @@ func (a *app) keysConvert(ctx context.Context, in, out string, o convertOptions)
 
 // createKey writes a private key that only its owner may read.
 func createKey(path string, text []byte) error {
-	return create(path, 0o600, func(w io.Writer) error { _, err := w.Write(text); return err })
+	f, err := guard.Create(path)
+	return fill(path, f, err, text)
 }
 
 func createPublic(path, line string) error {
-	return create(path, 0o644, func(w io.Writer) error { _, err := io.WriteString(w, strings.TrimRight(line, "\n")+"\n"); return err })
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	return fill(path, f, err, []byte(strings.TrimRight(line, "\n")+"\n"))
 }
 
-// create makes a new file; what it could not write whole it removes again.
-func create(path string, mode os.FileMode, write func(io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if errors.Is(err, os.ErrExist) {
+// fill writes a new file, which it closes; what it cannot write whole it
+// removes again. The error is that of making the file.
+func fill(path string, f *os.File, err error, text []byte) error {
+	open, isOpen := errors.AsType[*guard.OpenError](err)
+	switch {
+	case errors.Is(err, os.ErrExist):
 		return fault.New(fault.Usage, "%q exists already", path).WithHint("name another file: keys are never overwritten")
-	}
-	if err != nil {
+	case isOpen:
+		return fault.New(fault.LocalDisk, "create %q: %w", path, open).WithHint("name a file on a drive that keeps permissions")
+	case err != nil:
 		return fault.New(fault.LocalDisk, "create %q: %w", path, err)
 	}
-	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fault.New(fault.LocalDisk, "write %q: %w", path, errors.Join(err, os.Remove(path)))
 	}
 	return nil

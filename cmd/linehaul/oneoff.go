@@ -1,9 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,11 +31,17 @@ type hostFlags struct {
 	legacy         []string
 	connectTimeout time.Duration
 	stallTimeout   time.Duration
+	sshConfig      string
+	certificates   []string
+
+	anyUser bool // for verbs that do not log in
 }
 
 func (o *hostFlags) add(c *cobra.Command) {
 	f := c.Flags()
 	f.StringArrayVarP(&o.keys, "key", "i", nil, "private key `FILE`, or agent (repeatable)")
+	f.StringArrayVar(&o.certificates, "certificate", nil, "certificate `FILE` of a key that lies elsewhere (repeatable)")
+	f.StringVarP(&o.sshConfig, "ssh-config", "F", "", "look up there what is not said, as ssh does: a `FILE` such as ~/.ssh/config")
 	f.StringVarP(&o.user, "user", "l", "", "user `NAME` on the server")
 	f.IntVarP(&o.port, "port", "P", 0, "TCP port")
 	f.StringArrayVar(&o.pins, "host-key", nil, "the server's key: a `FINGERPRINT` such as SHA256:... (repeatable)")
@@ -58,131 +65,137 @@ const (
 )
 
 // host makes the host that a target names: one of the config, or one of the
-// command line alone. Flags win over the config.
+// command line alone. Flags win over the config, and both over the OpenSSH
+// configuration.
 func (a *app) host(t target, o hostFlags) (*remote.Host, error) {
-	h, err := a.namedHost(t, o)
+	c, f, err := a.namedHost(t, o)
 	if err != nil {
 		return nil, err
 	}
-	if h == nil {
-		if h, err = a.bareHost(t, o); err != nil {
-			return nil, err
-		}
+	if c == nil {
+		c = a.bareHost(t, o)
 	}
-	return h, a.override(h, t, o)
-}
-
-// namedHost is the host of the config that a target names. It is nil when the
-// target spells an address of its own.
-func (a *app) namedHost(t target, o hostFlags) (*remote.Host, error) {
-	if t.url || t.user != "" {
-		return nil, nil
-	}
-	f, err := a.load()
-	if err == nil && f.Hosts[t.address] != nil {
-		return job.HostFromConfig(f, t.address, a.place())
-	}
-	switch {
-	case o.user != "":
-		return nil, nil
-	case err == nil:
-		return nil, fault.New(fault.Usage, "no host %q in %s", t.address, f.Path).
-			WithHint("name one of its hosts, or write user@%s:PATH", t.address)
-	case a.configPath != "" || !config.IsAbsent(err):
+	if err := a.override(c, t, o); err != nil {
 		return nil, err
 	}
-	return nil, fault.New(fault.Usage, "%q names a host of the config, and there is none", t.address).
-		WithHint("write user@%s:PATH, or make a config with `linehaul config init`", t.address)
-}
-
-// bareHost is a host with what ssh would assume of it.
-func (a *app) bareHost(t target, o hostFlags) (*remote.Host, error) {
-	h := &remote.Host{
-		Name: t.address, Address: t.address, Port: sshPort, User: o.user, Protocol: remote.Auto,
-		ConnectTimeout: connectTimeout, StallTimeout: stallTimeout, Keepalive: keepalive,
+	place := a.place()
+	if f != nil && o.sshConfig == "" {
+		place.Dir = f.Dir
 	}
-	if len(o.keys) == 0 {
-		h.AgentSocket = a.agentSocket()
-		h.KeyFiles = a.usualKeys()
+	h, err := job.NewHost(f, c, place)
+	if err != nil {
+		return nil, err
 	}
-	if o.knownHosts == "" && len(o.pins) == 0 {
-		var err error
-		h.HostKeys, err = keys.NewHostKeys(keys.HostKeyOptions{Files: knownHostsFiles(a.knownHosts()), Warn: a.place().Warn, Legacy: o.legacy})
-		if err != nil {
-			return nil, err
-		}
+	switch {
+	case h.User != "":
+	case o.anyUser:
+		h.User = "nobody"
+	case c.SSHConfig != "":
+		return nil, fault.New(fault.Usage, "no user name for %s: none is said, and %s gives none for it", c.Name, c.SSHConfig).
+			WithHint("write `User NAME` under `Host %s` there, or use -l NAME; the name of this account is not taken for it", c.Name)
+	default:
+		return nil, fault.New(fault.Usage, "no user name for %s", h.Address).WithHint("write user@%s:PATH, or use -l NAME", h.Address)
 	}
-	return h, nil
-}
-
-// knownHostsFiles are files that may be absent.
-func knownHostsFiles(paths []string) []keys.KnownHostsFile {
-	var files []keys.KnownHostsFile
-	for _, p := range paths {
-		files = append(files, keys.KnownHostsFile{Path: p})
-	}
-	return files
-}
-
-// usualKeys are the private keys that ssh would try, as far as they exist.
-func (a *app) usualKeys() []string {
-	var found []string
-	for _, name := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
-		file := filepath.Join(a.home(), ".ssh", name)
-		if _, err := os.Stat(file); err == nil && a.home() != "" {
-			found = append(found, file)
-		}
-	}
-	return found
-}
-
-// override puts what the command line says over the rest.
-func (a *app) override(h *remote.Host, t target, o hostFlags) error {
-	if t.user != "" {
-		h.User = t.user
-	}
-	if o.user != "" {
-		h.User = o.user
-	}
-	if t.port != 0 {
-		h.Port = t.port
-	}
-	if o.port != 0 {
-		if o.port < 1 || o.port > 65535 {
-			return fault.New(fault.Usage, "port %d is not between 1 and 65535", o.port)
-		}
-		h.Port = o.port
-	}
-	if len(o.keys) > 0 {
-		h.KeyFiles, h.AgentSocket = nil, ""
-		for _, k := range o.keys {
-			if k == "agent" {
-				h.AgentSocket = a.agentSocket()
-			} else {
-				h.KeyFiles = append(h.KeyFiles, k)
+	if !a.verbose { // the log has them
+		for at := h; at != nil; at = at.Jump {
+			for _, w := range at.Warnings {
+				if !w.Minor {
+					a.note("warning: %s: %s", at.Name, w)
+				}
 			}
 		}
 	}
+	return h, a.overrideJump(h, o)
+}
+
+// namedHost is a copy of the host of the config that a target names. It is nil
+// when the target spells an address of its own, or a name that --ssh-config
+// may know.
+func (a *app) namedHost(t target, o hostFlags) (*config.Host, *config.File, error) {
+	if t.url || t.user != "" {
+		return nil, nil, nil
+	}
+	f, err := a.load()
+	if err == nil && f.Hosts[t.address] != nil {
+		c := *f.Hosts[t.address]
+		c.Given = maps.Clone(c.Given)
+		return &c, f, nil
+	}
+	switch {
+	case o.user != "", o.sshConfig != "" && (err == nil || a.configPath == "" && config.IsAbsent(err)):
+		return nil, nil, nil
+	case err == nil:
+		return nil, nil, fault.New(fault.Usage, "no host %q in %s", t.address, f.Path).
+			WithHint("name one of its hosts, or write user@%s:PATH; `-F ~/.ssh/config` looks the name up there", t.address)
+	case a.configPath != "" || !config.IsAbsent(err):
+		return nil, nil, err
+	}
+	return nil, nil, fault.New(fault.Usage, "%q names a host of the config, and there is none", t.address).
+		WithHint("write user@%s:PATH, or make a config with `linehaul config init`; `-F ~/.ssh/config` looks the name up there", t.address)
+}
+
+// bareHost is a host with what ssh would assume of it.
+func (a *app) bareHost(t target, o hostFlags) *config.Host {
+	c := &config.Host{
+		Name: t.address, Port: sshPort, Protocol: remote.Auto.String(), IdentitiesOnly: true, Agent: true, Given: map[string]bool{},
+		ConnectTimeout: connectTimeout, StallTimeout: stallTimeout, Keepalive: keepalive,
+	}
+	if o.sshConfig != "" {
+		return c
+	}
+	c.Address = t.address
+	for _, file := range a.usualKeys() {
+		if _, err := os.Stat(file); err == nil {
+			c.Keys = append(c.Keys, file)
+		}
+	}
+	return c
+}
+
+// override puts what the command line says over the rest.
+func (a *app) override(c *config.Host, t target, o hostFlags) error {
+	c.User = cmp.Or(o.user, t.user, c.User)
+	if o.port != 0 && (o.port < 1 || o.port > 65535) {
+		return fault.New(fault.Usage, "port %d is not between 1 and 65535", o.port)
+	}
+	if port := cmp.Or(o.port, t.port); port != 0 {
+		c.Port, c.Given["port"] = port, true
+	}
+	if o.sshConfig != "" {
+		c.SSHConfig = o.sshConfig
+	}
+	if len(o.keys) > 0 {
+		c.Keys, c.Agent, c.IdentitiesOnly, c.Given["keys"] = nil, false, true, true
+		for _, k := range o.keys {
+			if k == "agent" {
+				c.Agent = true
+			} else {
+				c.Keys = append(c.Keys, k)
+			}
+		}
+	}
+	if len(o.certificates) > 0 {
+		c.Certificates = o.certificates
+	}
 	for _, d := range []struct {
-		flag string
-		from time.Duration
-		to   *time.Duration
-	}{{"connect-timeout", o.connectTimeout, &h.ConnectTimeout}, {"stall-timeout", o.stallTimeout, &h.StallTimeout}} {
+		flag, key string
+		from      time.Duration
+		to        *time.Duration
+	}{
+		{"connect-timeout", "connect_timeout", o.connectTimeout, &c.ConnectTimeout},
+		{"stall-timeout", "stall_timeout", o.stallTimeout, &c.StallTimeout},
+	} {
 		if d.from != 0 {
 			if d.from < minTimeout {
 				return fault.New(fault.Usage, "--%s %s is too short", d.flag, d.from)
 			}
-			*d.to = d.from
+			*d.to, c.Given[d.key] = d.from, true
 		}
 	}
 	switch o.protocol {
 	case "":
-	case remote.Auto.String():
-		h.Protocol = remote.Auto
-	case remote.SFTP.String():
-		h.Protocol = remote.SFTP
-	case remote.SCP.String():
-		h.Protocol = remote.SCP
+	case remote.Auto.String(), remote.SFTP.String(), remote.SCP.String():
+		c.Protocol = o.protocol
 	default:
 		return fault.New(fault.Usage, "--protocol %q: want sftp, scp or auto", o.protocol)
 	}
@@ -192,25 +205,22 @@ func (a *app) override(h *remote.Host, t target, o hostFlags) error {
 		}
 	}
 	if len(o.legacy) > 0 {
-		h.Legacy = o.legacy
+		c.Legacy = o.legacy
 	}
-	if err := a.overrideSecrets(h, o); err != nil {
+	if o.jump != "" {
+		c.Jump, c.Given["jump"] = "", true // overrideJump has the other one
+	}
+	if err := overrideSecrets(c, o); err != nil {
 		return err
 	}
-	if err := a.overrideHostKeys(h, o); err != nil {
-		return err
-	}
-	if h.User == "" {
-		return fault.New(fault.Usage, "no user name for %s", h.Address).WithHint("write user@%s:PATH, or use -l NAME", h.Address)
-	}
-	return a.overrideJump(h, o)
+	return overrideHostKeys(c, o)
 }
 
-func (a *app) overrideSecrets(h *remote.Host, o hostFlags) error {
+func overrideSecrets(c *config.Host, o hostFlags) error {
 	for _, s := range []struct {
 		flag, ref string
-		to        *keys.Secret
-	}{{"password", o.password, &h.Password}, {"passphrase", o.passphrase, &h.Passphrase}} {
+		to        *config.Secret
+	}{{"password", o.password, &c.Password}, {"passphrase", o.passphrase, &c.Passphrase}} {
 		if s.ref == "" {
 			continue
 		}
@@ -218,29 +228,27 @@ func (a *app) overrideSecrets(h *remote.Host, o hostFlags) error {
 		if err != nil {
 			return fault.New(fault.Usage, "--%s: %w", s.flag, err)
 		}
-		*s.to = secret.Resolve
+		*s.to = secret
 	}
 	return nil
 }
 
-func (a *app) overrideHostKeys(h *remote.Host, o hostFlags) error {
+func overrideHostKeys(c *config.Host, o hostFlags) error {
 	if len(o.pins) == 0 && o.knownHosts == "" {
 		return nil
 	}
-	options := keys.HostKeyOptions{Warn: a.place().Warn, Legacy: h.Legacy}
+	c.HostKeys, c.KnownHosts = nil, nil
 	for _, p := range o.pins {
 		pin, err := keys.ParsePin(p)
 		if err != nil {
 			return fault.New(fault.Usage, "--host-key: %w", err)
 		}
-		options.Pins = append(options.Pins, pin)
+		c.HostKeys = append(c.HostKeys, pin)
 	}
 	if o.knownHosts != "" {
-		options.Files = []keys.KnownHostsFile{{Path: o.knownHosts, Required: true}}
+		c.KnownHosts = []string{o.knownHosts}
 	}
-	var err error
-	h.HostKeys, err = keys.NewHostKeys(options)
-	return err
+	return nil
 }
 
 // overrideJump makes the host that --jump names. It logs in with the same
@@ -254,8 +262,8 @@ func (a *app) overrideJump(h *remote.Host, o hostFlags) error {
 		return err
 	}
 	through := o
-	through.jump, through.user, through.port, through.pins = "", "", 0, nil
-	if t.user == "" {
+	through.jump, through.user, through.port, through.pins, through.anyUser = "", "", 0, nil, false
+	if t.user == "" && o.sshConfig == "" {
 		if f, err := a.load(); err != nil || f.Hosts[t.address] == nil {
 			through.user = h.User
 		}

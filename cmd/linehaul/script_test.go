@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,10 +27,13 @@ import (
 func TestScripts(t *testing.T) {
 	full := newSite(t, lab.SSHD{})
 	scpOnly := newSite(t, lab.SSHD{NoSFTP: true})
+	certified := newCertSite(t)
 	known := filepath.Join(t.TempDir(), "known_hosts")
-	if err := os.WriteFile(known, []byte(full.KnownHosts()+scpOnly.KnownHosts()), 0o644); err != nil {
+	if err := os.WriteFile(known, []byte(full.KnownHosts()+scpOnly.KnownHosts()+certified.KnownHosts()), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	_, hostKey, _ := strings.Cut(strings.TrimSpace(full.KnownHosts("ed25519")), " ")
+	holder := agentWith(t, full.key, certified.key)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -47,7 +51,10 @@ func TestScripts(t *testing.T) {
 				"HOST="+full.Host, fmt.Sprintf("PORT=%d", full.Port), fmt.Sprintf("SCPPORT=%d", scpOnly.Port),
 				"USER="+full.User, "KEY="+full.key, "SCPKEY="+scpOnly.key, "PIN="+full.Fingerprint(), "KNOWN="+known,
 				"REMOTE="+remote, "AT="+full.at(remote),
-				"LOGIN=-i "+full.key, "HOME="+e.WorkDir, "SSH_AUTH_SOCK=",
+				"LOGIN=-i "+full.key, "HOME="+e.WorkDir, "SSH_AUTH_SOCK=", "HOSTKEY="+hostKey,
+				fmt.Sprintf("CERTPORT=%d", certified.Port), "CERTKEY="+certified.key, "CERTREMOTE="+certified.remote,
+				"CERTAT="+certified.at(certified.remote), "CERT="+certified.cert, "OLDCERT="+certified.old, "OTHERCERT="+certified.other,
+				"CERTAGENT="+holder, "STORY="+name,
 			)
 			return nil
 		},
@@ -77,6 +84,57 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
+}
+
+// A certSite is a server that takes nothing but certificates.
+type certSite struct {
+	*site
+	// Certificates for its key, in a folder of their own: one that is good, one
+	// that is over, and one for another user.
+	cert, old, other string
+}
+
+func newCertSite(t *testing.T) *certSite {
+	t.Helper()
+	lab.Need(t, "sshd", "ssh-keygen")
+	authority := lab.Keygen(t, filepath.Join(t.TempDir(), "ca"), "ed25519")
+	s := &certSite{site: newSite(t, lab.SSHD{Config: "TrustedUserCAKeys " + authority + ".pub\nAuthorizedKeysFile none"})}
+	public, err := os.ReadFile(s.key + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(user, valid string) string {
+		file := filepath.Join(t.TempDir(), "signed")
+		if err := os.WriteFile(file+".pub", public, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		lab.Run(t, "ssh-keygen", "-q", "-s", authority, "-I", "story", "-n", user, "-V", valid, file+".pub")
+		return file + "-cert.pub"
+	}
+	s.cert, s.old, s.other = sign(s.User, "-1h:+1h"), sign(s.User, "20200101:20200102"), sign("somebody-else", "-1h:+1h")
+	return s
+}
+
+// agentWith runs an agent that holds the keys, and returns its socket.
+func agentWith(t *testing.T, keys ...string) string {
+	t.Helper()
+	lab.Need(t, "ssh-agent", "ssh-add")
+	socket := filepath.Join(t.TempDir(), "agent")
+	p := lab.Start(t, filepath.Join(t.TempDir(), "agent.log"), nil, "ssh-agent", "-D", "-a", socket)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		c, err := net.Dial("unix", socket)
+		if err == nil {
+			c.Close()
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("ssh-agent does not listen: %s", p.Log())
+		}
+	}
+	for _, k := range keys {
+		lab.Run(t, "env", "SSH_AUTH_SOCK="+socket, "ssh-add", "-q", k)
+	}
+	return socket
 }
 
 // storyNames are file names that people and servers really have.

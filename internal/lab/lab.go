@@ -53,6 +53,15 @@ func Missing(t testing.TB, why string) {
 	t.Skip(why)
 }
 
+// NeedAsked skips the test unless a variable of the environment asks for it,
+// in CI too. How says what sets it.
+func NeedAsked(t testing.TB, variable, how string) {
+	t.Helper()
+	if os.Getenv(variable) == "" {
+		t.Skip("runs by " + how)
+	}
+}
+
 // Path returns where a program is, also in the folders of system programs
 // that an ordinary user's PATH lacks. It is empty if there is none.
 func Path(program string) string {
@@ -71,9 +80,17 @@ func Path(program string) string {
 // The test fails if the program does.
 func Run(t testing.TB, program string, args ...string) string {
 	t.Helper()
+	return RunWith(t, nil, program, args...)
+}
+
+// RunWith is Run with more variables in the environment, as NAME=VALUE.
+func RunWith(t testing.TB, env []string, program string, args ...string) string {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, Path(program), args...).CombinedOutput()
+	cmd := exec.CommandContext(ctx, Path(program), args...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
 	}

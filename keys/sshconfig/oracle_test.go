@@ -26,6 +26,8 @@ type oracleCase struct {
 	host   string // "foo" if empty
 	user   string
 	port   int
+
+	hostName string // -o HostName=…
 }
 
 func inclusions() map[string]string {
@@ -68,6 +70,9 @@ func oracleCases() []oracleCase {
 		{name: "first value", config: "Port 1\nPort 2\nUser a\nHost foo\nUser b\n"},
 		{name: "first value from a later block", config: "Host bar\nPort 1\nHost foo\nPort 2\nHost *\nPort 3\nUser z\n"},
 		{name: "command line before file", config: "User a\nPort 1\n", user: "cmd", port: 9},
+		{name: "HostName before file", config: "HostName %h.x\nMatch host 10.0.0.7\nPort 3\nMatch originalhost foo\nUser a\n", hostName: "10.0.0.7"},
+		{name: "HostName before file, final", config: "Host 10.0.0.7\nPort 3\nMatch final all\nUser a\n", hostName: "10.0.0.7"},
+		{name: "HostName before file, with a zone", config: "HostName x\n", hostName: "fe80::1%%Eth0"},
 		{name: "first known_hosts line", config: "UserKnownHostsFile a b\nUserKnownHostsFile c\n"},
 		{name: "ConnectTimeout none is not given", config: "ConnectTimeout none\nConnectTimeout 5\n"},
 
@@ -284,7 +289,7 @@ func TestOracle(t *testing.T) {
 			path := filepath.Join(dir, fmt.Sprintf("case%d", i))
 			write(t, path, fill(tt.config))
 			want := askSSH(t, tt, path)
-			c, err := sshconfig.Read(path, sshconfig.Question{Host: tt.host, User: tt.user, Port: tt.port}, opts)
+			c, err := sshconfig.Read(path, sshconfig.Question{Host: tt.host, User: tt.user, Port: tt.port, HostName: strings.ReplaceAll(tt.hostName, "%%", "%")}, opts)
 			if want == nil {
 				if err == nil {
 					t.Fatalf("ssh refuses the file, we read %+v", c)
@@ -347,6 +352,9 @@ func askSSH(t *testing.T, tt oracleCase, path string) map[string][]string {
 	args := []string{"-G", "-F", path}
 	if tt.user != "" {
 		args = append(args, "-l", tt.user)
+	}
+	if tt.hostName != "" {
+		args = append(args, "-o", "HostName="+tt.hostName)
 	}
 	if tt.port != 0 {
 		args = append(args, "-p", strconv.Itoa(tt.port))

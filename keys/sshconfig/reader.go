@@ -52,6 +52,10 @@ func newReader(q Question, o Options) *reader {
 	if q.Port != 0 {
 		r.give("port")
 	}
+	if q.HostName != "" {
+		r.hostname.text = strings.ReplaceAll(q.HostName, "%", "%%")
+		r.give("hostname")
+	}
 	r.table = r.keywords()
 	return r
 }

@@ -66,6 +66,10 @@ type Question struct {
 	Host string // as typed: a name or an address, not user@host
 	User string // empty if not given
 	Port int    // 0 if not given
+
+	// HostName outweighs the file's, as ssh -o HostName=… does. It is taken as
+	// it is. Host alone is held against the patterns of Host all the same.
+	HostName string
 }
 
 // Config is what the configuration says of one host. A zero value means that

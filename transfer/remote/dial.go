@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ type attempt struct {
 // handshake connects, checks the server's key and logs in, once.
 func handshake(ctx context.Context, d Dialer, h Host, jump *Conn, algorithms []string, creds *credentials, log *slog.Logger) (*Conn, error) {
 	began := time.Now()
-	nc, err := d.DialContext(ctx, "tcp", h.target())
+	nc, err := h.connect(ctx, d, jump != nil)
 	if err != nil {
 		return nil, dialError(ctx, h, err)
 	}
@@ -84,6 +85,40 @@ func handshake(ctx context.Context, d Dialer, h Host, jump *Conn, algorithms []s
 	log.Debug("logged in", "address", c.info.Address, "user", h.User, "server", c.info.ServerVersion,
 		"host_key", c.info.HostKey, "key", c.info.KeyUsed, "took", time.Since(began).Round(time.Millisecond))
 	return c, nil
+}
+
+// connect opens the connection that SSH runs over. What is behind a jump host
+// is reached from there, so neither the family of addresses nor ours matters.
+func (h Host) connect(ctx context.Context, d Dialer, behind bool) (net.Conn, error) {
+	network := "tcp"
+	if !behind && h.Network != "" {
+		network = h.Network
+	}
+	if !behind && h.BindAddress != "" {
+		bound, err := bind(ctx, d, h.BindAddress, strings.Replace(network, "tcp", "ip", 1))
+		if err != nil {
+			return nil, err
+		}
+		d = bound
+	}
+	return d.DialContext(ctx, network, h.target())
+}
+
+// bind returns a dialer that connects from an address of this machine.
+func bind(ctx context.Context, d Dialer, address, network string) (Dialer, error) {
+	plain, ok := d.(*net.Dialer)
+	if !ok {
+		return nil, fault.New(fault.Config, "the way to the host cannot begin at the address %q", address).
+			WithHint("take BindAddress out: the link decides where connections come from")
+	}
+	found, err := net.DefaultResolver.LookupNetIP(ctx, network, address)
+	if err != nil || len(found) == 0 {
+		return nil, fault.New(fault.Config, "the address to connect from, %q, is none that this machine knows", address).
+			WithHint("write an IP address of this machine after BindAddress")
+	}
+	bound := *plain
+	bound.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(found[0].Unmap(), 0))
+	return &bound, nil
 }
 
 // start runs what a connection needs beside its calls.
@@ -128,7 +163,7 @@ func (a *attempt) config(ctx context.Context, algorithms []string) *ssh.ClientCo
 		User:              a.host.User,
 		HostKeyAlgorithms: algorithms,
 		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
-			if a.keyErr = a.host.HostKeys.Check(a.host.Address, a.host.Port, key); a.keyErr != nil {
+			if a.keyErr = a.host.checkKey(key); a.keyErr != nil {
 				return a.keyErr
 			}
 			a.hostKey = key
@@ -143,10 +178,35 @@ func (a *attempt) config(ctx context.Context, algorithms []string) *ssh.ClientCo
 	}
 }
 
-// algorithms are those of today, and of the past those that the host needs.
+// algorithms are those of today, and of the past those that the host needs,
+// unless somebody has chosen.
 func (a *attempt) algorithms() ssh.Config {
-	old := a.host.Legacy
-	return ssh.Config{KeyExchanges: keys.KeyExchanges(old...), Ciphers: keys.Ciphers(old...), MACs: keys.MACs(old...)}
+	pick := func(chosen []string, use keys.Use) []string {
+		if chosen != nil {
+			return chosen
+		}
+		return keys.Default(use, a.host.Legacy...)
+	}
+	of := a.host.Algorithms
+	return ssh.Config{
+		KeyExchanges: pick(of.KeyExchanges, keys.ForKeyExchange),
+		Ciphers:      pick(of.Ciphers, keys.ForCipher),
+		MACs:         pick(of.MACs, keys.ForMAC),
+	}
+}
+
+// checkKey holds the server's key against what is known of it.
+func (h Host) checkKey(key ssh.PublicKey) error {
+	name, port := h.KnownAs()
+	err := h.HostKeys.Check(name, port, key)
+	if err != nil && h.HostKeyAlias != "" {
+		return fmt.Errorf("connect to %s, whose key is known as %q: %w", h.label(), h.HostKeyAlias, err)
+	}
+	if bits := keys.RSABits(key); err == nil && bits > 0 && bits < h.MinRSA {
+		err = fault.New(fault.HostKeyChanged, "the host key of %s is an RSA key of %d bits, and RequiredRSASize asks for %d", h.label(), bits, h.MinRSA).
+			WithHint("have the server get a longer key, or one of another type")
+	}
+	return err
 }
 
 // late says what the server did not do before ctx ended.

@@ -1,17 +1,20 @@
 package remote_test
 
 import (
-	"bytes"
 	"crypto/rand"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
+	"linehaul/fault"
 	"linehaul/internal/lab"
 	"linehaul/keys"
 	"linehaul/transfer/remote"
@@ -25,39 +28,20 @@ Ciphers 3des-cbc,aes128-cbc
 MACs hmac-sha1,hmac-sha1-96
 RequiredRSASize 1024`
 
-// certServer takes certificates of one authority and no plain key.
-const certServer = `AuthorizedKeysFile none
-TrustedUserCAKeys %D/../CA.pub`
+// oldAlgorithms are what a host's `legacy:` names for it.
+func oldAlgorithms() []string {
+	return []string{"ssh-rsa", "ssh-dss", "diffie-hellman-group1-sha1", "3des-cbc", "hmac-sha1"}
+}
 
-// matrixKey is one key in all the forms that it is written in.
+// A matrixKey is one type of key.
 type matrixKey struct {
-	name   string
-	public string // file
-	forms  map[string]string
-	legacy []string
+	name    string
+	file    string // as ssh-keygen wrote it; the public half is in file + ".pub"
+	private *keys.PrivateKey
+	legacy  []string
 }
 
-// forms writes a key in every format that has a place for it.
-func forms(t *testing.T, dir, name string, key *keys.PrivateKey) map[string]string {
-	t.Helper()
-	files := map[string]string{}
-	for _, format := range []keys.Format{keys.OpenSSH, keys.PEM, keys.PKCS8, keys.PPK2, keys.PPK3} {
-		if name == "ed25519" && format == keys.PEM {
-			continue // there is no such form
-		}
-		text, err := keys.Marshal(key, format, nil, rand.Reader)
-		if err != nil {
-			t.Fatalf("%s as %s: %v", name, format, err)
-		}
-		file := filepath.Join(dir, name+"."+string(format))
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		files[string(format)] = file
-	}
-	return files
-}
-
+// matrixKeys makes a key of every type.
 func matrixKeys(t *testing.T, dir string) []matrixKey {
 	t.Helper()
 	var all []matrixKey
@@ -74,159 +58,221 @@ func matrixKeys(t *testing.T, dir string) []matrixKey {
 		{"dsa", "dsa", nil, []string{"ssh-dss"}},
 	} {
 		file := lab.Keygen(t, filepath.Join(dir, k.name), k.keyType, k.args...)
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		parsed, err := keys.ParsePrivate(data, nil)
+		private, err := keys.ParsePrivate(readAll(t, file), nil)
 		if err != nil {
 			t.Fatalf("%s: %v", k.name, err)
 		}
-		all = append(all, matrixKey{k.name, file + ".pub", forms(t, dir, k.name, parsed), k.legacy})
+		all = append(all, matrixKey{k.name, file, private, k.legacy})
 	}
 	return all
 }
 
-// TestMatrix logs in for real: every type of key, in every form, to every
-// server that takes it. The cells that a server refuses by what it is are
-// listed and must be refused.
-func TestMatrix(t *testing.T) {
-	startsOthers(t)
-	lab.NeedRoot(t)
-	dir := t.TempDir()
-	all := matrixKeys(t, dir)
-	var public []string
-	for _, k := range all {
-		public = append(public, k.public)
+func readAll(t testing.TB, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	old := []string{"ssh-rsa", "ssh-dss", "diffie-hellman-group1-sha1", "3des-cbc", "hmac-sha1"}
-	servers := []struct {
-		name   string
-		server *lab.Server
-		legacy []string
-		takes  string // key types, by the beginnings of their names
-	}{
-		{"OpenSSH", lab.StartSSHD(t, lab.SSHD{Tester: true, AuthorizedKeys: public, Config: "PubkeyAcceptedAlgorithms +ssh-dss"}), nil, "ed ec rs ds"},
-		{"OpenSSH, old", lab.StartSSHD(t, lab.SSHD{Tester: true, AuthorizedKeys: public, HostKeys: []string{"dsa", "rsa"}, Config: oldServer}), old, "rs ds"},
-		{"dropbear", lab.StartDropbear(t, lab.Other{AuthorizedKeys: public}), nil, "ed ec rs ds"},
-		{"ProFTPD", lab.StartProftpd(t, lab.Other{AuthorizedKeys: public}), nil, "ed ec rs ds"},
-		{"asyncssh", lab.StartAsyncSSH(t, lab.Other{AuthorizedKeys: public}), nil, "ed ec rs ds"},
-	}
-	var table strings.Builder
-	fmt.Fprintf(&table, "%-10s %-8s", "key", "form")
-	for _, s := range servers {
-		fmt.Fprintf(&table, " %-13s", s.name)
-	}
-	cells, refused := 0, 0
-	for _, k := range all {
-		for form, file := range k.forms {
-			fmt.Fprintf(&table, "\n%-10s %-8s", k.name, form)
-			for _, s := range servers {
-				takes := strings.Contains(" "+s.takes, " "+k.name[:2])
-				err := logIn(t, s.server, file, append(k.legacy, s.legacy...))
-				cells++
-				switch {
-				case err == nil && takes:
-					fmt.Fprintf(&table, " %-13s", "ok")
-				case err != nil && !takes:
-					refused++
-					fmt.Fprintf(&table, " %-13s", "refused")
-				default:
-					fmt.Fprintf(&table, " %-13s", "WRONG")
-					t.Errorf("%s as %s to %s: taken %v, %v", k.name, form, s.name, err == nil, err)
-				}
-			}
-		}
-	}
-	t.Logf("%d logins, %d of them refused as they must be\n%s", cells, refused, &table)
+	return data
 }
 
-func logIn(t *testing.T, s *lab.Server, file string, legacy []string) error {
+func writePrivate(t testing.TB, path string, data []byte) string {
 	t.Helper()
-	known := filepath.Join(t.TempDir(), "known_hosts")
-	if err := os.WriteFile(known, []byte(s.KnownHosts()), 0o600); err != nil {
+	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	hostKeys, err := keys.NewHostKeys(keys.HostKeyOptions{Files: []keys.KnownHostsFile{{Path: known, Required: true}}, Legacy: legacy})
-	if err != nil {
-		t.Fatal(err)
+	return path
+}
+
+// written writes the key in a format into a folder of its own.
+func (k *matrixKey) written(t *testing.T, f keys.Format, phrase string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "id")
+	if f == keys.OpenSSH && phrase != "" {
+		// By the tool itself, with fewer rounds than we would take.
+		writePrivate(t, file, readAll(t, k.file))
+		lab.Run(t, "ssh-keygen", "-q", "-p", "-a", "4", "-P", "", "-N", phrase, "-f", file)
+		return file
 	}
-	c, err := remote.Dial(t.Context(), &net.Dialer{}, remote.Host{
-		Name: "h", Address: s.Host, Port: s.Port, User: s.User, KeyFiles: []string{file}, HostKeys: hostKeys, Legacy: legacy,
-	}, nil)
+	text, err := keys.Marshal(k.private, f, []byte(phrase), rand.Reader)
 	if err != nil {
-		return err
+		t.Fatalf("%s as %s: %v", k.name, f, err)
+	}
+	return writePrivate(t, file, text)
+}
+
+// forms are the formats that have a place for the key.
+func (k *matrixKey) forms() []keys.Format {
+	all := []keys.Format{keys.OpenSSH, keys.PEM, keys.PKCS8, keys.PPK2, keys.PPK3}
+	if k.name == "ed25519" {
+		all = slices.Delete(all, 1, 2) // there is no such form
+	}
+	return all
+}
+
+// A matrixColumn is a server, with the host keys that it is known by.
+type matrixColumn struct {
+	name   string
+	server *lab.Server
+	takes  string // key types, by the beginnings of their names
+	legacy []string
+	known  *keys.HostKeys
+}
+
+// takesKey reports whether the server takes the type at all.
+func (c *matrixColumn) takesKey(k *matrixKey) bool {
+	return strings.Contains(" "+c.takes, " "+k.name[:2])
+}
+
+// A matrixRow is a way to have one key.
+type matrixRow struct {
+	key    *matrixKey
+	by     string
+	file   string
+	socket string
+	phrase string
+	never  bool // every server must refuse it
+	// tries says which servers it is tried at; nil: at all.
+	tries func(*matrixColumn) bool
+}
+
+// matrixWorkers is how many logins run at a time: fewer than dropbear lets one
+// address begin.
+const matrixWorkers = 4
+
+// runMatrix logs in from each row to each column, prints the table, and holds
+// each cell against what must be. A cell that is ok has logged in with the
+// row's own key.
+func runMatrix(t *testing.T, columns []matrixColumn, rows []matrixRow) {
+	t.Helper()
+	for i := range columns {
+		c := &columns[i]
+		file := writePrivate(t, filepath.Join(t.TempDir(), "known_hosts"), []byte(c.server.KnownHosts()))
+		var err error
+		c.known, err = keys.NewHostKeys(keys.HostKeyOptions{Files: []keys.KnownHostsFile{{Path: file, Required: true}}, Legacy: c.legacy})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	cells := make([][]string, len(rows))
+	free := make(chan struct{}, matrixWorkers)
+	var running sync.WaitGroup
+	for i := range rows {
+		cells[i] = make([]string, len(columns))
+		for j := range columns {
+			free <- struct{}{}
+			running.Go(func() {
+				defer func() { <-free }()
+				cells[i][j] = cell(t, &rows[i], &columns[j])
+			})
+		}
+	}
+	running.Wait()
+
+	count := map[string]int{}
+	var table strings.Builder
+	fmt.Fprintf(&table, "%-9s %-20s", "key", "by")
+	for _, c := range columns {
+		fmt.Fprintf(&table, " %-15s", c.name)
+	}
+	for i, r := range rows {
+		fmt.Fprintf(&table, "\n%-9s %-20s", r.key.name, r.by)
+		for _, what := range cells[i] {
+			fmt.Fprintf(&table, " %-15s", what)
+			count[what]++
+		}
+	}
+	t.Logf("%d logins, %d refusals as they must be, %d wrong, in %v\n%s",
+		count["ok"], count["refused"], count["WRONG"], time.Since(began).Round(time.Second), &table)
+	for _, c := range []string{"ok", "refused"} {
+		if count[c] == 0 {
+			t.Errorf("no cell is %s", c)
+		}
+	}
+}
+
+// cell logs in once and says how it went.
+func cell(t *testing.T, r *matrixRow, c *matrixColumn) string {
+	if r.tries != nil && !r.tries(c) {
+		return ""
+	}
+	var phrase keys.Secret
+	if r.phrase != "" {
+		phrase = secret(r.phrase)
+	}
+	used, err := logIn(t, remote.Host{
+		Name: "h", Address: c.server.Host, Port: c.server.Port, User: c.server.User, KeyFiles: []string{r.file}, AgentSocket: r.socket,
+		Passphrase: phrase, HostKeys: c.known, Legacy: slices.Concat(r.key.legacy, c.legacy),
+	})
+	public, publicErr := r.key.private.Public()
+	switch takes := c.takesKey(r.key) && !r.never; {
+	case publicErr != nil:
+		t.Error(publicErr)
+	case fault.Is(err, fault.Login) && !takes: // and not for want of an algorithm, say
+		return "refused"
+	case err == nil && takes && used == ssh.FingerprintSHA256(public):
+		return "ok"
+	}
+	t.Errorf("%s by %s to %s: logged in %v with %q, %v", r.key.name, r.by, c.name, err == nil, used, err)
+	return "WRONG"
+}
+
+// logIn logs in, asks for a folder, and returns the fingerprint of the key that
+// did it.
+func logIn(t *testing.T, h remote.Host) (used string, err error) {
+	c, err := remote.Dial(t.Context(), &net.Dialer{}, h, nil)
+	if err != nil {
+		return "", err
 	}
 	defer c.Close()
 	files, err := c.Files(t.Context())
 	if err != nil {
-		return err
+		return "", err
 	}
 	_, err = files.Stat(t.Context(), ".")
-	return err
+	return c.Info().KeyUsed, err
 }
 
-// TestCertificateLogin: a server that takes nothing but certificates of its
-// authority, by a file beside the key, by one inside a PuTTY file, and by the
-// agent.
-func TestCertificateLogin(t *testing.T) {
+// TestMatrix logs in for real: every type of key, in every form and by an
+// agent, to every server that takes it. The cells that a server refuses by what
+// it is are listed and must be refused.
+func TestMatrix(t *testing.T) {
 	startsOthers(t)
 	lab.NeedRoot(t)
-	lab.Need(t, "ssh-agent", "ssh-add")
-	dir := t.TempDir()
-	ca := lab.Keygen(t, filepath.Join(dir, "ca"), "ed25519")
-	public, err := os.ReadFile(ca + ".pub")
-	if err != nil {
-		t.Fatal(err)
+	all := matrixKeys(t, t.TempDir())
+	var public, files []string
+	for _, k := range all {
+		public, files = append(public, k.file+".pub"), append(files, k.file)
 	}
-	authority := filepath.Join(os.TempDir(), "linehaul-test-ca-"+filepath.Base(dir)+".pub")
-	if err := os.WriteFile(authority, public, 0o644); err != nil {
-		t.Fatal(err)
+	columns := []matrixColumn{
+		{name: "OpenSSH", takes: "ed ec rs ds", server: lab.StartSSHD(t, lab.SSHD{Tester: true, AuthorizedKeys: public, Config: "PubkeyAcceptedAlgorithms +ssh-dss"})},
+		{name: "OpenSSH, old", takes: "rs ds", legacy: oldAlgorithms(), server: lab.StartSSHD(t, lab.SSHD{Tester: true, AuthorizedKeys: public, HostKeys: []string{"dsa", "rsa"}, Config: oldServer})},
+		{name: "dropbear", takes: "ed ec rs ds", server: lab.StartDropbear(t, lab.Other{AuthorizedKeys: public})},
+		{name: "ProFTPD", takes: "ed ec rs ds", server: lab.StartProftpd(t, lab.Other{AuthorizedKeys: public})},
+		{name: "asyncssh", takes: "ed ec rs ds", server: lab.StartAsyncSSH(t, lab.Other{AuthorizedKeys: public})},
 	}
-	t.Cleanup(func() { os.Remove(authority) })
-	s := lab.StartSSHD(t, lab.SSHD{Tester: true, Config: strings.ReplaceAll(certServer, "%D/../CA.pub", authority)})
-	key := lab.Keygen(t, filepath.Join(dir, "user"), "ed25519")
-	if err := logIn(t, s, key, nil); err == nil {
-		t.Error("the plain key is taken")
+	socket := lab.StartAgent(t, files...)
+	var rows []matrixRow
+	locked := 0
+	for i := range all {
+		k := &all[i]
+		for _, f := range k.forms() {
+			rows = append(rows, matrixRow{key: k, by: string(f), file: k.written(t, f, "")})
+		}
+		for _, f := range k.forms() {
+			// The server never sees how a key was stored, so one of them each.
+			server := columns[locked%len(columns)].name
+			if locked++; !columns[1].takesKey(k) && server == columns[1].name {
+				server = columns[0].name
+			}
+			const phrase = "grüße, a passphrase"
+			rows = append(rows, matrixRow{key: k, by: string(f) + ", passphrase", file: k.written(t, f, phrase), phrase: phrase,
+				tries: func(c *matrixColumn) bool { return c.name == server }})
+		}
+		// Only the public half is in a file.
+		file := writePrivate(t, filepath.Join(t.TempDir(), "id.pub"), readAll(t, k.file+".pub"))
+		rows = append(rows, matrixRow{key: k, by: "agent", file: file, socket: socket})
 	}
-	lab.Run(t, "ssh-keygen", "-q", "-s", ca, "-I", "linehaul test", "-n", "tester", "-V", "-1d:+1d", key+".pub")
-	if err := logIn(t, s, key, nil); err != nil {
-		t.Errorf("with the certificate beside the key: %v", err)
-	}
-	lab.Run(t, "ssh-keygen", "-q", "-s", ca, "-I", "linehaul test", "-n", "tester", "-V", "-2d:-1d", key+".pub")
-	if err := logIn(t, s, key, nil); err == nil || !strings.Contains(err.Error(), "expired on ") {
-		t.Errorf("with a certificate that expired: %v", err)
-	}
-	lab.Run(t, "ssh-keygen", "-q", "-s", ca, "-I", "linehaul test", "-n", "tester", "-V", "-1d:+1d", key+".pub")
-	inside := filepath.Join(dir, "inside.ppk")
-	data, err := os.ReadFile(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := keys.ParsePrivate(data, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	line, err := os.ReadFile(key + "-cert.pub")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, _, _, _, err := ssh.ParseAuthorizedKey(line)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private.Certificate = cert.(*ssh.Certificate)
-	text, err := keys.Marshal(private, keys.PPK3, nil, rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(inside, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Contains(text, []byte("cert-v01")) {
-		t.Error("the PuTTY file holds no certificate")
-	}
-	if err := logIn(t, s, inside, nil); err != nil {
-		t.Errorf("with the certificate inside a PuTTY file: %v", err)
-	}
+	runMatrix(t, columns, rows)
 }

@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -84,18 +85,36 @@ type Host struct {
 
 	// KeyFiles are private keys to offer, in order.
 	KeyFiles []string
-	// AgentSocket is where an ssh-agent listens; empty for no agent. Beside
-	// KeyFiles, only those of its keys are offered that belong to one of them.
+	// Certificates are of keys among KeyFiles, or of the agent's.
+	Certificates []keys.CertificateFile
+	// AgentSocket is where an ssh-agent listens; empty for no agent. AgentKeys
+	// says which of its keys are offered.
 	AgentSocket string
+	AgentKeys   AgentKeys
 	Passphrase  keys.Secret // for KeyFiles; nil if there is none
 	Password    keys.Secret // nil if there is none
+	// Methods are the ways to log in that may be tried, in order: publickey,
+	// password, keyboard-interactive. Nil stands for all of them.
+	Methods []string
 
 	// Legacy names the algorithms of the past that this server needs, of
 	// keys.LegacyNames. The host keys' own are named in HostKeys besides.
 	Legacy []string
+	// Algorithms are those that may be used; where it has nil, those of today
+	// and of Legacy. MinRSA is how many bits RSA keys must have, the server's
+	// and ours.
+	Algorithms keys.Algorithms
+	MinRSA     int
 
 	// HostKeys says what is known of the server. Without it nothing is.
 	HostKeys *keys.HostKeys
+	// HostKeyAlias is the name that the server's key is known under; Address
+	// and Port if empty.
+	HostKeyAlias string
+	// Network is tcp4 or tcp6; either if empty. BindAddress is an address or
+	// name of this machine to connect from. Both mean nothing behind a Jump.
+	Network     string
+	BindAddress string
 	// Jump is a host to go through; nil for none. Its own limits hold for the
 	// way to it; its Protocol is unused.
 	Jump     *Host
@@ -110,8 +129,42 @@ type Host struct {
 	// a file durable. 60 s if 0.
 	StallTimeout time.Duration
 	// Keepalive is how often the server is asked whether it is there. 15 s if
-	// 0; never if negative.
-	Keepalive time.Duration
+	// 0; never if negative. AliveTimeout is how long it may leave that
+	// unanswered. StallTimeout if 0.
+	Keepalive    time.Duration
+	AliveTimeout time.Duration
+
+	// Warnings are told to the log of each connection.
+	Warnings []Warning
+}
+
+// AgentKeys says which keys of an agent are offered.
+type AgentKeys int
+
+// The choices. All offers the keys that belong to KeyFiles or Certificates
+// first, behind KeyFiles themselves.
+const (
+	AgentByFiles  AgentKeys = iota // AgentMatching where there are KeyFiles, else AgentAll
+	AgentMatching                  // those that belong to KeyFiles or Certificates
+	AgentAll
+)
+
+// A Warning says what somebody asks for and does not get.
+type Warning struct {
+	File  string // where it is asked for; empty if that is nowhere
+	Line  int    // from 1
+	What  string
+	Why   string // we do not do it
+	Minor bool   // it makes no difference to the connection
+}
+
+// String returns FILE:LINE: WHAT is not honoured: WHY.
+func (w Warning) String() string {
+	s := w.What + " is not honoured: " + w.Why
+	if w.File != "" {
+		s = w.File + ":" + strconv.Itoa(w.Line) + ": " + s
+	}
+	return s
 }
 
 // withDefaults returns a copy of h without gaps.
@@ -131,7 +184,18 @@ func (h Host) withDefaults() Host {
 	if h.Keepalive == 0 {
 		h.Keepalive = defaultKeepalive
 	}
+	if h.AliveTimeout <= 0 {
+		h.AliveTimeout = h.StallTimeout
+	}
 	return h
+}
+
+// KnownAs is the name and port that the server's key is looked up by.
+func (h Host) KnownAs() (name string, port int) {
+	if h.HostKeyAlias != "" {
+		return h.HostKeyAlias, 0
+	}
+	return h.Address, h.Port
 }
 
 // target is the address as dialers take it.
@@ -140,6 +204,9 @@ func (h Host) target() string { return net.JoinHostPort(h.Address, strconv.Itoa(
 // label names the host and its address in messages.
 func (h Host) label() string {
 	label := h.target()
+	if h.BindAddress != "" && h.Jump == nil {
+		label += " from " + h.BindAddress
+	}
 	if h.Name != h.Address {
 		label = h.Name + " (" + label + ")"
 	}
@@ -209,9 +276,17 @@ func dial(ctx context.Context, d Dialer, h Host, log *slog.Logger) (*Conn, error
 	if h.HostKeys == nil {
 		return nil, fault.New(fault.HostKeyUnknown, "connect to %s: no host keys are configured", h.label())
 	}
+	of := log // a record names one host
 	log = log.With("host", h.Name)
 	if len(h.Legacy) > 0 {
 		log.Warn("algorithms of the past are allowed for this host: they can be broken, so ask for a newer server", "legacy", strings.Join(h.Legacy, ", "))
+	}
+	for _, w := range h.Warnings {
+		level := slog.LevelWarn
+		if w.Minor {
+			level = slog.LevelDebug
+		}
+		log.Log(ctx, level, "something is asked for that linehaul does not do", "what", w.String())
 	}
 	creds, err := loadCredentials(ctx, h, log)
 	if err != nil {
@@ -220,7 +295,7 @@ func dial(ctx context.Context, d Dialer, h Host, log *slog.Logger) (*Conn, error
 	defer creds.close()
 	var jump *Conn
 	if h.Jump != nil {
-		if jump, err = dial(ctx, d, *h.Jump, log); err != nil {
+		if jump, err = dial(ctx, d, *h.Jump, of); err != nil {
 			return nil, fmt.Errorf("on the way to %s: %w", h.Name, err)
 		}
 		d = jump
@@ -238,8 +313,12 @@ func dial(ctx context.Context, d Dialer, h Host, log *slog.Logger) (*Conn, error
 func dialGroups(ctx context.Context, d Dialer, h Host, jump *Conn, creds *credentials, log *slog.Logger) (*Conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, h.ConnectTimeout, errConnectTime)
 	defer cancel()
+	groups, err := h.hostKeyGroups()
+	if err != nil {
+		return nil, err
+	}
 	var first error
-	for _, algorithms := range h.HostKeys.Groups(h.Address, h.Port) {
+	for _, algorithms := range groups {
 		c, err := handshake(ctx, d, h, jump, algorithms, creds, log)
 		if err == nil {
 			return c, nil
@@ -259,6 +338,27 @@ func dialGroups(ctx context.Context, d Dialer, h Host, jump *Conn, creds *creden
 		first = fault.New(fault.Internal, "connect to %s: no host key algorithms to ask for", h.label())
 	}
 	return nil, first
+}
+
+// hostKeyGroups are the lists of host key algorithms to ask for, each in a
+// connection of its own.
+func (h Host) hostKeyGroups() ([][]string, error) {
+	groups := h.HostKeys.Groups(h.KnownAs())
+	if h.Algorithms.HostKeys == nil {
+		return groups, nil
+	}
+	var allowed [][]string
+	for _, g := range groups {
+		g = slices.DeleteFunc(slices.Clone(g), func(a string) bool { return !slices.Contains(h.Algorithms.HostKeys, a) })
+		if len(g) > 0 {
+			allowed = append(allowed, g)
+		}
+	}
+	if len(allowed) == 0 {
+		return nil, fault.New(fault.Config, "connect to %s: its HostKeyAlgorithms (%s) have none of the types of key that are known of it",
+			h.label(), strings.Join(h.Algorithms.HostKeys, ", ")).WithHint("add a type of its known or pinned keys to HostKeyAlgorithms, or take the line out")
+	}
+	return allowed, nil
 }
 
 // Info describes the connection. Protocol is Auto until Files has chosen one.

@@ -25,7 +25,7 @@ func Scan(ctx context.Context, d Dialer, h Host, log *slog.Logger) ([]ssh.Public
 	if err != nil {
 		return nil, err
 	}
-	if h.HostKeys, err = keys.NewHostKeys(keys.HostKeyOptions{Pins: []keys.Pin{none}}); err != nil {
+	if h.HostKeys, err = keys.NewHostKeys(keys.HostKeyOptions{Pins: []keys.Pin{none}, Legacy: h.Legacy}); err != nil {
 		return nil, err
 	}
 	h = h.withDefaults()

@@ -258,6 +258,7 @@ func suite(t *testing.T, p place) {
 			t.Error("a folder was replaced, or moved into")
 		}
 	})
+	t.Run("move", func(t *testing.T) { moves(t, p) })
 	t.Run("remove", func(t *testing.T) {
 		if err := p.files.Remove(t.Context(), p.at("never was")); err != nil {
 			t.Error(err)

@@ -113,13 +113,15 @@ func (w *watch) wasAsked() {
 type verdict int
 
 const (
-	alive  verdict = iota
-	silent         // no byte came for the limit
-	idle           // bytes came, and none that were asked for
+	alive      verdict = iota
+	silent             // no byte came for the limit
+	idle               // bytes came, and none that were asked for
+	unanswered         // no byte came, and no answer to a keepalive
 )
 
-// check holds what has happened up to now against the limit.
-func (w *watch) check(limit time.Duration) verdict {
+// check holds what has happened up to now against the limit, and open
+// keepalives against the time that they may take.
+func (w *watch) check(limit, answer time.Duration) verdict {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := w.now()
@@ -131,15 +133,15 @@ func (w *watch) check(limit time.Duration) verdict {
 	if w.slow > 0 {
 		patience *= slowFactor
 	}
-	quiet := now.Sub(w.heard) > limit
+	quiet := now.Sub(w.heard)
 	switch {
 	case w.busy > 0 && now.Sub(w.progress) > patience:
-		if quiet {
+		if quiet > limit {
 			return silent
 		}
 		return idle
-	case quiet && !w.asked.IsZero() && now.Sub(w.asked) > limit:
-		return silent
+	case quiet > answer && !w.asked.IsZero() && now.Sub(w.asked) > answer:
+		return unanswered
 	}
 	return alive
 }
@@ -154,8 +156,8 @@ func (w *watch) quiet() time.Duration {
 // guard runs until the connection ends, and ends it if the server stalls. It
 // looks often enough to be at most an eighth late.
 func (c *Conn) guard() {
-	limit := c.host.StallTimeout
-	tick := time.NewTicker(max(min(limit/8, time.Second), time.Millisecond))
+	limit, answer := c.host.StallTimeout, c.host.AliveTimeout
+	tick := time.NewTicker(max(min(limit/8, answer/8, time.Second), time.Millisecond))
 	defer tick.Stop()
 	for {
 		select {
@@ -163,9 +165,11 @@ func (c *Conn) guard() {
 			return
 		case <-tick.C:
 		}
-		switch c.watch.check(limit) {
+		switch c.watch.check(limit, answer) {
 		case silent:
 			c.fail(fault.New(fault.Stall, "no byte from %s for %v", c.host.label(), limit))
+		case unanswered:
+			c.fail(fault.New(fault.Stall, "no byte from %s for %v", c.host.label(), answer))
 		case idle:
 			c.fail(fault.New(fault.Stall, "%s answers, but its file session has made no progress for %v", c.host.label(), limit))
 		case alive:

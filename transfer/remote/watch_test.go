@@ -31,11 +31,11 @@ func TestWatch(t *testing.T) {
 		"nor are the server's own": {{0, begin, alive},
 			{30 * s, func(w *watch) { w.received(60); w.wasAsked() }, alive}, {29 * s, func(w *watch) { w.received(60); w.wasAsked() }, alive}, {2 * s, nothing, idle}},
 		"keepalives and a slow answer": {{0, begin, alive}, {30 * s, keepalive, alive}, {25 * s, bytes(600), alive}, {55 * s, keepalive, alive}, {6 * s, nothing, idle}},
-		"idle, and gone":               {{time.Hour, ask, alive}, {59 * s, nothing, alive}, {2 * s, nothing, silent}},
+		"idle, and gone":               {{time.Hour, ask, alive}, {59 * s, nothing, alive}, {2 * s, nothing, unanswered}},
 		"idle, and answering late":     {{time.Hour, ask, alive}, {50 * s, bytes(10), alive}, {50 * s, (*watch).answered, alive}, {time.Hour, nothing, alive}},
 		"busy with a keepalive behind": {{0, begin, alive}, {0, ask, alive}, {40 * s, bytes(5000), alive}, {40 * s, bytes(5000), alive}},
 		"a slow disk":                  {{0, begin, alive}, {0, slow, alive}, {300 * s, keepalive, alive}, {299 * s, keepalive, alive}, {2 * s, nothing, idle}},
-		"gone while syncing":           {{0, begin, alive}, {0, slow, alive}, {10 * s, ask, alive}, {61 * s, nothing, silent}},
+		"gone while syncing":           {{0, begin, alive}, {0, slow, alive}, {10 * s, ask, alive}, {61 * s, nothing, unanswered}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := time.Unix(1e9, 0)
@@ -43,11 +43,37 @@ func TestWatch(t *testing.T) {
 			for i, step := range steps {
 				now = now.Add(step.wait)
 				step.do(w)
-				if got := w.check(time.Minute); got != step.want {
+				if got := w.check(time.Minute, time.Minute); got != step.want {
 					t.Fatalf("step %d: %v, want %v", i, got, step.want)
 				}
 			}
 		})
+	}
+}
+
+// TestWatchAnswer: how long a keepalive may stay without an answer is a limit
+// of its own, which neither cuts off a server that answers nor waits for the
+// larger one.
+func TestWatchAnswer(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	w := newWatch(func() time.Time { return now })
+	for i, step := range []struct {
+		wait time.Duration
+		do   func(*watch)
+		want verdict
+	}{
+		{0, (*watch).begin, alive},
+		{9 * time.Second, (*watch).asks, alive},
+		{9 * time.Second, func(w *watch) { w.received(44); w.answered() }, alive},
+		{30 * time.Second, (*watch).asks, alive},
+		{9 * time.Second, func(*watch) {}, alive},
+		{2 * time.Second, func(*watch) {}, unanswered},
+	} {
+		now = now.Add(step.wait)
+		step.do(w)
+		if got := w.check(time.Minute, 10*time.Second); got != step.want {
+			t.Errorf("step %d: %v, want %v", i, got, step.want)
+		}
 	}
 }
 

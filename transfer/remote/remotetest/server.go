@@ -2,8 +2,8 @@
 // pulls from it, and tests transfer to and from it, without any other program.
 //
 // It serves one folder by SFTP (version 3, with posix-rename@openssh.com) and
-// by SCP, and runs the few shell commands that a put by SCP needs: mv, rm,
-// mkdir and test. Nothing outside of the folder can be reached: every path is
+// by SCP, and runs the few shell commands that SCP needs besides: mv, rm,
+// mkdir, rmdir and test. Nothing outside of the folder can be reached: every path is
 // taken below it, and symbolic links that leave it are not followed. There is
 // no shell, no terminal and no forwarding.
 //

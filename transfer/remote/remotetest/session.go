@@ -129,13 +129,15 @@ func (s *Server) command(c *stream, args []string) int {
 	case name == "scp" && strings.Contains(flags, "t") && len(paths) == 1:
 		return s.sink(c, flags, paths[0])
 	case name == "mv" && len(paths) == 2:
-		err = s.move(rel(paths[0]), rel(paths[1]))
+		err = s.move(rel(paths[0]), rel(paths[1]), strings.Contains(flags, "n"))
 	case name == "rm" && len(paths) == 1:
 		if err = removeFile(s.root, rel(paths[0])); errors.Is(err, fs.ErrNotExist) && strings.Contains(flags, "f") {
 			err = nil
 		}
 	case name == "mkdir" && len(paths) == 1:
 		err = s.root.Mkdir(rel(paths[0]), 0o777)
+	case name == "rmdir" && len(paths) == 1:
+		err = removeFolder(s.root, rel(paths[0]))
 	case name == "test":
 		return s.test(args[1:])
 	default:
@@ -149,25 +151,33 @@ func (s *Server) command(c *stream, args []string) int {
 	return 0
 }
 
-// move renames as mv does: into b if that is a folder.
-func (s *Server) move(a, b string) error {
+// move renames as mv does: into b if that is a folder. With keep, it does
+// nothing where there is something already, and says nothing of it.
+func (s *Server) move(a, b string, keep bool) error {
 	if info, err := s.root.Stat(b); err == nil && info.IsDir() {
 		b = path.Join(b, path.Base(a))
+	}
+	if _, err := s.root.Lstat(b); err == nil && keep {
+		return nil
 	}
 	return s.root.Rename(a, b)
 }
 
-// test knows -d, -e and ! before them.
+// test knows -d, -e, -L and ! before them.
 func (s *Server) test(args []string) int {
 	not := len(args) > 0 && args[0] == "!"
 	if not {
 		args = args[1:]
 	}
-	if len(args) != 2 || (args[0] != "-d" && args[0] != "-e") {
+	if len(args) != 2 || (args[0] != "-d" && args[0] != "-e" && args[0] != "-L") {
 		return 2
 	}
-	info, err := s.root.Stat(rel(args[1]))
-	if yes := err == nil && (args[0] == "-e" || info.IsDir()); yes != not {
+	look := s.root.Stat
+	if args[0] == "-L" {
+		look = s.root.Lstat
+	}
+	info, err := look(rel(args[1]))
+	if yes := err == nil && (args[0] == "-e" || args[0] == "-d" && info.IsDir() || info.Mode()&fs.ModeSymlink != 0); yes != not {
 		return 0
 	}
 	return 1

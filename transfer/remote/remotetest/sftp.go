@@ -55,10 +55,7 @@ func (h handlers) Filecmd(r *sftp.Request) error {
 		}
 		return h.root.Rename(name, target)
 	case "Rmdir":
-		if info, err := h.root.Lstat(name); err != nil || !info.IsDir() {
-			return errors.Join(err, errors.New("not a folder"))
-		}
-		return h.root.Remove(name)
+		return removeFolder(h.root, name)
 	case "Remove":
 		return removeFile(h.root, name)
 	case "Mkdir":
@@ -147,6 +144,14 @@ func removeFile(root *os.Root, name string) error {
 	}
 	if info.IsDir() {
 		return errors.New("is a directory")
+	}
+	return root.Remove(name)
+}
+
+// removeFolder removes a folder that is empty.
+func removeFolder(root *os.Root, name string) error {
+	if info, err := root.Lstat(name); err != nil || !info.IsDir() {
+		return errors.Join(err, errors.New("not a folder"))
 	}
 	return root.Remove(name)
 }
