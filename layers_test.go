@@ -34,6 +34,7 @@ func rows() map[string]int {
 		"transfer/scp":               1,
 		"winsvc":                     1,
 		"fault":                      0,
+		"internal/delay":             0,
 		"internal/flock":             0,
 		"internal/lab":               0,
 		"internal/leak":              0,
