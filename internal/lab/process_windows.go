@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // A Process is a program that runs beside the test and ends with it.
@@ -33,8 +32,5 @@ func (p *Process) Signal(syscall.Signal) {}
 
 // Kill does nothing.
 func (p *Process) Kill() {}
-
-// Spent reports that it does not know.
-func (p *Process) Spent() (time.Duration, bool) { return 0, false }
 
 func (p *Process) ended() bool { return p.cmd.Process == nil }
