@@ -68,6 +68,8 @@ type Options struct {
 	Dir string
 	// Log gets a line for each transfer as it ends.
 	Log io.Writer
+	// Save gets the report after each case, as far as it is. It may be nil.
+	Save func(*Report) error
 }
 
 // A runner holds what all cases share.
@@ -107,6 +109,11 @@ func Run(t testing.TB, o Options) *Report {
 		}
 		if ctx.Err() != nil {
 			t.Fatal("interrupted")
+		}
+		if o.Save != nil {
+			if err := o.Save(report); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	return report

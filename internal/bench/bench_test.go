@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	flag.Duration("limit", 5*time.Minute, "end a transfer that takes longer")
 	flag.Duration("once", time.Minute, "a client that takes longer than this has no further rounds in that case")
 	flag.String("dir", "", "put the files below this folder (default: in memory if there is room)")
-	flag.String("out", "", "write the report to this file, not to standard output")
+	flag.String("out", "", "write the report to this file too")
 	flag.Bool("markdown", false, "write the report into the page that -out names")
 	flag.String("machine", fmt.Sprintf("%d cores", runtime.NumCPU()), "what the page calls this machine")
 	os.Exit(m.Run())
@@ -72,41 +72,47 @@ func TestCompare(t *testing.T) {
 	if get[string]("peers") == "all" {
 		peers = nil
 	}
-	out, markdown := get[string]("out"), get[bool]("markdown")
-	var page []byte
-	if markdown {
-		if page, err = os.ReadFile(out); err != nil {
-			t.Fatal(err) // before hours of work
-		}
-	}
 	report := Run(t, Options{
 		Cases: cases, Rounds: get[int]("rounds"), Size: get[float64]("size"),
 		Linehaul: list(get[string]("linehaul")), Peers: peers,
-		Limit: get[time.Duration]("limit"), Once: get[time.Duration]("once"), Dir: get[string]("dir"), Log: os.Stderr,
+		Limit: get[time.Duration]("limit"), Once: get[time.Duration]("once"), Dir: get[string]("dir"), Log: os.Stderr, Save: saver(t),
 	})
-	report.Command, report.Machine = command(), get[string]("machine")
 	checkReport(t, report)
-
-	var text strings.Builder
-	if err := report.Text(&text); err != nil {
+	if err := report.Text(os.Stdout); err != nil {
 		t.Fatal(err)
 	}
-	switch {
-	case markdown:
-		fmt.Print(text.String())
-		written, err := report.Page(string(page))
-		if err == nil {
-			err = os.WriteFile(out, []byte(written), 0o644)
-		}
-		if err != nil {
+}
+
+// saver writes the report where -out says, so that hours of work are not lost
+// with the last case.
+func saver(t *testing.T) func(*Report) error {
+	t.Helper()
+	out, markdown := get[string]("out"), get[bool]("markdown")
+	var page []byte
+	if markdown {
+		var err error
+		if page, err = os.ReadFile(out); err != nil {
 			t.Fatal(err)
 		}
-	case out != "":
-		if err := os.WriteFile(out, []byte(text.String()), 0o644); err != nil {
-			t.Fatal(err)
+	}
+	return func(r *Report) error {
+		r.Command, r.Machine = command(), get[string]("machine")
+		var text strings.Builder
+		switch {
+		case out == "":
+			return nil
+		case markdown:
+			written, err := r.Page(string(page))
+			if err != nil {
+				return err
+			}
+			text.WriteString(written)
+		default:
+			if err := r.Text(&text); err != nil {
+				return err
+			}
 		}
-	default:
-		fmt.Print(text.String())
+		return os.WriteFile(out, []byte(text.String()), 0o644)
 	}
 }
 
