@@ -10,13 +10,17 @@ TARGETS    := linux/amd64 linux/arm64 windows/amd64 windows/arm64 darwin/amd64 d
               freebsd/amd64 freebsd/arm64 openbsd/amd64 openbsd/arm64
 T          ?= 30s
 KILLS      ?= 200
+BENCHTIME  ?= 1s
+BENCH      ?=
+BENCH_ALL  := -case . -rounds 3 -size 1 -peers all
+MACHINE    ?= $(shell nproc 2>/dev/null || echo some) cores
 export GOFLAGS
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## write bin/linehaul for this machine
@@ -66,9 +70,28 @@ wine: deps ## build the tests for Windows and run them in Wine, and linehaul.exe
 	LINEHAUL_WINE=1 LINEHAUL_MUST_RUN=1 go test -timeout 60m -count 1 -v -run 'TestPackagesInWine' .
 	LINEHAUL_MUST_RUN=1 go test -timeout 20m -count 1 -v -run 'TestWindowsProgram' ./cmd/linehaul
 
+.PHONY: gobench
+gobench: ## run every Go benchmark once for one second (or BENCHTIME=1x)
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+# A test binary, as the server comes from internal/lab. BENCH takes more flags:
+# make bench BENCH='-case 50ms/get -rounds 1 -size 0.1'
 .PHONY: bench
-bench: ## run every benchmark once for one second
-	go test -run '^$$' -bench . -benchmem ./...
+bench: build bench-deps $(BIN)/bench ## move the same files with linehaul and with other programs, in turn (an hour or more)
+	$(BIN)/bench $(BENCH_ALL) -linehaul $(BIN)/linehaul $(BENCH)
+
+.PHONY: bench-page
+bench-page: build bench-deps $(BIN)/bench ## the same, written into docs/PERFORMANCE.md
+	$(BIN)/bench $(BENCH_ALL) -linehaul $(BIN)/linehaul -machine '$(MACHINE)' -markdown -out docs/PERFORMANCE.md $(BENCH)
+
+.PHONY: bench-deps
+bench-deps: ## install what make bench compares with (as root), or print the command that does
+	@scripts/deps bench
+
+.PHONY: $(BIN)/bench
+$(BIN)/bench:
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 go test -c -o $(BIN)/bench ./internal/bench
 
 # Each target in turn; a target without seeds is a defect, so it fails.
 .PHONY: fuzz

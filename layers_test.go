@@ -37,6 +37,8 @@ func rows() map[string]int {
 		"transfer/sftp":              1,
 		"winsvc":                     1,
 		"fault":                      0,
+		"internal/bench":             1,
+		"internal/delay":             0,
 		"internal/flock":             0,
 		"internal/lab":               0,
 		"internal/leak":              0,

@@ -19,6 +19,8 @@ type Process struct {
 	cmd  *exec.Cmd
 	log  string // the file that holds both its output streams
 	done chan struct{}
+
+	orphans time.Duration // what those that Spent buried have used
 }
 
 // Start runs a program in the background, both streams into the file log.

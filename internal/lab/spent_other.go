@@ -1,0 +1,8 @@
+//go:build !linux
+
+package lab
+
+import "time"
+
+// Spent reports that it does not know.
+func (p *Process) Spent() (time.Duration, bool) { return 0, false }
