@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 
 	"linehaul/transfer"
 	"linehaul/transfer/scp"
+	"linehaul/transfer/sftp"
 )
 
 // What follows a transfer: sources are moved or removed, and old copies and
@@ -25,35 +27,35 @@ var (
 // OpenSSH makes a link and removes the old name). As some servers replace all
 // the same, it looks before.
 func (f *sftpFiles) Move(ctx context.Context, from, to string) error {
-	return f.c.fileError("move to", to, f.c.do(ctx, func() error {
-		switch _, err := f.client.Lstat(to); {
+	return f.tell(ctx, "move to", to, func() error {
+		switch _, err := f.client.Lstat(ctx, to); {
 		case err == nil:
 			return fs.ErrExist
 		case !errors.Is(err, fs.ErrNotExist):
 			return err
 		}
-		err := f.client.Rename(from, to)
+		err := f.client.Rename(ctx, from, to)
 		if err == nil || lost(err) {
 			return err
 		}
 		// Version 3 has no status for a name that is taken.
-		if _, statErr := f.client.Lstat(to); statErr == nil {
+		if _, statErr := f.client.Lstat(ctx, to); statErr == nil {
 			return fs.ErrExist
 		}
 		return err
-	}))
+	})
 }
 
-func (f *sftpFiles) Lstat(ctx context.Context, path string) (transfer.Entry, error) {
-	info, err := call(ctx, f.c, nil, func() (fs.FileInfo, error) { return f.client.Lstat(path) }, nil)
+func (f *sftpFiles) Lstat(ctx context.Context, name string) (transfer.Entry, error) {
+	info, err := f.ask(ctx, func() (sftp.Info, error) { return f.client.Lstat(ctx, name) })
 	if err != nil {
-		return transfer.Entry{}, f.c.fileError("look at", path, err)
+		return transfer.Entry{}, f.c.fileError("look at", name, err)
 	}
-	return entry(info), nil
+	return entry(path.Base(name), info), nil
 }
 
-func (f *sftpFiles) RemoveFolder(ctx context.Context, path string) error {
-	return f.c.fileError("remove folder", path, f.c.do(ctx, func() error { return f.client.RemoveDirectory(path) }))
+func (f *sftpFiles) RemoveFolder(ctx context.Context, name string) error {
+	return f.tell(ctx, "remove folder", name, func() error { return f.client.Rmdir(ctx, name) })
 }
 
 // Move has mv refuse to replace, and then looks whether it did anything: some
