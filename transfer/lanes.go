@@ -28,6 +28,12 @@ const (
 	// maxLanes bounds the sessions of one transfer, and with it the memory:
 	// 16 times 4 MiB.
 	maxLanes = 16
+	// leastRequests is how many requests may be under way at least, so that the
+	// server has the next one before it has answered the last.
+	leastRequests = 6
+	// requestTime is how long one request may take on a slow line, as far as
+	// minRequest allows.
+	requestTime = 50 * time.Millisecond
 	// latencyAge is for how long a short answer time counts.
 	latencyAge = 10 * time.Second
 )
@@ -47,6 +53,7 @@ type lane struct {
 	shortestAt time.Time
 	since      time.Time // of count
 	count      int64     // bytes that came since
+	rate       float64   // bytes a second; 0: not known yet
 }
 
 // A handle is a file that is open on a lane.
@@ -373,7 +380,10 @@ func (a *lane) request() int64 {
 		read, write := s.RequestSize()
 		most = int64(min(read, write, maxRequest))
 	}
-	return max(1, min(most, max(minRequest, a.window/4)))
+	if a.rate > 0 {
+		most = min(most, max(minRequest, int64(a.rate*requestTime.Seconds())))
+	}
+	return max(1, most)
 }
 
 // observe learns from an answer. The window follows the product of bandwidth
@@ -393,7 +403,8 @@ func (a *lane) observe(n int64, began, now time.Time) {
 	if passed < max(2*a.shortest, 20*time.Millisecond) {
 		return
 	}
-	product := float64(a.count) / passed.Seconds() * a.shortest.Seconds()
-	a.window = min(max(int64(2*product), 4*minRequest), maxWindow)
+	a.rate = float64(a.count) / passed.Seconds()
+	product := int64(a.rate * a.shortest.Seconds())
+	a.window = min(max(2*product, leastRequests*a.request()), maxWindow)
 	a.since, a.count = now, 0
 }
