@@ -26,6 +26,8 @@ type attempt struct {
 	progress transfer.Progress
 	log      *slog.Logger
 	done     map[string]transfer.Result
+	last     bool              // there is no further one, whatever happens
+	files    map[[2]string]int // where run.Files has a source and target; made by recorded
 }
 
 // do connects, finds what there is to move, says so, and moves it.
@@ -64,10 +66,10 @@ func (a *attempt) do(ctx context.Context) error {
 		return err
 	}
 	// What could not be looked at does not keep back what could.
-	if err := a.move(ctx, files, dest, a.left(items)); err != nil {
-		return err
+	if err = a.move(ctx, files, dest, a.left(items)); err == nil {
+		err = missed
 	}
-	return missed
+	return a.afterwards(ctx, files, dest, err)
 }
 
 // begin records where files are about to land, so that a later run can clean

@@ -10,6 +10,7 @@ import (
 	"linehaul/config"
 	"linehaul/fault"
 	"linehaul/keys"
+	"linehaul/retention"
 	"linehaul/stamp"
 	"linehaul/transfer/remote"
 	"time"
@@ -28,6 +29,9 @@ type Job struct {
 	To        *stamp.Template
 	Recursive bool
 	IfNone    IfNone
+
+	After config.After     // what becomes of the sources; the zero value keeps them
+	Keep  retention.Policy // which copies stay; the zero value removes none
 
 	Zone    *time.Location // of stamps and log lines
 	Retry   Retry
@@ -67,6 +71,7 @@ func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 	return &Job{
 		Name: c.Name, Host: *host,
 		Get: c.Get, Put: c.Put, To: c.To, Recursive: c.Recursive, IfNone: IfNone(c.IfNone),
+		After: c.After, Keep: c.Keep,
 		Zone:    c.Timezone,
 		Retry:   Retry{Attempts: c.Retry.Attempts, Min: c.Retry.BackoffMin, Max: c.Retry.BackoffMax},
 		Timeout: c.Timeout, Log: c.Log,

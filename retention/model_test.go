@@ -78,7 +78,7 @@ func newer(a, b dated) bool { return a.At.After(b.At) || a.At.Equal(b.At) && a.N
 // kept is whether the model keeps a copy.
 func (m model) kept(c retention.Copy) bool {
 	i := slices.IndexFunc(m.copies, func(o dated) bool { return o.Copy == c })
-	if m.p.Empty() || c.New || i < 0 {
+	if m.p.Empty() || c.New || i < 0 || !m.good {
 		return true
 	}
 	mine := m.copies[i]
@@ -109,7 +109,7 @@ func (m model) kept(c retention.Copy) bool {
 		}
 	}
 	switch from := newest.At.Add(-m.p.Within); {
-	case ahead < m.p.Last, ahead == 0 && (!c.Bad || !m.good):
+	case ahead < m.p.Last, ahead == 0 && !c.Bad:
 		return true
 	case m.p.Within <= 0:
 		return false

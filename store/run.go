@@ -45,7 +45,8 @@ type Run struct {
 	Moved    int       `json:"moved"`
 	Failed   int       `json:"failed"`
 	Skipped  int       `json:"skipped"`
-	Bytes    int64     `json:"bytes"` // of the files moved
+	Bytes    int64     `json:"bytes"`             // of the files moved
+	Removed  int       `json:"removed,omitempty"` // old copies that were in the target
 
 	Root    string `json:"root,omitempty"` // the local folder that files land below
 	LogPath string `json:"log_path,omitempty"`
@@ -72,6 +73,13 @@ type File struct {
 	SHA256  string    `json:"sha256,omitempty"` // hexadecimal
 	Seconds float64   `json:"seconds"`
 	Error   string    `json:"error,omitempty"` // empty: it was moved
+
+	// After is what became of the source then, where the job asks for
+	// something: "deleted", "moved", "kept" or "failed". For the last two
+	// there is a reason.
+	After       string `json:"after,omitempty"`
+	AfterTarget string `json:"after_target,omitempty"` // where it was moved to
+	AfterReason string `json:"after_reason,omitempty"`
 }
 
 // Summary says in one line how a run is or ended: the state and, where
