@@ -99,5 +99,5 @@ type afterEntry struct {
 }
 
 type moveEntry struct {
-	Move text `yaml:"move,required" doc:"Where the source is moved to on its own side: a folder, or with {name}, {stem}, {ext}, {path} or {mtime} a name. Relative to the source's folder. Never over another file." example:"done/{date}"`
+	Move text `yaml:"move,required" doc:"Where the source is moved to on its own side: a folder, or with {name}, {stem}, {ext}, {path} or {mtime} a name. Relative to the source's folder. Never over another file." example:"done"`
 }

@@ -26,7 +26,9 @@ type attempt struct {
 	progress transfer.Progress
 	log      *slog.Logger
 	done     map[string]transfer.Result
-	dead     []string // runs of this job that ended, and may have left something
+	dead     []string          // runs of this job that ended, and may have left something
+	last     bool              // there is no further one, whatever happens
+	files    map[[2]string]int // where run.Files has a source and target; made by recorded
 
 	// What is moved for good, now and when progressed was last asked.
 	kept, keptBefore int64
@@ -78,10 +80,10 @@ func (a *attempt) do(ctx context.Context) error {
 		return err
 	}
 	// What could not be looked at does not keep back what could.
-	if err := a.move(ctx, conn, pool, files, dest, a.left(items)); err != nil {
-		return err
+	if err = a.move(ctx, conn, pool, files, dest, a.left(items)); err == nil {
+		err = missed
 	}
-	return missed
+	return a.afterwards(ctx, files, dest, err)
 }
 
 // begin records where files are about to land, so that a later run can clean

@@ -18,8 +18,9 @@ import (
 // destination says where files land: below a local root folder for a get, at
 // full remote paths for a put.
 type destination struct {
-	root string // of a get
-	name func(transfer.Item) (string, error)
+	root   string // of a get
+	name   func(transfer.Item) (string, error)
+	folder bool // the job's target names a folder
 }
 
 // fold reports whether the local system takes names that differ only in case
@@ -67,7 +68,7 @@ func (j *Job) local(v stamp.Values) (destination, error) {
 	}
 	if folder {
 		root, err := j.To.Expand(v)
-		return destination{root: root, name: func(i transfer.Item) (string, error) { return i.Rel, nil }}, err
+		return destination{root: root, name: func(i transfer.Item) (string, error) { return i.Rel, nil }, folder: true}, err
 	}
 	dir, rest := j.To.Split(runtime.GOOS == "windows")
 	root, err := dir.Expand(v)
@@ -95,7 +96,7 @@ func (j *Job) remote(ctx context.Context, r transfer.Remote, v stamp.Values) (de
 	}
 	if folder {
 		dir, err := j.To.Expand(v)
-		return destination{name: func(i transfer.Item) (string, error) { return path.Join(dir, i.Rel), nil }}, err
+		return destination{name: func(i transfer.Item) (string, error) { return path.Join(dir, i.Rel), nil }, folder: true}, err
 	}
 	return destination{name: expander(j.To, v)}, nil
 }

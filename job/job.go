@@ -9,6 +9,7 @@ package job
 import (
 	"linehaul/config"
 	"linehaul/fault"
+	"linehaul/retention"
 	"linehaul/stamp"
 	"linehaul/transfer/remote"
 	"time"
@@ -31,6 +32,9 @@ type Job struct {
 	// many as help.
 	Connections int
 	Verify      Verify // empty: VerifySize
+
+	After config.After     // what becomes of the sources; the zero value keeps them
+	Keep  retention.Policy // which copies stay; the zero value removes none
 
 	Zone    *time.Location // of stamps and log lines
 	Retry   Retry
@@ -63,6 +67,7 @@ func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 	return &Job{
 		Name: c.Name, Host: *host,
 		Get: c.Get, Put: c.Put, To: c.To, Recursive: c.Recursive, IfNone: IfNone(c.IfNone),
+		After: c.After, Keep: c.Keep,
 		Zone:    c.Timezone,
 		Retry:   Retry{Attempts: c.Retry.Attempts, Min: c.Retry.BackoffMin, Max: c.Retry.BackoffMax, Reconnect: c.Retry.Attempts > 1},
 		Timeout: c.Timeout, Log: c.Log,

@@ -11,17 +11,21 @@ import (
 	"linehaul/transfer/remote"
 )
 
-// Planned is one file as a dry run shows it.
+// Planned is one file as a dry run shows it: one that is moved, or a copy that
+// is there.
 type Planned struct {
-	Does   string `json:"does"` // get, put
-	Source string `json:"source"`
+	Does   string `json:"does"` // get, put; keep or remove of a copy
+	Source string `json:"source,omitempty"`
 	Target string `json:"target"`
 	Bytes  int64  `json:"bytes"`
 	Dir    bool   `json:"dir,omitempty"` // an empty folder that is made
+
+	After  string `json:"after,omitempty"`  // what becomes of the source, if it goes
+	Reason string `json:"reason,omitempty"` // of keep and remove
 }
 
-// Plan connects, finds what the job would move, and moves nothing. Names are
-// those of a run that starts now.
+// Plan connects, finds what the job would move and which old copies it would
+// remove, and does neither. Names are those of a run that starts now.
 func (r *Runner) Plan(ctx context.Context, j *Job) ([]Planned, error) {
 	now := r.Now().In(j.Zone)
 	id, err := store.NewRunID(now, r.Random)
@@ -41,7 +45,8 @@ func (r *Runner) Plan(ctx context.Context, j *Job) ([]Planned, error) {
 	if err != nil {
 		return nil, err
 	}
-	items, dest, err := j.plan(ctx, files, stamp.Values{At: now, Job: j.Name, Host: j.Host.Name, Run: id}, log)
+	values := stamp.Values{At: now, Job: j.Name, Host: j.Host.Name, Run: id}
+	items, dest, err := j.plan(ctx, files, values, log)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +56,14 @@ func (r *Runner) Plan(ctx context.Context, j *Job) ([]Planned, error) {
 	}
 	plan := []Planned{}
 	for _, i := range items {
-		plan = append(plan, Planned{verb, i.Source, dest.full(i.Target), i.Entry.Size, i.Entry.Mode.IsDir()})
+		after, err := j.planAfter(i, values)
+		if err != nil {
+			return nil, err
+		}
+		plan = append(plan, Planned{
+			Does: verb, Source: i.Source, Target: dest.full(i.Target), Bytes: i.Entry.Size, Dir: i.Entry.Mode.IsDir(), After: after,
+		})
 	}
-	return plan, nil
+	copies, err := j.planCopies(ctx, files, dest, items, r.Store, now)
+	return append(plan, copies...), err
 }

@@ -184,6 +184,7 @@ func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.V
 		if n > 1 {
 			a.log = log.With(logs.Attempt, n)
 		}
+		a.last = n >= j.Retry.Attempts
 		began := r.Now()
 		err := a.do(ctx)
 		if ctx.Err() != nil && err != nil {
@@ -258,6 +259,9 @@ func (r *Runner) end(run store.Run, err error, log *slog.Logger) (store.Run, err
 	}
 	if run.Failed > 0 {
 		fields = append(fields, logs.Failed, run.Failed)
+	}
+	if run.Removed > 0 {
+		fields = append(fields, logs.Removed, run.Removed)
 	}
 	if err == nil {
 		log.Info("run ended", fields...)

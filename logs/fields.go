@@ -20,6 +20,8 @@ const (
 	Files       = "files"
 	Failed      = "failed"
 	Skipped     = "skipped"
+	Removed     = "removed"
+	Reason      = "reason"
 	Result      = "result"
 	Code        = "code"
 	Layer       = "layer"

@@ -29,8 +29,8 @@
 //
 // Whatever the rules say, these are kept: every copy, if the policy names no
 // rule; a copy without a date; a copy dated after now; a copy that the run
-// which asks has just made; and the newest copy that is not known to be bad,
-// or the newest of all where every copy is.
+// which asks has just made; the newest copy that is not known to be bad; and
+// every copy, where all of them are.
 //
 // A copy that is known to be bad takes no place from another: the rules are
 // applied to the others as if it were not there. Whether it is kept itself is
@@ -104,6 +104,7 @@ const (
 	MadeNow    Rule = "made by this run"
 	Future     Rule = "dated in the future"
 	Undated    Rule = "no date in its name"
+	NoneGood   Rule = "no copy is known to be good"
 	NoPolicy   Rule = "nothing is to be removed"
 
 	None Rule = "no rule keeps it" // the one reason to remove a copy
@@ -153,14 +154,12 @@ func Apply(p Policy, copies []Copy, now time.Time, zone *time.Location) []Decisi
 	sortNewestFirst(good)
 	p.rules(good, zone, func(*Decision) bool { return true })
 	p.rules(all, zone, func(d *Decision) bool { return d.Copy.Bad })
-	for _, newest := range [][]*Decision{good, all} {
-		if len(newest) == 0 {
-			continue
+	if len(good) == 0 {
+		for _, d := range all {
+			d.add(NoneGood, "")
 		}
-		if len(newest[0].Reasons) == 0 {
-			newest[0].add(NewestGood, "")
-		}
-		break
+	} else if len(good[0].Reasons) == 0 {
+		good[0].add(NewestGood, "")
 	}
 	for i := range decisions {
 		if d := &decisions[i]; len(d.Reasons) > 0 {

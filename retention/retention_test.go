@@ -140,9 +140,14 @@ func TestRules(t *testing.T) {
 			"2026-11-19 00:00: daily 2026-11-19",
 			"2026-11-18 00:00: no rule keeps it",
 		}},
-		{"where all are bad, the newest stays", retention.Policy{Yearly: 1}, "UTC", []string{
-			"2026-11-22 00:00 bad: yearly 2026",
-			"2026-11-21 00:00 bad: no rule keeps it",
+		{"the newest good copy is older than any rule reaches", retention.Policy{Within: time.Hour}, "UTC", []string{
+			"2026-11-22 00:00: within 1h",
+			"2026-11-20 00:00: no rule keeps it",
+		}},
+		{"where all are bad, all stay", retention.Policy{Yearly: 1}, "UTC", []string{
+			"2026-11-22 00:00 bad: yearly 2026, no copy is known to be good",
+			"2026-11-21 00:00 bad: no copy is known to be good",
+			"2026-11-24 00:00: dated in the future",
 		}},
 		{"made by this run", retention.Policy{Last: 1}, "UTC", []string{
 			"2026-11-22 00:00: last 1",

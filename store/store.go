@@ -244,14 +244,25 @@ type Filter struct {
 // Runs returns runs, the newest first, and reads no more records than it must.
 // A record that cannot be read is left out and described in warnings.
 func (s *Store) Runs(f Filter) (runs []Run, warnings []error, err error) {
+	warnings, err = s.Each(f, func(r Run) bool {
+		runs = append(runs, r)
+		return true
+	})
+	return runs, warnings, err
+}
+
+// Each calls yield with what Runs would return, one run at a time, until it
+// returns false.
+func (s *Store) Each(f Filter, yield func(Run) bool) (warnings []error, err error) {
 	root, err := s.root()
 	if err != nil {
-		return nil, nil, s.readFault(err)
+		return nil, s.readFault(err)
 	}
 	defer root.Close()
+	seen := 0
 	for rec, err := range walk(root, "") {
 		if err != nil {
-			return runs, warnings, s.readFault(err)
+			return warnings, s.readFault(err)
 		}
 		if f.Job != "" && rec.job != f.Job {
 			continue
@@ -270,12 +281,12 @@ func (s *Store) Runs(f Filter) (runs []Run, warnings []error, err error) {
 		case f.State != "" && r.State != f.State:
 			continue
 		}
-		runs = append(runs, r)
-		if len(runs) == f.Limit {
+		seen++
+		if !yield(r) || seen == f.Limit {
 			break
 		}
 	}
-	return runs, warnings, nil
+	return warnings, nil
 }
 
 // Last returns the newest run of a job, and whether there is any.

@@ -186,7 +186,7 @@ func (a *app) showRun(run store.Run, err error) error {
 	}
 	for _, f := range run.Files {
 		if f.Error == "" {
-			fmt.Fprintf(a.stdout, "%s -> %s (%s)\n", printable(f.Source), printable(f.Target), bytesText(f.Bytes))
+			fmt.Fprintf(a.stdout, "%s -> %s (%s)%s\n", printable(f.Source), printable(f.Target), bytesText(f.Bytes), afterText(f))
 		} else {
 			fmt.Fprintf(a.stdout, "%s failed: %s\n", printable(f.Source), printable(f.Error))
 		}
@@ -196,6 +196,9 @@ func (a *app) showRun(run store.Run, err error) error {
 		line := fmt.Sprintf("%d files, %s in %s", run.Moved, bytesText(run.Bytes), took.Round(time.Millisecond))
 		if rate := rateText(run.Bytes, took); rate != "" {
 			line += ", " + rate
+		}
+		if run.Removed > 0 {
+			line += fmt.Sprintf("; %d old copies removed", run.Removed)
 		}
 		fmt.Fprintln(a.stdout, line)
 	}
@@ -212,7 +215,27 @@ func (a *app) dryRun(ctx context.Context, r *job.Runner, j *job.Job) error {
 		return a.printJSON(plan)
 	}
 	for _, p := range plan {
-		fmt.Fprintf(a.stdout, "%s %s -> %s (%s)\n", p.Does, printable(p.Source), printable(p.Target), bytesText(p.Bytes))
+		switch {
+		case p.Source == "":
+			fmt.Fprintf(a.stdout, "%s %s (%s)\n", p.Does, printable(p.Target), p.Reason)
+			continue
+		case p.After != "":
+			p.After = ", then " + printable(p.After)
+		}
+		fmt.Fprintf(a.stdout, "%s %s -> %s (%s)%s\n", p.Does, printable(p.Source), printable(p.Target), bytesText(p.Bytes), p.After)
 	}
 	return nil
+}
+
+// afterText says what became of the source of a file that was moved.
+func afterText(f store.File) string {
+	switch {
+	case f.After == "":
+		return ""
+	case f.AfterTarget != "":
+		return ", source " + f.After + " to " + printable(f.AfterTarget)
+	case f.AfterReason != "":
+		return ", source " + f.After + ": " + printable(f.AfterReason)
+	}
+	return ", source " + f.After
 }
