@@ -212,8 +212,8 @@ func (r *runner) folder(cases []Case) string {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the server's user must enter
+	r.t.Cleanup(func() { os.RemoveAll(dir) })    //nolint:errcheck // what is left is in a folder for temporary files
+	if err := os.Chmod(dir, 0o755); err != nil { // the server's user must enter
 		r.t.Fatal(err)
 	}
 	return dir
@@ -250,7 +250,7 @@ func (r *runner) runCase(c Case) Result {
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		defer line.Close()
+		defer line.Close() //nolint:errcheck // nothing is asked of it any more
 		port = line.Port()
 	}
 	known := strings.ReplaceAll(r.server.KnownHosts(), "]:"+strconv.Itoa(r.server.Port)+" ", "]:"+strconv.Itoa(port)+" ")
@@ -262,7 +262,7 @@ func (r *runner) runCase(c Case) Result {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer os.RemoveAll(filepath.Join(r.data, "source"))
+	defer os.RemoveAll(filepath.Join(r.data, "source")) //nolint:errcheck // the next one fails if it is still there
 	result := Result{Case: c}
 	for _, cl := range r.clients {
 		result.Rows = append(result.Rows, Row{Client: cl.name, Linehaul: cl.linehaul})
@@ -291,11 +291,11 @@ func (r *runner) transfer(c Case, cl client, source tree, port int) (x Transfer)
 		if err := os.RemoveAll(dir); err != nil {
 			return Transfer{Err: err}
 		}
-		if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // the server's user must enter
+		if err := os.Mkdir(dir, 0o755); err != nil { // the server's user must enter
 			return Transfer{Err: err}
 		}
 	}
-	defer os.RemoveAll(target)
+	defer os.RemoveAll(target) //nolint:errcheck // the next transfer says so
 	r.server.Own(target)
 	j := job{login: r.login, port: port, put: c.Put, tree: c.Files > 1, source: source.path, target: target, home: home}
 

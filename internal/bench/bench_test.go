@@ -64,6 +64,9 @@ func command() string {
 // TestCompare is the benchmark. Without flags it moves a few files by linehaul
 // and sftp, so that it stays in working order.
 func TestCompare(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it starts other programs")
+	}
 	cases, err := regexp.Compile(get[string]("case"))
 	if err != nil {
 		t.Fatal(err)

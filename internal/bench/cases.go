@@ -94,7 +94,7 @@ func (c Case) make(dir string) (tree, error) {
 	rnd := rand.NewChaCha8([32]byte{1})
 	if c.Files == 1 {
 		t := tree{path: filepath.Join(dir, "file")}
-		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the server's user must enter
+		if err := os.MkdirAll(dir, 0o755); err != nil { // the server's user must enter
 			return t, err
 		}
 		if err := write(t.path, rnd, c.Size); err != nil {
@@ -108,7 +108,7 @@ func (c Case) make(dir string) (tree, error) {
 	for i := range c.Files {
 		folder := filepath.Join(t.path, fmt.Sprintf("d%03d", i/folderFiles))
 		if i%folderFiles == 0 {
-			if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // the server's user must enter
+			if err := os.MkdirAll(folder, 0o755); err != nil { // the server's user must enter
 				return t, err
 			}
 		}
@@ -122,7 +122,7 @@ func (c Case) make(dir string) (tree, error) {
 }
 
 func write(path string, from io.Reader, n int64) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // the server's user must read
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) // the server's user must read
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func Launched() bool {
 	if cmd.ProcessState != nil {
 		s.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 		if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			s.RSS = int64(usage.Maxrss) //nolint:unconvert // 32 bits on some systems
+			s.RSS = int64(usage.Maxrss) //nolint:unconvert // it has 32 bits on some systems
 			if runtime.GOOS != "darwin" {
 				s.RSS <<= 10 // getrusage(2): kilobytes elsewhere
 			}
