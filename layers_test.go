@@ -26,6 +26,7 @@ func rows() map[string]int {
 		"keys":                       2,
 		"keys/pageant":               1,
 		"keys/ppk":                   1,
+		"keys/puttyhosts":            1,
 		"keys/sshconfig":             1,
 		"logs":                       1,
 		"schedule/cron":              1,
