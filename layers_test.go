@@ -27,6 +27,7 @@ func rows() map[string]int {
 		"keys/guard":                 1,
 		"keys/pageant":               1,
 		"keys/ppk":                   1,
+		"keys/puttyhosts":            1,
 		"keys/sshconfig":             1,
 		"logs":                       1,
 		"retention":                  1,

@@ -217,18 +217,26 @@ func parsePublic(keyType, blob string) (ssh.PublicKey, error) {
 	if err != nil || strings.ContainsAny(blob, "\r\n") { // which the decoder would pass over
 		return nil, errors.New("bad base64 in the key")
 	}
-	named := blobType(raw)
-	switch {
-	case named == "":
-		return nil, errors.New("a damaged key")
-	case named != keyType:
+	if named := blobType(raw); named != "" && named != keyType {
 		return nil, errors.New("the type before the key is not the type in it")
+	}
+	return ParseHostKey(raw)
+}
+
+// ParseHostKey reads a server's public key as it is on the wire (RFC 4253,
+// section 6.6). Certificates are refused, and so are types and sizes of keys
+// that no login here could do with.
+func ParseHostKey(blob []byte) (ssh.PublicKey, error) {
+	keyType := blobType(blob)
+	switch {
+	case keyType == "":
+		return nil, errors.New("a damaged key")
 	case strings.HasSuffix(keyType, certSuffix):
 		return nil, errors.New("a certificate where a key belongs")
 	case !slices.Contains(keyTypes(), keyType):
 		return nil, errors.New("an unknown key type")
 	}
-	key, err := ssh.ParsePublicKey(raw)
+	key, err := ssh.ParsePublicKey(blob)
 	if err != nil {
 		return nil, errors.New("a damaged key, or one of an unusual size")
 	}

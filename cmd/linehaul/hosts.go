@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,13 +17,14 @@ type scanned struct {
 	Type        string `json:"type"`
 	Fingerprint string `json:"fingerprint"`
 	MD5         string `json:"md5"`
-	KnownHosts  string `json:"known_hosts"` // the line to add
+	KnownHosts  string `json:"known_hosts"`     // the line to add
+	PuTTY       string `json:"putty,omitempty"` // what PuTTY's cache says of the key: same or other
 }
 
 func (a *app) hostsCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "hosts",
-		Short: "Show servers' host keys, and trust one after comparing",
+		Short: "Show servers' host keys, trust one after comparing, take over PuTTY's",
 		Args:  usageArgs(cobra.NoArgs),
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -58,7 +55,7 @@ line that is to be trusted.`,
 	}
 	trustFlags.add(trust)
 	trust.Flags().StringVar(&fingerprint, "fingerprint", "", "the `FINGERPRINT` that the server's key must have")
-	c.AddCommand(scan, trust)
+	c.AddCommand(scan, trust, a.hostsImportCmd())
 	return c
 }
 
@@ -87,12 +84,13 @@ func (a *app) hostsScan(ctx context.Context, arg string, o hostFlags) error {
 	if err != nil {
 		return err
 	}
+	cached := a.puttyCache()
 	rows := []scanned{}
 	name, port := h.KnownAs()
 	for _, k := range found {
 		sha256, md5 := keys.Fingerprints(k)
 		line := keys.KnownHostsLine(name, port, k)
-		rows = append(rows, scanned{strings.Fields(line)[1], sha256, md5, line})
+		rows = append(rows, scanned{strings.Fields(line)[1], sha256, md5, line, cached.compare(name, port, k.Type(), k.Marshal())})
 	}
 	if a.json {
 		return a.printJSON(rows)
@@ -100,6 +98,12 @@ func (a *app) hostsScan(ctx context.Context, arg string, o hostFlags) error {
 	fmt.Fprintf(a.stdout, "%s port %d shows these keys. Compare a fingerprint with the server's\nadministrator before you add one:\n\n", h.Address, h.Port)
 	for _, r := range rows {
 		fmt.Fprintf(a.stdout, "%s\n  %s\n  MD5:%s\n", r.Type, r.Fingerprint, r.MD5)
+		switch r.PuTTY {
+		case cacheSame:
+			fmt.Fprintf(a.stdout, "  PuTTY on this machine knows this key: `linehaul hosts import` adds it\n")
+		case cacheOther:
+			fmt.Fprintf(a.stdout, "  PuTTY on this machine knows ANOTHER key of this type: one of them is not the server's\n")
+		}
 	}
 	fmt.Fprintf(a.stdout, "\nIn the config, below the host:\n\n")
 	for _, r := range rows {
@@ -121,12 +125,9 @@ func (a *app) hostsTrust(ctx context.Context, arg, fingerprint string, o hostFla
 	if err != nil {
 		return fault.New(fault.Usage, "--fingerprint: %w", err)
 	}
-	file := o.knownHosts
-	if file == "" {
-		if a.home() == "" {
-			return fault.New(fault.Usage, "no known_hosts file to add to").WithHint("name one with --known-hosts FILE")
-		}
-		file = filepath.Join(a.home(), ".ssh", "known_hosts")
+	file, err := a.ownKnownHosts(o.knownHosts)
+	if err != nil {
+		return err
 	}
 	o.knownHosts, o.pins = "", nil
 	h, err := a.scanTarget(arg, o)
@@ -141,41 +142,16 @@ func (a *app) hostsTrust(ctx context.Context, arg, fingerprint string, o hostFla
 	name, port := h.KnownAs()
 	for _, k := range found {
 		if pin.Matches(k) {
-			return a.addKnown(file, keys.KnownHostsLine(name, port, k))
+			known, err := a.judge(file)
+			if err != nil {
+				return err
+			}
+			status, _ := judged(known.Check(name, port, k), k.Type())
+			return a.trust(file, keys.KnownHostsLine(name, port, k), status)
 		}
 		sha256, _ := keys.Fingerprints(k)
 		shown = append(shown, sha256)
 	}
 	return fault.New(fault.HostKeyChanged, "%s port %d has no key with the fingerprint %s; it shows %s", h.Address, h.Port, fingerprint, strings.Join(shown, ", ")).
 		WithHint("nothing was added: either the fingerprint is another server's, or somebody stands in between")
-}
-
-// addKnown appends a line to a known_hosts file, unless it is there already.
-func (a *app) addKnown(file, line string) error {
-	old, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fault.New(fault.LocalDisk, "read %q: %w", file, err)
-	}
-	for l := range strings.Lines(string(old)) {
-		if strings.TrimSpace(l) == line {
-			a.note("the key is in %s already", file)
-			return nil
-		}
-	}
-	if len(old) > 0 && old[len(old)-1] != '\n' {
-		line = "\n" + line
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return fault.New(fault.LocalDisk, "make the folder of %q: %w", file, err)
-	}
-	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fault.New(fault.LocalDisk, "open %q: %w", file, err)
-	}
-	_, err = f.WriteString(line + "\n")
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fault.New(fault.LocalDisk, "write %q: %w", file, err)
-	}
-	a.note("added to %s: %s", file, strings.TrimSpace(line))
-	return nil
 }
