@@ -67,7 +67,7 @@ func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 	return &Job{
 		Name: c.Name, Host: *host,
 		Get: c.Get, Put: c.Put, To: c.To, Recursive: c.Recursive, IfNone: IfNone(c.IfNone),
-		After: c.After, Keep: c.Keep,
+		After: c.After, Keep: c.Keep, Verify: Verify(c.Verify), Connections: c.Connections,
 		Zone:    c.Timezone,
 		Retry:   Retry{Attempts: c.Retry.Attempts, Min: c.Retry.BackoffMin, Max: c.Retry.BackoffMax, Reconnect: c.Retry.Attempts > 1},
 		Timeout: c.Timeout, Log: c.Log,

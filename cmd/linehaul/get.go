@@ -16,17 +16,21 @@ import (
 // moveFlags are those of get and put.
 type moveFlags struct {
 	hostFlags
-	recursive bool
-	attempts  int
-	timeout   time.Duration
-	ifNone    string
-	dryRun    bool
+	recursive   bool
+	attempts    int
+	verify      string
+	connections int
+	timeout     time.Duration
+	ifNone      string
+	dryRun      bool
 }
 
 func (o *moveFlags) add(c *cobra.Command) {
 	o.hostFlags.add(c)
 	f := c.Flags()
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "folders with all that is below them")
+	f.StringVar(&o.verify, "verify", string(job.VerifySize), "how a copy is compared with its source: `size`, auto or sha256")
+	f.IntVar(&o.connections, "connections", 0, "over how many connections large files are moved (default: as many as help)")
 	f.IntVar(&o.attempts, "attempts", 0, "how often to try before giving up (default 1, and a connection that breaks\nin the middle is made again as long as that helps)")
 	f.DurationVar(&o.timeout, "timeout", 0, "longest time for all of it (default: none)")
 	f.StringVar(&o.ifNone, "if-none", string(job.NoneFails), "what it is when nothing matches: fail, warn or ok")
@@ -140,6 +144,14 @@ func (a *app) oneOff(name string, t target, to string, o moveFlags) (*job.Job, e
 	default:
 		return nil, fault.New(fault.Usage, "--if-none %q: want fail, warn or ok", o.ifNone)
 	}
+	verify, err := job.ParseVerify(o.verify)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "--verify %w", err)
+	}
+	const most = 16
+	if o.connections < 0 || o.connections > most {
+		return nil, fault.New(fault.Usage, "--connections %d: want 1 to %d, or 0 for as many as help", o.connections, most)
+	}
 	if to == "" && name == "get" {
 		return nil, fault.New(fault.Usage, "the target is empty").WithHint("write . for this folder")
 	}
@@ -152,7 +164,7 @@ func (a *app) oneOff(name string, t target, to string, o moveFlags) (*job.Job, e
 		return nil, err
 	}
 	return &job.Job{
-		Name: name, Host: *h, To: dest, Recursive: o.recursive, IfNone: ifNone, Zone: time.Local,
+		Name: name, Host: *h, To: dest, Recursive: o.recursive, IfNone: ifNone, Zone: time.Local, Verify: verify, Connections: o.connections,
 		Retry: job.Retry{Attempts: max(1, o.attempts), Min: time.Second, Max: time.Minute, Reconnect: o.attempts != 1}, Timeout: o.timeout,
 	}, nil
 }

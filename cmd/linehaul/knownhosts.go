@@ -33,7 +33,11 @@ func (a *app) ownKnownHosts(flag string) (string, error) {
 
 // judge reads known_hosts files, which may be absent.
 func (a *app) judge(files ...string) (*keys.HostKeys, error) {
-	return keys.NewHostKeys(keys.HostKeyOptions{Files: knownHostsFiles(files), Warn: a.place().Warn})
+	var known []keys.KnownHostsFile
+	for _, f := range files {
+		known = append(known, keys.KnownHostsFile{Path: f})
+	}
+	return keys.NewHostKeys(keys.HostKeyOptions{Files: known, Warn: a.place().Warn})
 }
 
 // judged makes a status of what keys.HostKeys.Check says of a key, and says

@@ -56,7 +56,7 @@ func TestTornAppend(t *testing.T) {
 		if err := appendKnown(file, second); err != nil {
 			t.Fatal(err)
 		}
-		known, err := keys.NewHostKeys(keys.HostKeyOptions{Files: knownHostsFiles([]string{file})})
+		known, err := keys.NewHostKeys(keys.HostKeyOptions{Files: []keys.KnownHostsFile{{Path: file}}})
 		if err != nil {
 			t.Fatal(err)
 		}
