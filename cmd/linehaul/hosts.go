@@ -144,7 +144,7 @@ func (a *app) hostsTrust(ctx context.Context, arg, fingerprint string, o hostFla
 				return err
 			}
 			status, _ := judged(known.Check(h.Address, h.Port, k), k.Type())
-			return a.trust(file, keys.KnownHostsLine(h.Address, h.Port, k), status)
+			return a.trust(ctx, file, keys.KnownHostsLine(h.Address, h.Port, k), status)
 		}
 		sha256, _ := keys.Fingerprints(k)
 		shown = append(shown, sha256)
