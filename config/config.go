@@ -112,14 +112,15 @@ type Job struct {
 	ToText    string // as the file has it
 	Recursive bool
 
-	Retry       Retry
-	Timeout     time.Duration   // of the whole run, above 0
-	Overlap     string          // skip
-	IfNone      string          // ok, warn or fail
-	Verify      string          // size, auto or sha256
-	Connections int             // that large files are moved over; 0: as many as help
-	Log         *stamp.Template // in place of Logs.Name; nil: that one
-	Disabled    bool
+	Retry         Retry
+	Timeout       time.Duration   // of the whole run, above 0
+	Overlap       string          // skip
+	IfNone        string          // ok, warn or fail
+	Verify        string          // size, auto or sha256
+	Connections   int             // that large files are moved over; 0: as many as help
+	FilesInFlight int             // 0: as the protocol allows
+	Log           *stamp.Template // in place of Logs.Name; nil: that one
+	Disabled      bool
 
 	Keep  retention.Policy // empty: nothing is ever removed
 	After After

@@ -54,20 +54,21 @@ type hostEntry struct {
 }
 
 type jobEntry struct {
-	Schedule    texts      `yaml:"schedule" also:"cron when at" doc:"When to run: cron with 5 or 6 fields, @daily, @every 15m, or a list of these. Without it, the job runs by hand only." example:"30 2 * * mon-fri"`
-	Timezone    text       `yaml:"timezone" also:"tz zone" doc:"IANA name of the zone of schedule and stamps; the machine's own if left out." example:"Asia/Singapore"`
-	Get         texts      `yaml:"get" also:"source sources from pull download" doc:"What to fetch: HOST:PATH, or a list of them from one host. Wildcards are expanded on the server." example:"hk1:/var/backups/*.sql.gz"`
-	Put         texts      `yaml:"put" also:"push upload" doc:"What to send: local paths, relative to this file. Wildcards are expanded." example:"reports/*.pdf"`
-	To          text       `yaml:"to,required" also:"dest destination target" doc:"Where to: a local path for get, HOST:PATH for put. May hold stamps such as {date} and {name}; ends in / if it is a folder." example:"/srv/backup/{date}/{name}"`
-	Recursive   flag       `yaml:"recursive" default:"false" doc:"Whether folders are taken with all that is in them."`
-	Retry       retryEntry `yaml:"retry" also:"retries" doc:"What happens when a run fails for a reason that may pass."`
-	Timeout     duration   `yaml:"timeout" default:"24h" doc:"How long a run may take, with all its attempts." example:"2h"`
-	Overlap     choice     `yaml:"overlap" choices:"skip" later:"queue cancel" default:"skip" doc:"What happens when the job is due while it still runs."`
-	IfNone      choice     `yaml:"if_none" choices:"ok warn fail" default:"fail" doc:"What it means when nothing matches."`
-	Verify      choice     `yaml:"verify" choices:"size auto sha256" default:"auto" also:"checksum verification" doc:"How a copy is held against its source before it gets its name: size and time; auto, the SHA-256 too for files from 1 MiB on, where the server can say it by a program or a file beside the source does; sha256, for every file, and a failure where that cannot be done." example:"auto"`
-	Connections number     `yaml:"connections" range:"0 16" default:"0" doc:"How many connections large files are moved over; 0 leaves it to the line: as many as make it faster, at most 2." example:"4"`
-	Log         text       `yaml:"log" also:"logfile" doc:"Name of the log of this job's runs below the log folder, in place of logs.name." example:"nightly/{date}.log"`
-	Disabled    flag       `yaml:"disabled" default:"false" doc:"Keeps the job from running by its schedule."`
+	Schedule      texts      `yaml:"schedule" also:"cron when at" doc:"When to run: cron with 5 or 6 fields, @daily, @every 15m, or a list of these. Without it, the job runs by hand only." example:"30 2 * * mon-fri"`
+	Timezone      text       `yaml:"timezone" also:"tz zone" doc:"IANA name of the zone of schedule and stamps; the machine's own if left out." example:"Asia/Singapore"`
+	Get           texts      `yaml:"get" also:"source sources from pull download" doc:"What to fetch: HOST:PATH, or a list of them from one host. Wildcards are expanded on the server." example:"hk1:/var/backups/*.sql.gz"`
+	Put           texts      `yaml:"put" also:"push upload" doc:"What to send: local paths, relative to this file. Wildcards are expanded." example:"reports/*.pdf"`
+	To            text       `yaml:"to,required" also:"dest destination target" doc:"Where to: a local path for get, HOST:PATH for put. May hold stamps such as {date} and {name}; ends in / if it is a folder." example:"/srv/backup/{date}/{name}"`
+	Recursive     flag       `yaml:"recursive" default:"false" doc:"Whether folders are taken with all that is in them."`
+	Retry         retryEntry `yaml:"retry" also:"retries" doc:"What happens when a run fails for a reason that may pass."`
+	Timeout       duration   `yaml:"timeout" default:"24h" doc:"How long a run may take, with all its attempts." example:"2h"`
+	Overlap       choice     `yaml:"overlap" choices:"skip" later:"queue cancel" default:"skip" doc:"What happens when the job is due while it still runs."`
+	IfNone        choice     `yaml:"if_none" choices:"ok warn fail" default:"fail" doc:"What it means when nothing matches."`
+	Verify        choice     `yaml:"verify" choices:"size auto sha256" default:"auto" also:"checksum verification" doc:"How a copy is held against its source before it gets its name: size and time; auto, the SHA-256 too for files from 1 MiB on, where the server can say it by a program or a file beside the source does; sha256, for every file, and a failure where that cannot be done." example:"auto"`
+	Connections   number     `yaml:"connections" range:"0 16" default:"0" doc:"How many connections large files are moved over; 0 leaves it to the line: as many as make it faster, at most 2." example:"4"`
+	FilesInFlight number     `yaml:"files_in_flight" range:"0 256" default:"0" doc:"How many files are moved at a time; 0 leaves it to the protocol: 64 by SFTP, 4 by SCP." example:"16"`
+	Log           text       `yaml:"log" also:"logfile" doc:"Name of the log of this job's runs below the log folder, in place of logs.name." example:"nightly/{date}.log"`
+	Disabled      flag       `yaml:"disabled" default:"false" doc:"Keeps the job from running by its schedule."`
 
 	Keep  keepEntry  `yaml:"keep" also:"retention retain rotate prune" doc:"Which of the dated copies stay, after a run that fully succeeded. Without it, all do."`
 	After afterEntry `yaml:"after" doc:"What happens when a file was moved."`

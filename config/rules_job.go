@@ -22,7 +22,7 @@ func (r *rules) job(name string, at spot, s *jobEntry) *Job {
 			Attempts: s.Retry.Attempts.value, BackoffMin: s.Retry.Backoff.least, BackoffMax: s.Retry.Backoff.most,
 		},
 		Timeout: r.positive(&s.Timeout), Overlap: s.Overlap.value, IfNone: s.IfNone.value, Disabled: s.Disabled.value,
-		Verify: s.Verify.value, Connections: s.Connections.value,
+		Verify: s.Verify.value, Connections: s.Connections.value, FilesInFlight: s.FilesInFlight.value,
 	}
 	j.Schedule = r.schedule(&s.Schedule, j.Timezone)
 	if s.Log.given {

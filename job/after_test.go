@@ -294,6 +294,7 @@ func TestSourceMovedTwice(t *testing.T) {
 	b := newBench(t, remotetest.Faults{})
 	makeTree(t, b.server(), "a.txt=AA", "b.txt=B")
 	j := b.job(t, "a.txt", "b.txt")
+	j.FilesInFlight = 1
 	d := &failing{}
 	b.Dialer = d
 	first := true

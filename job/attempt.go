@@ -167,13 +167,13 @@ func (a *attempt) move(ctx context.Context, conn *remote.Conn, pool *remote.Pool
 	if a.job.Put == nil {
 		g := transfer.Get{
 			Remote: r, More: pool.Files, Root: dest.root, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress,
-			Verify: verify, NoSum: verify == nil,
+			Verify: verify, NoSum: verify == nil, AtOnce: a.job.FilesInFlight,
 		}
 		results, err = g.Files(ctx, items)
 	} else {
 		p := transfer.Put{
 			Remote: r, More: pool.Files, Dead: a.dead, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress,
-			Verify: verify, NoSum: verify == nil,
+			Verify: verify, NoSum: verify == nil, AtOnce: a.job.FilesInFlight,
 		}
 		results, err = p.Files(ctx, items)
 	}

@@ -30,8 +30,9 @@ type Job struct {
 	IfNone    IfNone
 	// Connections is how many connections large files are moved over; 0: as
 	// many as help.
-	Connections int
-	Verify      Verify // empty: VerifySize
+	Connections   int
+	Verify        Verify // empty: VerifySize
+	FilesInFlight int    // how many files are moved at a time; 0: as the protocol allows
 
 	After config.After     // what becomes of the sources; the zero value keeps them
 	Keep  retention.Policy // which copies stay; the zero value removes none
@@ -67,7 +68,7 @@ func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 	return &Job{
 		Name: c.Name, Host: *host,
 		Get: c.Get, Put: c.Put, To: c.To, Recursive: c.Recursive, IfNone: IfNone(c.IfNone),
-		After: c.After, Keep: c.Keep, Verify: Verify(c.Verify), Connections: c.Connections,
+		After: c.After, Keep: c.Keep, Verify: Verify(c.Verify), Connections: c.Connections, FilesInFlight: c.FilesInFlight,
 		Zone:    c.Timezone,
 		Retry:   Retry{Attempts: c.Retry.Attempts, Min: c.Retry.BackoffMin, Max: c.Retry.BackoffMax, Reconnect: c.Retry.Attempts > 1},
 		Timeout: c.Timeout, Log: c.Log,

@@ -166,7 +166,9 @@ func (b *bench) job(t *testing.T, get ...string) *Job {
 func TestLogSaysFirstWhatAndLastHow(t *testing.T) {
 	b := newBench(t, remotetest.Faults{})
 	b.write(t, "a.txt", []byte("hello\n"))
-	run, err := b.Run(t.Context(), b.job(t, "*.txt"), Trigger{})
+	j := b.job(t, "*.txt")
+	j.Verify = VerifyAuto
+	run, err := b.Run(t.Context(), j, Trigger{})
 	if err != nil {
 		t.Fatal(err)
 	}

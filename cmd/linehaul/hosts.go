@@ -147,7 +147,7 @@ func (a *app) hostsTrust(ctx context.Context, arg, fingerprint string, o hostFla
 				return err
 			}
 			status, _ := judged(known.Check(name, port, k), k.Type())
-			return a.trust(file, keys.KnownHostsLine(name, port, k), status)
+			return a.trust(ctx, file, keys.KnownHostsLine(name, port, k), status)
 		}
 		sha256, _ := keys.Fingerprints(k)
 		shown = append(shown, sha256)

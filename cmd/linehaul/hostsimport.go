@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -60,7 +61,7 @@ another key of the same type is known for the host, nothing is added for it, and
 the exit code is 5. Entries that are no use (SSH-1, Ed448, damaged) are named
 and left out.`,
 		Args: usageArgs(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error { return a.hostsImport(o) },
+		RunE: func(c *cobra.Command, _ []string) error { return a.hostsImport(c.Context(), o) },
 	}
 	c.Flags().StringVar(&o.from, "from", "", "PuTTY's `FILE` of host keys (default: where PuTTY keeps them here)")
 	c.Flags().StringVar(&o.knownHosts, "known-hosts", "", "known_hosts `FILE` to add to (default: the user's)")
@@ -68,7 +69,7 @@ and left out.`,
 	return c
 }
 
-func (a *app) hostsImport(o importOptions) error {
+func (a *app) hostsImport(ctx context.Context, o importOptions) error {
 	cache, err := a.readPuTTY(o.from)
 	if err != nil {
 		return err
@@ -88,7 +89,7 @@ func (a *app) hostsImport(o importOptions) error {
 	report := sortKeys(cache, known)
 	report.KnownHosts, report.DryRun = file, o.dryRun
 	if !o.dryRun {
-		if err := appendKnown(file, report.lines()...); err != nil {
+		if err := appendKnown(ctx, file, report.lines()...); err != nil {
 			return err
 		}
 	}

@@ -103,6 +103,38 @@ func TestImportPuTTY(t *testing.T) {
 	}
 }
 
+// TestImportConflict: exit code 5 for a key that known_hosts contradicts, which
+// stays as it is, while the others are added; so too for a revoked one.
+func TestImportConflict(t *testing.T) {
+	keyOf := func(file string) string {
+		b, err := os.ReadFile(filepath.Join("..", "..", "keys", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(strings.Fields(string(b))[:2], " ")
+	}
+	for _, tt := range []struct{ name, line, want string }{
+		{"another key", "[127.0.0.1]:23401 " + keyOf("testdata/ed25519.pub"), "conflict: 127.0.0.1 port 23401: PuTTY has ssh-ed25519 "},
+		{"a revoked key", "@revoked [127.0.0.1]:23401 " + keyOf("puttyhosts/testdata/public_keys"), "revoked: 127.0.0.1 port 23401: PuTTY has ssh-ed25519 "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			known := filepath.Join(t.TempDir(), "known_hosts")
+			if err := os.WriteFile(known, []byte(tt.line+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			args := []string{"hosts", "import", "--from", filepath.Join("..", "..", "keys", "puttyhosts", "testdata", "sshhostkeys"), "--known-hosts", known}
+			o := linehaul(t, 30*time.Second, args...)
+			if o.code != 5 || !strings.Contains(o.stdout, tt.want) || strings.Contains(o.stdout, "]:23401 ssh-ed25519 ") || !strings.Contains(o.stderr, "1 in conflict") {
+				t.Errorf("%s", o)
+			}
+			text, err := os.ReadFile(known)
+			if err != nil || !strings.HasPrefix(string(text), tt.line+"\n") || strings.Count(string(text), "]:23401 ") != 1 || !strings.Contains(string(text), "]:23402 ssh-rsa ") {
+				t.Errorf("%q, %v", text, err)
+			}
+		})
+	}
+}
+
 // TestScanPuTTY: `hosts scan` says what PuTTY on this machine knows of a key.
 func TestScanPuTTY(t *testing.T) {
 	program(t)

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"linehaul/fault"
+	"linehaul/internal/flock"
 	"linehaul/keys"
 )
 
@@ -68,7 +72,7 @@ func judged(err error, keyType string) (status keyStatus, instead string) {
 
 // trust adds the line of a key whose fingerprint somebody has compared: so
 // also beside another one of its type.
-func (a *app) trust(file, line string, status keyStatus) error {
+func (a *app) trust(ctx context.Context, file, line string, status keyStatus) error {
 	switch status {
 	case keyKnown:
 		a.note("the key is in %s already", file)
@@ -78,18 +82,25 @@ func (a *app) trust(file, line string, status keyStatus) error {
 			WithHint("do not trust this key again: ask the server's administrator for a new one, and why the old one was revoked")
 	case keyAdded, keyConflict:
 	}
-	if err := appendKnown(file, line); err != nil {
+	if err := appendKnown(ctx, file, line); err != nil {
 		return err
 	}
 	a.note("added to %s: %s", file, line)
 	return nil
 }
 
+// lockWait is how long to wait for another linehaul that adds to the same file.
+// It takes milliseconds.
+const (
+	lockWait  = 10 * time.Second
+	lockPause = 5 * time.Millisecond
+)
+
 // appendKnown adds lines to a known_hosts file and changes nothing in it. They
 // begin on a line of their own also where the file's last one has no end: it
 // may have none because somebody edited it, or because whoever added it was
 // killed in the middle.
-func appendKnown(file string, lines ...string) error {
+func appendKnown(ctx context.Context, file string, lines ...string) error {
 	if len(lines) == 0 {
 		return nil
 	}
@@ -103,11 +114,32 @@ func appendKnown(file string, lines ...string) error {
 	if err != nil {
 		return fault.New(fault.LocalDisk, "open %q: %w", file, err)
 	}
-	if err := errors.Join(appendLines(f, lines), f.Close()); err != nil {
-		return fault.New(fault.LocalDisk, "write %q: %w", file, err).
-			WithHint("look at the file's last line: if it is not whole, take it out")
+	err = lockKnown(ctx, f)
+	if err == nil {
+		err = appendLines(f, lines)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fault.Wrap(fault.LocalDisk, fmt.Errorf("add to %q: %w", file, err))
 	}
 	return nil
+}
+
+// lockKnown waits until no other linehaul adds to the file: not every system
+// appends the bytes of two writers one after the other. Where the file system
+// has no locks, it goes on without.
+func lockKnown(ctx context.Context, f *os.File) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, lockWait, errors.New("another linehaul is adding to it all the time"))
+	defer cancel()
+	for {
+		if ok, err := flock.TryLock(f); ok || err != nil {
+			return nil //nolint:nilerr // a lock is better than none, and none no reason to stop
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(lockPause):
+		}
+	}
 }
 
 // appendLines writes the lines with one call, so that others who append do not

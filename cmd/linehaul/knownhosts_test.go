@@ -27,7 +27,7 @@ func TestAppendKnown(t *testing.T) {
 		if err := os.WriteFile(file, []byte(tt.before), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := appendKnown(file, "a 1", "b 2"); err != nil {
+		if err := appendKnown(t.Context(), file, "a 1", "b 2"); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := os.ReadFile(file); err != nil || string(got) != tt.want {
@@ -53,7 +53,7 @@ func TestTornAppend(t *testing.T) {
 		if err := os.WriteFile(file, []byte("zero "+other+"\n"+first[:cut]), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := appendKnown(file, second); err != nil {
+		if err := appendKnown(t.Context(), file, second); err != nil {
 			t.Fatal(err)
 		}
 		known, err := keys.NewHostKeys(keys.HostKeyOptions{Files: []keys.KnownHostsFile{{Path: file}}})
@@ -90,7 +90,7 @@ func TestAppendTogether(t *testing.T) {
 	for i := range 20 {
 		all.Go(func() {
 			for j := range 20 {
-				if err := appendKnown(file, fmt.Sprintf("host-%d-%d type %s", i, j, strings.Repeat("A", 300))); err != nil {
+				if err := appendKnown(t.Context(), file, fmt.Sprintf("host-%d-%d type %s", i, j, strings.Repeat("A", 300))); err != nil {
 					t.Error(err)
 				}
 			}
@@ -120,17 +120,17 @@ func TestAppendTogether(t *testing.T) {
 // TestAppendNowhere: what is not a file is refused, and named.
 func TestAppendNowhere(t *testing.T) {
 	dir := t.TempDir()
-	if err := appendKnown(dir, "a 1"); !fault.Is(err, fault.Usage) || !strings.Contains(err.Error(), "not a file") {
+	if err := appendKnown(t.Context(), dir, "a 1"); !fault.Is(err, fault.Usage) || !strings.Contains(err.Error(), "not a file") {
 		t.Errorf("a folder: %v", err)
 	}
 	plain := filepath.Join(dir, "plain")
 	if err := os.WriteFile(plain, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := appendKnown(filepath.Join(plain, "known_hosts"), "a 1"); !fault.Is(err, fault.LocalDisk) {
+	if err := appendKnown(t.Context(), filepath.Join(plain, "known_hosts"), "a 1"); !fault.Is(err, fault.LocalDisk) {
 		t.Errorf("below a file: %v", err)
 	}
-	if err := appendKnown(filepath.Join(dir, "none")); err != nil {
+	if err := appendKnown(t.Context(), filepath.Join(dir, "none")); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "none")); !os.IsNotExist(err) {

@@ -173,11 +173,12 @@ jobs:
 	if !strings.Contains(o.stderr, fmt.Sprint(b.cmd.Process.Pid)) {
 		t.Errorf("the process that holds the job is not named: %s", o)
 	}
-	// Interrupted in order, it cleans up after itself.
+	// Interrupted in order, it leaves what it has moved with its journal, and
+	// nothing else.
 	if code := b.end(t, syscall.SIGINT); code != 130 {
 		t.Errorf("interrupted, it ends with %d:\n%s", code, &b.out)
 	}
-	if left := temporaries(t, dir); len(left) > 0 {
+	if left := temporaries(t, dir); len(left) != 0 && len(left) != 2 {
 		t.Errorf("left behind: %q", left)
 	}
 }
