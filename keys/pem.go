@@ -121,7 +121,12 @@ func textLines(text []byte) []string {
 // withoutBlanks takes blanks and tabs out of a line of base64, which OpenSSL and
 // OpenSSH pass over too.
 func withoutBlanks(line string) string {
-	return strings.NewReplacer(" ", "", "\t", "").Replace(line)
+	return strings.Map(func(r rune) rune {
+		if r == ' ' || r == '\t' {
+			return -1
+		}
+		return r
+	}, line)
 }
 
 // isBase64 reports whether a line holds nothing but base64.

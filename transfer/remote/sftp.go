@@ -56,7 +56,7 @@ func (c *Conn) openSFTP(ctx context.Context, request, argument string) (transfer
 	}
 	said := &head{}
 	client, err := call(ctx, c, nil, func() (*sftp.Client, error) {
-		return sftp.NewClient(io.TeeReader(s.ch, said), s.ch, sftp.Options{Sent: c.watch.begin, Answered: c.watch.end})
+		return sftp.NewClient(io.TeeReader(s.ch, said), s.ch, sftp.Options{Sent: c.watch.begin, Answered: c.watch.end, InOrder: c.inOrder()})
 	}, nil)
 	if err != nil {
 		s.abort()
@@ -74,6 +74,13 @@ func (c *Conn) openSFTP(ctx context.Context, request, argument string) (transfer
 	f.readSize.Store(sftp.MaxData)
 	f.writeSize = sftp.SafeData
 	return f, f.learn(ctx)
+}
+
+// inOrder reports whether the server is known to do what belongs to one file in
+// order: OpenSSH's sftp-server, which dropbear starts too, and ProFTPD's.
+func (c *Conn) inOrder() bool {
+	version := c.Info().ServerVersion
+	return strings.Contains(version, "OpenSSH") || strings.Contains(version, "dropbear") || strings.Contains(version, "mod_sftp")
 }
 
 // learn finds out how much one request may carry. A read may be answered with

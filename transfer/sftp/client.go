@@ -16,6 +16,11 @@ type Options struct {
 	// when its answer has come or the session has ended. They must be safe for
 	// concurrent use, and fast. They may be nil.
 	Sent, Answered func()
+	// InOrder says that the server does what belongs to one file in the order
+	// in which it was asked to, as section 6 of the draft has it. Some work at
+	// several requests at a time: without it, ReadFile and WriteFile take a
+	// round trip more.
+	InOrder bool
 }
 
 // A Client is one session. Its methods may be called concurrently; requests go

@@ -168,8 +168,6 @@ func (c *Client) ReadFile(ctx context.Context, path string, p []byte) (int, Info
 		return 0, Info{}, err
 	}
 	defer f.Drop()
-	// Servers answer in order what belongs to one file. One that does not may
-	// describe the file as it was before: no worse than asking before.
 	var reads []*request
 	for from := 0; from < len(p); from += MaxData {
 		q, err := f.read(p[from:min(from+MaxData, len(p))], int64(from))
@@ -178,14 +176,21 @@ func (c *Client) ReadFile(ctx context.Context, path string, p []byte) (int, Info
 		}
 		reads = append(reads, q)
 	}
+	n := 0
+	if !c.options.InOrder {
+		if n, err = f.gather(ctx, reads); err != nil {
+			return n, Info{}, err
+		}
+	}
 	stat, err := c.send(f.statPacket(), nil)
 	if err != nil {
 		return 0, Info{}, err
 	}
 	f.Drop()
-	n, err := f.gather(ctx, reads)
-	if err != nil {
-		return n, Info{}, err
+	if c.options.InOrder {
+		if n, err = f.gather(ctx, reads); err != nil {
+			return n, Info{}, err
+		}
 	}
 	info, err := infoOf(c.take(ctx, stat, typeAttrs))
 	return n, info, err
@@ -230,6 +235,14 @@ func (c *Client) WriteFile(ctx context.Context, path string, packets [][]byte, m
 		}
 		all = append(all, q)
 		offset += int64(len(p) - Headroom)
+	}
+	if !c.options.InOrder {
+		for _, q := range all {
+			if _, err := c.take(ctx, q, typeStatus); err != nil {
+				return Info{}, err
+			}
+		}
+		all = nil
 	}
 	if _, ok := c.Extension(extFsync); ok {
 		q, err := c.send(f.syncPacket(), nil)

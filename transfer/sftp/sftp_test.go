@@ -3,6 +3,7 @@ package sftp_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -16,7 +17,7 @@ import (
 )
 
 // server starts OpenSSH's sftp-server on a pair of pipes.
-func server(t testing.TB) *sftp.Client {
+func server(t testing.TB, o sftp.Options) *sftp.Client {
 	t.Helper()
 	path := ""
 	for _, p := range []string{"/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server", "/usr/libexec/sftp-server"} {
@@ -39,7 +40,7 @@ func server(t testing.TB) *sftp.Client {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	c, err := sftp.NewClient(out, in, sftp.Options{})
+	c, err := sftp.NewClient(out, in, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,13 @@ func server(t testing.TB) *sftp.Client {
 func mtime() time.Time { return time.Unix(1580608922, 0) }
 
 func TestServer(t *testing.T) {
-	c, dir, ctx := server(t), t.TempDir(), t.Context()
+	for _, inOrder := range []bool{true, false} {
+		t.Run(fmt.Sprintf("in order=%v", inOrder), func(t *testing.T) { testServer(t, sftp.Options{InOrder: inOrder}) })
+	}
+}
+
+func testServer(t *testing.T, o sftp.Options) {
+	c, dir, ctx := server(t, o), t.TempDir(), t.Context()
 	if _, ok := c.Extension(sftp.ExtPosixRename); !ok {
 		t.Error("no posix-rename")
 	}
@@ -134,7 +141,7 @@ func TestServer(t *testing.T) {
 
 // TestNames lists a folder that takes many answers, and stops in the middle.
 func TestNames(t *testing.T) {
-	c, dir := server(t), t.TempDir()
+	c, dir := server(t, sftp.Options{}), t.TempDir()
 	const count = 2500
 	for i := range count {
 		if err := os.WriteFile(filepath.Join(dir, time.Duration(i).String()), nil, 0o600); err != nil {
