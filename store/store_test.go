@@ -55,8 +55,8 @@ func fullRun(t testing.TB) store.Run {
 		State: store.Failed, Code: 10, Layer: "local disk", Error: `write "a<b>.txt": no space`, Hint: "check free space",
 		Attempts: []store.Attempt{{Number: 1, Started: at().In(zone), Ended: at().Add(time.Second).In(zone), Code: 3, Layer: "tcp", Error: "refused"}},
 		Files: []store.File{{Source: "/var/backups/a.sql.gz", Target: `D:\backup\a.sql.gz`, Bytes: 1 << 40, MTime: at().In(zone),
-			SHA256: strings.Repeat("0f", 32), Seconds: 0.5, Error: "short"}},
-		Matched: 4, Moved: 1, Failed: 2, Skipped: 1, Bytes: 1 << 40, Root: "/backup/20261123", LogPath: "/var/log/linehaul/a.log", Version: "1.0", PID: 42,
+			SHA256: strings.Repeat("0f", 32), Seconds: 0.5, Error: "short", After: "moved", AfterTarget: "/var/backups/done/a.sql.gz", AfterReason: "because"}},
+		Matched: 4, Moved: 1, Failed: 2, Skipped: 1, Bytes: 1 << 40, Removed: 3, Root: "/backup/20261123", LogPath: "/var/log/linehaul/a.log", Version: "1.0", PID: 42,
 	}
 }
 
@@ -90,6 +90,31 @@ func TestPutAndRead(t *testing.T) {
 	}
 	if left := allFiles(t, dir); !slices.Equal(left, []string{path}) {
 		t.Errorf("files %q, want only the record", left)
+	}
+}
+
+// TestEach: runs come one at a time, the newest first, until no more is wanted.
+func TestEach(t *testing.T) {
+	s, _ := openStore(t)
+	for i := range 5 {
+		r := fullRun(t)
+		r.ID = newID(t, at().Add(time.Duration(i)*time.Hour), i)
+		put(t, s, r)
+	}
+	var seen []string
+	collect := func(most int) func(store.Run) bool {
+		seen = nil
+		return func(r store.Run) bool {
+			seen = append(seen, r.ID[9:11])
+			return len(seen) < most
+		}
+	}
+	first := at().UTC().Hour()
+	for _, tt := range []struct{ limit, most, want int }{{0, 9, 5}, {0, 2, 2}, {3, 9, 3}, {0, 1, 1}} {
+		warnings, err := s.Each(store.Filter{Job: "nightly-db", Limit: tt.limit}, collect(tt.most))
+		if err != nil || len(warnings) > 0 || len(seen) != tt.want || seen[0] != fmt.Sprintf("%02d", first+4) {
+			t.Errorf("limit %d, stopped after %d: %q, %v, %v", tt.limit, tt.most, seen, warnings, err)
+		}
 	}
 }
 
