@@ -55,8 +55,8 @@ func fullRun(t testing.TB) store.Run {
 		State: store.Failed, Code: 10, Layer: "local disk", Error: `write "a<b>.txt": no space`, Hint: "check free space",
 		Attempts: []store.Attempt{{Number: 1, Started: at().In(zone), Ended: at().Add(time.Second).In(zone), Code: 3, Layer: "tcp", Error: "refused"}},
 		Files: []store.File{{Source: "/var/backups/a.sql.gz", Target: `D:\backup\a.sql.gz`, Bytes: 1 << 40, MTime: at().In(zone),
-			SHA256: strings.Repeat("0f", 32), Seconds: 0.5, Error: "short", After: "moved", AfterTarget: "/var/backups/done/a.sql.gz", AfterReason: "because"}},
-		Matched: 4, Moved: 1, Failed: 2, Skipped: 1, Bytes: 1 << 40, Removed: 3, Root: "/backup/20261123", LogPath: "/var/log/linehaul/a.log", Version: "1.0", PID: 42,
+			SHA256: strings.Repeat("0f", 32), Verified: "size", Resumed: 7, Seconds: 0.5, Error: "short", After: "moved", AfterTarget: "/var/backups/done/a.sql.gz", AfterReason: "because"}},
+		Matched: 4, Moved: 1, Failed: 2, Skipped: 1, Reconnects: 5, Bytes: 1 << 40, Removed: 3, Root: "/backup/20261123", LogPath: "/var/log/linehaul/a.log", Version: "1.0", PID: 42,
 	}
 }
 
