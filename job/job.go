@@ -11,6 +11,7 @@ import (
 	"linehaul/fault"
 	"linehaul/keys"
 	"linehaul/stamp"
+	"linehaul/transfer"
 	"linehaul/transfer/remote"
 	"time"
 )
@@ -27,6 +28,7 @@ type Job struct {
 	// To is a local path for Get and a remote one for Put.
 	To        *stamp.Template
 	Recursive bool
+	Select    transfer.Select // which of them
 	IfNone    IfNone
 
 	Zone    *time.Location // of stamps and log lines

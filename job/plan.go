@@ -3,30 +3,66 @@ package job
 import (
 	"context"
 	"fmt"
+	"iter"
 	"log/slog"
+	"strings"
 
-	"linehaul/fault"
 	"linehaul/stamp"
 	"linehaul/store"
+	"linehaul/transfer"
 	"linehaul/transfer/remote"
+)
+
+// What a dry run says of a file besides get and put.
+const (
+	doesSkip = "skip"
+	doesFail = "fail"
 )
 
 // Planned is one file as a dry run shows it.
 type Planned struct {
-	Does   string `json:"does"` // get, put
-	Source string `json:"source"`
-	Target string `json:"target"`
-	Bytes  int64  `json:"bytes"`
-	Dir    bool   `json:"dir,omitempty"` // an empty folder that is made
+	Does   string          `json:"does"` // get, put, skip or fail
+	Source string          `json:"source"`
+	Target string          `json:"target,omitempty"`
+	Bytes  int64           `json:"bytes"`
+	Dir    bool            `json:"dir,omitempty"`    // an empty folder that is made
+	Link   string          `json:"link,omitempty"`   // the text of a link that is made anew
+	Reason transfer.Reason `json:"reason,omitempty"` // of a skip: one of transfer.Reasons
+	Error  string          `json:"error,omitempty"`  // of a fail
 }
 
-// Plan connects, finds what the job would move, and moves nothing. Names are
-// those of a run that starts now.
-func (r *Runner) Plan(ctx context.Context, j *Job) ([]Planned, error) {
+// selecting is what of a plan the job says, and the server that it is for.
+func (j *Job) selecting(dest destination, info remote.Info) transfer.Plan {
+	p := transfer.Plan{Recursive: j.Recursive, Select: j.Select, Name: dest.name, Tree: dest.tree, Target: transfer.ThisSystem()}
+	if j.Put != nil {
+		p.Target = transfer.Unix
+		if strings.Contains(info.ServerVersion, "for_Windows") {
+			p.Target = transfer.Windows
+		}
+	}
+	if info.Protocol == remote.SCP {
+		p.Ahead = -1 // each listing is a command of its own, and takes a session
+	}
+	return p
+}
+
+// planned is what a plan gives.
+func (j *Job) planned(ctx context.Context, p transfer.Plan, r transfer.Remote, dest destination) iter.Seq2[transfer.Item, error] {
+	if j.Put == nil {
+		return p.Get(ctx, r, dest.root, j.Get...)
+	}
+	return p.Put(ctx, r, j.Put...)
+}
+
+// Plan connects, finds what the job would do with each file, and moves
+// nothing. Names are those of a run that starts now. show is called for one
+// file after the other; its error ends the plan. The error of a plan in which
+// some files fail comes after them.
+func (r *Runner) Plan(ctx context.Context, j *Job, show func(Planned) error) error {
 	now := r.Now().In(j.Zone)
 	id, err := store.NewRunID(now, r.Random)
 	if err != nil {
-		return nil, fmt.Errorf("make a run id: %w", err)
+		return fmt.Errorf("make a run id: %w", err)
 	}
 	log := slog.New(slog.DiscardHandler)
 	if r.Console != nil {
@@ -34,24 +70,70 @@ func (r *Runner) Plan(ctx context.Context, j *Job) ([]Planned, error) {
 	}
 	conn, err := remote.Dial(ctx, r.Dialer, j.Host, log)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer conn.Close()
 	files, err := conn.Files(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	items, dest, err := j.plan(ctx, files, stamp.Values{At: now, Job: j.Name, Host: j.Host.Name, Run: id}, log)
+	dest, err := j.destination(ctx, files, stamp.Values{At: now, Job: j.Name, Host: j.Host.Name, Run: id})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	verb, from, _ := j.describe()
-	if len(items) == 0 && j.IfNone == NoneFails {
-		return nil, fault.New(fault.NoMatch, "nothing matched %s", from)
+	moved, skipped, upToDate := 0, 0, 0
+	var showErr error
+	say := func(p Planned) error {
+		if showErr == nil {
+			showErr = show(p)
+		}
+		return showErr
 	}
-	plan := []Planned{}
-	for _, i := range items {
-		plan = append(plan, Planned{verb, i.Source, dest.full(i.Target), i.Entry.Size, i.Entry.Mode.IsDir()})
+	p := j.selecting(dest, conn.Info())
+	p.At, p.Now, p.Temp, p.Log = now, r.Now, r.Temp, log
+	p.Skipped = func(s transfer.Skip) {
+		if skipped++; s.Reason == transfer.WhyUpToDate {
+			upToDate++
+		}
+		say(dest.planned(doesSkip, s.Item, s.Reason)) //nolint:errcheck // the next item brings it
 	}
-	return plan, nil
+	found := telling(j.planned(ctx, p, files, dest), func(item transfer.Item, err error) {
+		fail := dest.planned(doesFail, item, "")
+		fail.Error = err.Error()
+		say(fail) //nolint:errcheck // likewise
+	})
+	err = transfer.Each(found, func(item transfer.Item) error {
+		moved++
+		return say(dest.planned(verb, item, ""))
+	})
+	switch {
+	case showErr != nil:
+		return showErr
+	case err == nil && moved == 0 && upToDate == 0 && j.IfNone == NoneFails:
+		return nothing(from, skipped)
+	}
+	return err
+}
+
+// telling tells of the items that cannot be moved as they come by.
+func telling(planned iter.Seq2[transfer.Item, error], failed func(transfer.Item, error)) iter.Seq2[transfer.Item, error] {
+	return func(yield func(transfer.Item, error) bool) {
+		for item, err := range planned {
+			if err != nil && item.Source != "" {
+				failed(item, err)
+			}
+			if !yield(item, err) {
+				return
+			}
+		}
+	}
+}
+
+func (d destination) planned(does string, i transfer.Item, why transfer.Reason) Planned {
+	p := Planned{Does: does, Source: i.Source, Bytes: i.Entry.Size, Dir: i.Entry.Mode.IsDir(), Link: i.Link, Reason: why}
+	if i.Target != "" {
+		p.Target = d.full(i.Target)
+	}
+	return p
 }

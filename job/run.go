@@ -37,6 +37,9 @@ type Runner struct {
 	Console slog.Handler
 	// Progress shows a run's progress. It may be nil.
 	Progress transfer.Progress
+	// Temp is the folder for temporary files of long listings; empty for the
+	// system's.
+	Temp string
 }
 
 // Trigger is what made a run start.
@@ -133,7 +136,7 @@ func (r *Runner) Recover(ctx context.Context, log *slog.Logger) {
 
 // attempts tries until there is a result.
 func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.Values, log *slog.Logger) error {
-	a := attempt{job: j, run: run, values: v, dialer: r.Dialer, store: r.Store, now: r.Now, progress: r.Progress, done: map[string]transfer.Result{}}
+	a := attempt{job: j, run: run, values: v, dialer: r.Dialer, store: r.Store, now: r.Now, progress: r.Progress, temp: r.Temp, done: map[string]transfer.Result{}}
 	for n := 1; ; n++ {
 		a.log = log
 		if n > 1 {
@@ -204,6 +207,9 @@ func (r *Runner) end(run store.Run, err error, log *slog.Logger) (store.Run, err
 	}
 	if run.Failed > 0 {
 		fields = append(fields, logs.Failed, run.Failed)
+	}
+	if run.Skipped > 0 {
+		fields = append(fields, logs.Skipped, run.Skipped)
 	}
 	if err == nil {
 		log.Info("run ended", fields...)

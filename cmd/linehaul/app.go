@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -162,6 +163,38 @@ func (a *app) printJSON(v any) error {
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
+}
+
+// A jsonList prints a list as printJSON does, one element at a time.
+type jsonList struct {
+	w io.Writer
+	n int
+}
+
+func (l *jsonList) add(v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetIndent("  ", "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	before := ",\n  "
+	if l.n++; l.n == 1 {
+		before = "[\n  "
+	}
+	_, err := fmt.Fprint(l.w, before, strings.TrimSpace(b.String()))
+	return err
+}
+
+// end closes the list, also one without elements.
+func (l *jsonList) end() error {
+	end := "\n]\n"
+	if l.n == 0 {
+		end = "[]\n"
+	}
+	_, err := fmt.Fprint(l.w, end)
+	return err
 }
 
 // isTerminal reports whether a stream is one that a person looks at.

@@ -202,17 +202,41 @@ func (a *app) showRun(run store.Run, err error) error {
 	return err
 }
 
-// dryRun shows each file that a job would move, and where.
+// dryRun shows what a job would do with each file, one after the other as they
+// are found.
 func (a *app) dryRun(ctx context.Context, r *job.Runner, j *job.Job) error {
-	plan, err := r.Plan(ctx, j)
-	if err != nil {
+	if !a.json {
+		return r.Plan(ctx, j, func(p job.Planned) error {
+			_, err := fmt.Fprintln(a.stdout, plannedText(p))
+			return err
+		})
+	}
+	list := jsonList{w: a.stdout}
+	err := r.Plan(ctx, j, func(p job.Planned) error { return list.add(p) })
+	if err != nil && list.n == 0 {
 		return err
 	}
-	if a.json {
-		return a.printJSON(plan)
+	if endErr := list.end(); endErr != nil && err == nil {
+		return endErr
 	}
-	for _, p := range plan {
-		fmt.Fprintf(a.stdout, "%s %s -> %s (%s)\n", p.Does, printable(p.Source), printable(p.Target), bytesText(p.Bytes))
+	if err != nil {
+		return reported{err}
 	}
 	return nil
+}
+
+// plannedText is one line of a dry run.
+func plannedText(p job.Planned) string {
+	source := printable(p.Source)
+	switch {
+	case p.Reason != "":
+		return fmt.Sprintf("%s %s: %s", p.Does, source, p.Reason)
+	case p.Error != "":
+		return fmt.Sprintf("%s %s: %s", p.Does, source, printable(p.Error))
+	case p.Link != "":
+		return fmt.Sprintf("%s %s -> %s (link to %s)", p.Does, source, printable(p.Target), printable(p.Link))
+	case p.Dir:
+		return fmt.Sprintf("%s %s -> %s (folder)", p.Does, source, printable(p.Target))
+	}
+	return fmt.Sprintf("%s %s -> %s (%s)", p.Does, source, printable(p.Target), bytesText(p.Bytes))
 }
