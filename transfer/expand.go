@@ -194,7 +194,8 @@ func (f *finder) found(ctx context.Context, at *branch, e Entry, child *branch, 
 		f.skip(item, why)
 		return nil
 	}
-	return f.file(ctx, at, item, c)
+	_, err := f.file(ctx, at, item, c)
+	return err
 }
 
 func (f *finder) foundFolder(ctx context.Context, at *branch, e Entry, child *branch, h hit) error {
@@ -259,7 +260,8 @@ func (f *finder) foundLink(ctx context.Context, at *branch, e Entry, h hit) erro
 		f.skip(item, WhyLinkToSpecial)
 		return nil
 	}
-	return f.file(ctx, at, item, candidate{sub: child.path, entry: target, asked: h.asked})
+	_, err = f.file(ctx, at, item, candidate{sub: child.path, entry: target, asked: h.asked})
+	return err
 }
 
 // literals follows elements that hold no wildcard, where that takes no

@@ -86,6 +86,8 @@ type Find struct {
 	// Skipped is told the same. It is called between items, by the goroutine
 	// that takes them. It may be nil.
 	Skipped func(Skip)
+
+	held int // how many entries are held in memory; 0: maxHeld
 }
 
 // Remote finds files on a server.
@@ -175,7 +177,7 @@ func (f Find) in(ctx context.Context, t tree, sources []string) iter.Seq2[Item, 
 			yield(Item{}, err)
 			return
 		}
-		s.lister = newLister(ctx, t, f.Temp, f.Ahead)
+		s.lister = newLister(ctx, t, f)
 		defer func() {
 			if closeErr := s.lister.close(); closeErr != nil {
 				s.left.log.Warn("cannot remove a temporary folder", keyError, closeErr)
@@ -331,7 +333,8 @@ func (f *finder) named(ctx context.Context, p pattern) error {
 	case ours && !f.includesEnd(name, partSuffix):
 		err = fault.New(f.kind, "%q is the unfinished file of a transfer", path)
 	case e.Mode.IsRegular() && name != "":
-		return f.file(ctx, nil, item, candidate{sub: name, entry: e, asked: true})
+		_, err := f.file(ctx, nil, item, candidate{sub: name, entry: e, asked: true})
+		return err
 	case !e.Mode.IsDir():
 		err = fault.New(f.kind, "%q is not a file: %s", path, what(e.Mode))
 	case !f.recursive:
@@ -342,14 +345,15 @@ func (f *finder) named(ctx context.Context, p pattern) error {
 	return f.problem(ctx, path, err)
 }
 
-// file takes a file that the selection does not leave out. in is the folder
-// that it was found in, nil if it was not found in a listing.
-func (f *finder) file(ctx context.Context, in *branch, item Item, c candidate) error {
+// file takes a file that the selection does not leave out, and reports whether
+// it does. in is the folder that it was found in, nil if it was not found in a
+// listing.
+func (f *finder) file(ctx context.Context, in *branch, item Item, c candidate) (bool, error) {
 	why := f.selection.file(c, f.at, f.clock)
 	if why == "" && f.Sentinel != "" && !f.sentinel.is(item.Entry.Name) {
 		there, err := f.beside(ctx, in, item)
 		if err != nil {
-			return f.problem(ctx, item.Source, err)
+			return false, f.problem(ctx, item.Source, err)
 		}
 		if !there {
 			why = WhyNoSentinel
@@ -357,9 +361,9 @@ func (f *finder) file(ctx context.Context, in *branch, item Item, c candidate) e
 	}
 	if why != "" {
 		f.skip(item, why)
-		return nil
+		return false, nil
 	}
-	return f.take(item)
+	return true, f.take(item)
 }
 
 // beside reports whether a file's sentinel is there.

@@ -12,7 +12,8 @@ import (
 const maxLinks = 40
 
 // followLink goes on with what a link in a tree leads to.
-func (f *finder) followLink(ctx context.Context, at *branch, item Item, c candidate, child *branch) (bool, error) {
+func (f *finder) followLink(ctx context.Context, at *branch, item Item, c candidate) (bool, error) {
+	child := at.inside(item.Entry)
 	text, err := f.readLink(ctx, child.dir)
 	if err != nil {
 		return false, f.problem(ctx, child.dir, err)
@@ -26,7 +27,7 @@ func (f *finder) followLink(ctx context.Context, at *branch, item Item, c candid
 	switch {
 	case why != "":
 	case e.Mode.IsRegular():
-		return f.selection.file(c, f.at, f.clock) == "", f.file(ctx, at, item, c)
+		return f.file(ctx, at, item, c)
 	case e.Mode.IsDir():
 		child.self, child.real, child.links = e, real, true
 		if why = f.shut(c); why == "" && child.circles() {

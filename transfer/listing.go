@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -50,8 +51,8 @@ type lister struct {
 	open map[*listing]bool
 }
 
-func newLister(ctx context.Context, t tree, temp string, ahead int) *lister {
-	l := &lister{list: t.list, spool: newSpool(temp), ahead: ahead, open: map[*listing]bool{}}
+func newLister(ctx context.Context, t tree, f Find) *lister {
+	l := &lister{list: t.list, spool: newSpool(f.Temp, cmp.Or(f.held, maxHeld)), ahead: f.Ahead, open: map[*listing]bool{}}
 	if l.ahead == 0 {
 		l.ahead = aheadByDefault
 	}

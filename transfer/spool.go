@@ -43,7 +43,9 @@ type spool struct {
 	err  error
 }
 
-func newSpool(parent string) *spool { return &spool{parent: parent, limit: maxHeld, run: minRun} }
+func newSpool(parent string, limit int) *spool {
+	return &spool{parent: parent, limit: limit, run: min(minRun, limit/8+1)}
+}
 
 // create makes one file. Where a system lets an open file be removed, it is,
 // so that a killed process leaves an empty folder and no more.
@@ -87,8 +89,7 @@ type extent struct{ from, to int64 }
 
 func (s *sorter) add(e Entry) error {
 	s.buf = append(s.buf, e)
-	full := s.spool.held.Add(1) > int64(s.spool.limit)
-	if full && len(s.buf) >= s.spool.run || len(s.buf) >= s.spool.limit {
+	if s.spool.held.Add(1) > int64(s.spool.limit) && len(s.buf) >= s.spool.run {
 		return s.flush()
 	}
 	return nil

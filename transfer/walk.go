@@ -26,9 +26,6 @@ func (f *finder) walk(ctx context.Context, at *branch) error {
 		return child
 	}
 	err := f.each(ctx, at, below, func(e Entry, child *branch) error {
-		if child == nil {
-			child = at.inside(e)
-		}
 		took, err := f.inTree(ctx, at, e, child)
 		empty = empty && !took
 		return err
@@ -50,23 +47,22 @@ func (at *branch) inside(e Entry) *branch {
 }
 
 // inTree goes on with one entry of a folder that is taken, and reports whether
-// it is something that makes the folder appear at the target.
+// it is something that makes the folder appear at the target. child is the
+// folder that it leads to, if it is to be looked into.
 func (f *finder) inTree(ctx context.Context, at *branch, e Entry, child *branch) (bool, error) {
-	item := Item{Source: f.native(child.dir), Path: child.path, Rel: child.rel, Entry: e}
-	c := candidate{sub: child.sub, entry: e, walked: true}
-	if e.Mode.IsDir() {
-		if why := f.shut(c); why != "" {
-			f.skip(item, why)
-			return false, nil
-		}
-		if at.links && child.circles() {
-			f.skip(item, WhyLinkLoop)
-			return false, nil
-		}
+	item := Item{Source: f.native(join(at.dir, e.Name)), Path: join(at.path, e.Name), Rel: join(at.rel, e.Name), Entry: e}
+	c := candidate{sub: join(at.sub, e.Name), entry: e, walked: true}
+	switch {
+	case e.Mode.IsRegular():
+		return f.file(ctx, at, item, c)
+	case e.Mode.IsDir() && child == nil:
+		f.skip(item, f.shut(c))
+		return false, nil
+	case e.Mode.IsDir() && at.links && child.circles():
+		f.skip(item, WhyLinkLoop)
+		return false, nil
+	case e.Mode.IsDir():
 		return true, f.walk(ctx, child)
-	}
-	if e.Mode.IsRegular() {
-		return f.selection.file(c, f.at, f.clock) == "", f.file(ctx, at, item, c)
 	}
 	if why := f.leaves(c); why != "" {
 		f.skip(item, why)
@@ -75,7 +71,7 @@ func (f *finder) inTree(ctx context.Context, at *branch, e Entry, child *branch)
 	if e.Mode&fs.ModeSymlink != 0 {
 		switch f.Symlinks {
 		case FollowLinks:
-			return f.followLink(ctx, at, item, c, child)
+			return f.followLink(ctx, at, item, c)
 		case CopyLinks:
 			return true, f.copyLink(ctx, at, item, c)
 		case SkipLinks:
@@ -125,15 +121,14 @@ func (f *finder) each(ctx context.Context, at *branch, below func(Entry) *branch
 		}
 	}
 	var ahead []pending
-	folders, atEnd := 0, false // folders in ahead
+	folders, begun, atEnd := 0, 0, false // folders in ahead, and those of them that are listed
 	for {
 		for !atEnd && len(ahead) < lookThrough && folders < max(f.lister.ahead, 1) {
 			e, ok, err := at.list.entries.next()
 			if err != nil {
 				return f.problem(ctx, at.dir, err)
 			}
-			if !ok {
-				atEnd = true
+			if atEnd = !ok; atEnd {
 				break
 			}
 			child := below(e)
@@ -145,18 +140,14 @@ func (f *finder) each(ctx context.Context, at *branch, below func(Entry) *branch
 		if len(ahead) == 0 {
 			return nil
 		}
-		for _, p := range ahead {
-			if p.child != nil && p.child.list == nil && (p.child.states == nil || f.wild(p.child.states)) {
-				if p.child.list = f.lister.startAhead(p.child.dir); p.child.list == nil {
-					break
-				}
-			}
+		if begun < folders {
+			begun = f.listAhead(ahead)
 		}
 		first := ahead[0]
 		ahead[0] = pending{}
 		ahead = ahead[1:]
 		if first.child != nil {
-			folders--
+			folders, begun = folders-1, max(begun-1, 0)
 		}
 		if err := ctx.Err(); err != nil {
 			return sorted(ctx, f.kind, at.dir, err)
@@ -165,4 +156,22 @@ func (f *finder) each(ctx context.Context, at *branch, below func(Entry) *branch
 			return err
 		}
 	}
+}
+
+// listAhead begins the listings of folders, as far as more are wanted. It
+// returns how many, from the first on, need none any more.
+func (f *finder) listAhead(ahead []pending) int {
+	begun := 0
+	for _, p := range ahead {
+		if p.child == nil {
+			continue
+		}
+		if p.child.list == nil && (p.child.states == nil || f.wild(p.child.states)) {
+			if p.child.list = f.lister.startAhead(p.child.dir); p.child.list == nil {
+				break
+			}
+		}
+		begun++
+	}
+	return begun
 }
