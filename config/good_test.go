@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"linehaul/config"
+	"linehaul/transfer"
 )
 
 func decode(t *testing.T, path string) *config.File {
@@ -114,6 +116,8 @@ func checkInvariants(t testing.TB, f *config.File) {
 			t.Errorf("job %q has no host %q", name, j.Host)
 		case j.Timezone == nil || j.Timeout <= 0 || j.Retry.Attempts < 1 || j.Retry.BackoffMin > j.Retry.BackoffMax:
 			t.Errorf("job %+v", j)
+		case j.Select.Check() != nil:
+			t.Errorf("job %q selects %+v: %v", name, j.Select, j.Select.Check())
 		case j.Overlap != "skip" || !slices.Contains([]string{"ok", "warn", "fail"}, j.IfNone):
 			t.Errorf("job %+v", j)
 		}
@@ -185,10 +189,22 @@ func TestEverything(t *testing.T) {
 	equal(t, "if none", j.IfNone, "ok")
 	equal(t, "log", j.Log.String(), "fetch/{date}-{run}.log")
 	equal(t, "disabled", j.Disabled, true)
+	same(t, "include", j.Select.Include, []string{"*.gz", "/exports/**"})
+	same(t, "exclude", j.Select.Exclude, []string{"cache/", "*~"})
+	j.Select.Include, j.Select.Exclude = nil, nil
+	if want := (transfer.Select{
+		MinSize: 1, MaxSize: 2 << 30, MinAge: 10 * time.Minute, MaxAge: 7 * 24 * time.Hour, OnlyNew: true, Newest: 3, Settle: 30 * time.Second,
+		NoHidden: true, Symlinks: transfer.CopyLinks, Depth: 4, Names: transfer.MapNames,
+	}); !reflect.DeepEqual(j.Select, want) {
+		t.Errorf("selection: got %+v, want %+v", j.Select, want)
+	}
 
 	j = f.Jobs["send"]
 	if j.Schedule != nil || j.Log != nil {
 		t.Errorf("schedule %v, log %v, want none", j.Schedule, j.Log)
+	}
+	if want := (transfer.Select{Sentinel: "{stem}.ok", Symlinks: transfer.SkipLinks, Names: transfer.RefuseNames}); !reflect.DeepEqual(j.Select, want) {
+		t.Errorf("selection: got %+v, want %+v", j.Select, want)
 	}
 	equal(t, "timezone", j.Timezone, time.Local)
 	equal(t, "host", j.Host, "hk2")

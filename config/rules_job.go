@@ -37,6 +37,7 @@ func (r *rules) job(name string, at spot, s *jobEntry) *Job {
 	default:
 		r.problem(at, "`%s` has neither `get` nor `put`", at.name).suggest("add `get: HOST:PATH`, or `put: PATH`")
 	}
+	j.Select = r.selection(s, j.To)
 	return j
 }
 

@@ -68,7 +68,7 @@ func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 	}
 	return &Job{
 		Name: c.Name, Host: *host,
-		Get: c.Get, Put: c.Put, To: c.To, Recursive: c.Recursive, IfNone: IfNone(c.IfNone),
+		Get: c.Get, Put: c.Put, To: c.To, Recursive: c.Recursive, Select: c.Select, IfNone: IfNone(c.IfNone),
 		Zone:    c.Timezone,
 		Retry:   Retry{Attempts: c.Retry.Attempts, Min: c.Retry.BackoffMin, Max: c.Retry.BackoffMax},
 		Timeout: c.Timeout, Log: c.Log,

@@ -16,6 +16,7 @@ import (
 // moveFlags are those of get and put.
 type moveFlags struct {
 	hostFlags
+	selection selectFlags
 	recursive bool
 	attempts  int
 	timeout   time.Duration
@@ -27,10 +28,11 @@ func (o *moveFlags) add(c *cobra.Command) {
 	o.hostFlags.add(c)
 	f := c.Flags()
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "folders with all that is below them")
+	o.selection.add(f)
 	f.IntVar(&o.attempts, "attempts", 1, "how often to try before giving up")
 	f.DurationVar(&o.timeout, "timeout", 0, "longest time for all of it (default: none)")
 	f.StringVar(&o.ifNone, "if-none", string(job.NoneFails), "what it is when nothing matches: fail, warn or ok")
-	f.BoolVarP(&o.dryRun, "dry-run", "n", false, "show what would be moved where, and move nothing")
+	f.BoolVarP(&o.dryRun, "dry-run", "n", false, "show what would be done with each file, and why, and move nothing")
 }
 
 func (a *app) getCmd() *cobra.Command {
@@ -147,12 +149,15 @@ func (a *app) oneOff(name string, t target, to string, o moveFlags) (*job.Job, e
 	if err != nil {
 		return nil, fault.New(fault.Usage, "target: %w", err)
 	}
+	if err := o.selection.check(dest); err != nil {
+		return nil, err
+	}
 	h, err := a.host(t, o.hostFlags)
 	if err != nil {
 		return nil, err
 	}
 	return &job.Job{
-		Name: name, Host: *h, To: dest, Recursive: o.recursive, IfNone: ifNone, Zone: time.Local,
+		Name: name, Host: *h, To: dest, Recursive: o.recursive, Select: o.selection.chosen, IfNone: ifNone, Zone: time.Local,
 		Retry: job.Retry{Attempts: o.attempts, Min: time.Second, Max: time.Minute}, Timeout: o.timeout,
 	}, nil
 }
