@@ -10,6 +10,7 @@ TARGETS    := linux/amd64 linux/arm64 windows/amd64 windows/arm64 darwin/amd64 d
               freebsd/amd64 freebsd/arm64 openbsd/amd64 openbsd/arm64
 T          ?= 30s
 KILLS      ?= 200
+FILES      ?= 1000000
 export GOFLAGS
 
 .DEFAULT_GOAL := help
@@ -64,6 +65,10 @@ cross: ## build and vet, tests too, for each system and processor, without cgo
 .PHONY: bench
 bench: ## run every benchmark once for one second
 	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: scale
+scale: ## plan FILES files (default a million) and show what is held in memory
+	LINEHAUL_SCALE=$(FILES) go test ./transfer -count 1 -timeout 60m -run TestScale -v | grep -v '^=== '
 
 # Each target in turn; a target without seeds is a defect, so it fails.
 .PHONY: fuzz

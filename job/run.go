@@ -132,7 +132,15 @@ func (r *Runner) Recover(ctx context.Context, log *slog.Logger) {
 			log.Warn("what it left behind could not be removed", logs.Error, err.Error())
 		}
 	}
+	if len(dead) > 0 && r.Temp != "" {
+		if err := transfer.SweepLists(r.Temp, r.Now().Add(-longestList)); err != nil {
+			log.Warn("old listings could not be removed", logs.Error, err.Error())
+		}
+	}
 }
+
+// longestList is far longer than any search goes on.
+const longestList = 7 * 24 * time.Hour
 
 // attempts tries until there is a result.
 func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.Values, log *slog.Logger) error {

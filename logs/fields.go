@@ -20,6 +20,7 @@ const (
 	Files       = "files"
 	Failed      = "failed"
 	Skipped     = "skipped"
+	Reason      = "reason"
 	Result      = "result"
 	Code        = "code"
 	Layer       = "layer"

@@ -9,7 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +29,8 @@ const (
 	// buffer of runBuffer bytes.
 	maxRuns   = 64
 	runBuffer = 16 << 10
+	// spoolPrefix begins the names of private folders.
+	spoolPrefix = "linehaul-list-"
 )
 
 // A spool is where the listings of one search go that are too large for
@@ -50,7 +54,7 @@ func newSpool(parent string, limit int) *spool {
 // create makes one file. Where a system lets an open file be removed, it is,
 // so that a killed process leaves an empty folder and no more.
 func (s *spool) create() (*os.File, error) {
-	s.once.Do(func() { s.dir, s.err = os.MkdirTemp(s.parent, "linehaul-list-") })
+	s.once.Do(func() { s.dir, s.err = os.MkdirTemp(s.parent, spoolPrefix) })
 	if s.err != nil {
 		return nil, spoolError(s.err)
 	}
@@ -68,6 +72,29 @@ func (s *spool) close() error {
 		return nil
 	}
 	return os.RemoveAll(s.dir)
+}
+
+// SweepLists removes the private folders of searches that were killed, from
+// the folder that was their Find.Temp: those that nothing was made in since an
+// instant that no search can have begun before and still go on.
+func SweepLists(temp string, since time.Time) error {
+	entries, err := os.ReadDir(temp)
+	if err != nil {
+		return diskError("list", temp, err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), spoolPrefix) {
+			continue
+		}
+		info, err := e.Info()
+		if err == nil && info.ModTime().Before(since) {
+			err = os.RemoveAll(filepath.Join(temp, e.Name()))
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return diskError("remove", filepath.Join(temp, e.Name()), err)
+		}
+	}
+	return nil
 }
 
 func spoolError(err error) error {

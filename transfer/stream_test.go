@@ -193,6 +193,25 @@ func TestStopsInTheMiddle(t *testing.T) {
 	}
 }
 
+// TestSweepLists: only private folders that are old enough go.
+func TestSweepLists(t *testing.T) {
+	temp := t.TempDir()
+	for name, age := range map[string]time.Duration{"linehaul-list-1": 48 * time.Hour, "linehaul-list-2": time.Hour, "other": 48 * time.Hour} {
+		mkdir(t, temp+"/"+name)
+		write(t, temp+"/"+name+"/run-1", "x")
+		if err := os.Chtimes(temp+"/"+name, at().Add(-age), at().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := transfer.SweepLists(temp, at().Add(-24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	want(t, temp, map[string]string{"linehaul-list-2/": "", "linehaul-list-2/run-1": "x", "other/": "", "other/run-1": "x"})
+	if err := transfer.SweepLists(temp+"/none", at()); !fault.Is(err, fault.LocalDisk) {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+}
+
 // TestNoRoomToSort: the disk's failure is said as what it is.
 func TestNoRoomToSort(t *testing.T) {
 	f := transfer.Holding(transfer.Find{Recursive: true, Temp: t.TempDir() + "/absent"}, 10)

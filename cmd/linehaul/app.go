@@ -272,6 +272,7 @@ func (a *app) runner(f *config.File) (*job.Runner, error) {
 	}
 	r := a.looseRunner()
 	r.Store = s
+	r.Temp = f.State // the system's folder for such is in memory on some
 	r.Logs = job.LogPlace{Dir: f.Logs.Dir, Name: f.Logs.Name, Options: a.logOptions(f.Logs)}
 	return r, nil
 }
