@@ -42,7 +42,7 @@ type lister struct {
 	list    func(ctx context.Context, dir string) iter.Seq2[Entry, error]
 	spool   *spool
 	ahead   int
-	ctx     context.Context //nolint:containedctx // it ends with the search that the lister is of
+	ctx     context.Context // ends with the search
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	running atomic.Int32

@@ -13,7 +13,7 @@ import (
 
 const (
 	// maxClaims bounds how many targets are held against each other: about
-	// 160 MB.
+	// 240 MB.
 	maxClaims = 4 << 20
 	// maxNamed is how many of them are remembered by name, for messages.
 	maxNamed = 10_000

@@ -11,7 +11,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -33,12 +32,10 @@ type madeUp struct {
 	files   int // in each folder of the lowest level, and in the top one if that is the lowest
 	delay   time.Duration
 
-	listed  atomic.Int64
-	now     atomic.Int32
-	atOnce  atomic.Int32 // the most listings that were under way
-	mu      sync.Mutex
-	dirs    []string
-	atStart func(dir string)
+	listed atomic.Int64
+	now    atomic.Int32
+	atOnce atomic.Int32 // the most listings that were under way
+	entry  func()       // called for each entry; may be nil
 }
 
 func (m *madeUp) Stat(_ context.Context, p string) (transfer.Entry, error) {
@@ -54,9 +51,6 @@ func (m *madeUp) ListSeq(ctx context.Context, dir string) iter.Seq2[transfer.Ent
 			}
 		}
 		defer m.now.Add(-1)
-		if m.atStart != nil {
-			m.atStart(dir)
-		}
 		if m.delay > 0 {
 			select {
 			case <-time.After(m.delay):
@@ -75,6 +69,9 @@ func (m *madeUp) ListSeq(ctx context.Context, dir string) iter.Seq2[transfer.Ent
 			step += 2
 		}
 		for i, at := 0, 0; i < n; i, at = i+1, (at+step)%n {
+			if m.entry != nil {
+				m.entry()
+			}
 			if !yield(transfer.Entry{Name: fmt.Sprintf(form, at), Mode: mode, Size: int64(at), MTime: epoch()}, nil) {
 				return
 			}
