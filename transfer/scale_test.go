@@ -26,6 +26,9 @@ const (
 // LINEHAUL_SCALE says how many; `make scale` takes a million.
 func TestScale(t *testing.T) {
 	n := 100_000
+	if testing.Short() {
+		n = 20_000
+	}
 	if s := os.Getenv("LINEHAUL_SCALE"); s != "" {
 		var err error
 		if n, err = strconv.Atoi(s); err != nil || n < 1000 {
