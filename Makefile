@@ -14,6 +14,7 @@ BENCHTIME  ?= 1s
 BENCH      ?=
 BENCH_ALL  := -case . -rounds 3 -size 1 -peers all
 MACHINE    ?= $(shell nproc 2>/dev/null || echo some) cores
+FILES      ?= 1000000
 export GOFLAGS
 
 .DEFAULT_GOAL := help
@@ -92,6 +93,10 @@ bench-deps: ## install what make bench compares with (as root), or print the com
 $(BIN)/bench:
 	@mkdir -p $(BIN)
 	CGO_ENABLED=0 go test -c -o $(BIN)/bench ./internal/bench
+
+.PHONY: scale
+scale: ## plan FILES files (default a million) and show what is held in memory
+	LINEHAUL_SCALE=$(FILES) go test ./transfer -count 1 -timeout 60m -run TestScale -v | grep -v '^=== '
 
 # Each target in turn; a target without seeds is a defect, so it fails.
 .PHONY: fuzz

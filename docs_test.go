@@ -14,6 +14,7 @@ import (
 
 	"linehaul/config"
 	"linehaul/fault"
+	"linehaul/transfer"
 )
 
 // update makes the tests write what they would compare.
@@ -75,6 +76,25 @@ what cannot pass is tried once.
 	}
 	b.WriteString("\nA place that knows better gives a hint of its own, such as the known_hosts line to add. The tunnel's layers, required\nchecks and skipping by hooks belong to later versions; their codes are fixed already.\n")
 	golden(t, "docs/ERRORS.md", b.String())
+}
+
+// TestReasonsGolden: docs/SELECTION.md ends with the reasons that package
+// transfer has.
+func TestReasonsGolden(t *testing.T) {
+	const page, head = "docs/SELECTION.md", "\n| reason | what it means |\n|---|---|\n"
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, ok := strings.Cut(string(b), head)
+	if !ok || len(transfer.Reasons()) < 20 {
+		t.Fatalf("%s has no table, or there are only %d reasons", page, len(transfer.Reasons()))
+	}
+	want := before + head
+	for _, r := range transfer.Reasons() {
+		want += fmt.Sprintf("| %s | %s |\n", r, r.Doc())
+	}
+	golden(t, page, want)
 }
 
 // schema is the part of a JSON Schema that the config page shows.

@@ -28,6 +28,7 @@ import (
 	"linehaul/retention"
 	"linehaul/schedule/cron"
 	"linehaul/stamp"
+	"linehaul/transfer"
 )
 
 // File is a configuration file that was found to be right. Nothing changes it
@@ -111,6 +112,7 @@ type Job struct {
 	To        *stamp.Template
 	ToText    string // as the file has it
 	Recursive bool
+	Select    transfer.Select // which of the files
 
 	Retry         Retry
 	Timeout       time.Duration   // of the whole run, above 0

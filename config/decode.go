@@ -45,6 +45,7 @@ type leaf interface {
 //	choices:"the words that it may be" later:"words that are planned"
 //	range:"the least and the greatest number"
 //	also:"what people call it elsewhere, for suggestions"
+//	flag:"what the help of the command line says, with the |VALUE| marked"
 type field struct {
 	name     string
 	required bool
@@ -54,6 +55,7 @@ type field struct {
 	choices  []string
 	later    []string
 	also     []string
+	flag     string
 	least    int
 	most     int
 	index    int
@@ -70,7 +72,7 @@ func fields(t reflect.Type) []field {
 			name: name, required: option == "required", index: i, kind: f.Type,
 			preset: f.Tag.Get("default"), doc: f.Tag.Get("doc"), example: f.Tag.Get("example"),
 			choices: strings.Fields(f.Tag.Get("choices")), later: strings.Fields(f.Tag.Get("later")),
-			also: strings.Fields(f.Tag.Get("also")),
+			also: strings.Fields(f.Tag.Get("also")), flag: strings.ReplaceAll(f.Tag.Get("flag"), "|", "`"),
 		}
 		if numbers := strings.Fields(f.Tag.Get("range")); len(numbers) == 2 {
 			all[i].least, _ = strconv.Atoi(numbers[0])

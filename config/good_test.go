@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"linehaul/config"
 	"linehaul/retention"
 	"linehaul/stamp"
+	"linehaul/transfer"
 )
 
 func decode(t *testing.T, path string) *config.File {
@@ -124,6 +126,8 @@ func checkInvariants(t testing.TB, f *config.File) {
 			t.Errorf("job %+v", j)
 		case (j.After.Source == "move") != (j.After.Move != nil) || !slices.Contains([]string{"keep", "delete", "move"}, j.After.Source):
 			t.Errorf("job %q has after %+v", name, j.After)
+		case j.Select.Check() != nil:
+			t.Errorf("job %q selects %+v: %v", name, j.Select, j.Select.Check())
 		case j.Overlap != "skip" || !slices.Contains([]string{"ok", "warn", "fail"}, j.IfNone):
 			t.Errorf("job %+v", j)
 		}
@@ -197,10 +201,22 @@ func TestEverything(t *testing.T) {
 	equal(t, "disabled", j.Disabled, true)
 	equal(t, "keep", j.Keep, retention.Policy{Last: 3, Daily: 7, Weekly: 4, Monthly: 12, Yearly: 2, Within: 30 * 24 * time.Hour})
 	equal(t, "after", j.After, config.After{Source: "delete"})
+	same(t, "include", j.Select.Include, []string{"*.gz", "/exports/**"})
+	same(t, "exclude", j.Select.Exclude, []string{"cache/", "*~"})
+	j.Select.Include, j.Select.Exclude = nil, nil
+	if want := (transfer.Select{
+		MinSize: 1, MaxSize: 2 << 30, MinAge: 10 * time.Minute, MaxAge: 7 * 24 * time.Hour, OnlyNew: true, Newest: 3, Settle: 30 * time.Second,
+		NoHidden: true, Symlinks: transfer.CopyLinks, Depth: 4, Names: transfer.MapNames,
+	}); !reflect.DeepEqual(j.Select, want) {
+		t.Errorf("selection: got %+v, want %+v", j.Select, want)
+	}
 
 	j = f.Jobs["send"]
 	if j.Schedule != nil || j.Log != nil {
 		t.Errorf("schedule %v, log %v, want none", j.Schedule, j.Log)
+	}
+	if want := (transfer.Select{Sentinel: "{stem}.ok", Symlinks: transfer.SkipLinks, Names: transfer.RefuseNames}); !reflect.DeepEqual(j.Select, want) {
+		t.Errorf("selection: got %+v, want %+v", j.Select, want)
 	}
 	equal(t, "timezone", j.Timezone, time.Local)
 	equal(t, "host", j.Host, "hk2")

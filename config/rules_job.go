@@ -40,6 +40,7 @@ func (r *rules) job(name string, at spot, s *jobEntry) *Job {
 	}
 	r.keep(j, s)
 	r.after(j, &s.After.Source)
+	j.Select = r.selection(s, j.To)
 	return j
 }
 

@@ -25,8 +25,10 @@ type attempt struct {
 	now      func() time.Time
 	progress transfer.Progress
 	log      *slog.Logger
+	temp     string // folder for temporary files; empty: the system's
 	done     map[string]transfer.Result
 	dead     []string          // runs of this job that ended, and may have left something
+	upToDate int               // files of this try that the target had already
 	last     bool              // there is no further one, whatever happens
 	files    map[[2]string]int // where run.Files has a source and target; made by recorded
 
@@ -68,7 +70,11 @@ func (a *attempt) do(ctx context.Context) error {
 	a.log.Info("logged in", logs.Address, info.Address, "user", info.User, logs.Fingerprint, info.HostKey,
 		"server", info.ServerVersion, logs.Protocol, info.Protocol.String(), logs.Seconds, a.now().Sub(began).Round(time.Millisecond).Seconds())
 
-	items, dest, missed := a.job.plan(ctx, files, a.values, a.log)
+	dest, err := a.job.destination(ctx, files, a.values)
+	if err != nil {
+		return err
+	}
+	items, missed := a.find(ctx, files, dest, info)
 	if missed != nil && !fault.Is(missed, fault.Partial) {
 		return missed
 	}
@@ -86,6 +92,25 @@ func (a *attempt) do(ctx context.Context) error {
 	return a.afterwards(ctx, files, dest, err)
 }
 
+// find plans what is to be moved, and counts what is not.
+func (a *attempt) find(ctx context.Context, files transfer.Remote, dest destination, info remote.Info) ([]transfer.Item, error) {
+	a.run.Skipped, a.run.Failed, a.upToDate = 0, 0, 0
+	p := a.job.selecting(dest, info)
+	p.At, p.Now, p.Temp, p.Log = a.run.Started, a.now, a.temp, a.log
+	p.Skipped = func(s transfer.Skip) {
+		if _, moved := a.done[key(s.Item)]; moved {
+			return // by an earlier attempt
+		}
+		if a.run.Skipped++; s.Reason == transfer.WhyUpToDate {
+			a.upToDate++
+		}
+	}
+	return transfer.Collect(telling(a.job.planned(ctx, p, files, dest), func(item transfer.Item, err error) {
+		a.log.Warn("failed", logs.Name, item.Entry.Name, logs.Source, item.Source, logs.Error, err.Error())
+		a.record(dest, transfer.Result{Item: item, Err: err})
+	}))
+}
+
 // begin records where files are about to land, so that a later run can clean
 // up after this one if it is killed.
 func (a *attempt) begin(dest destination) error {
@@ -96,37 +121,13 @@ func (a *attempt) begin(dest destination) error {
 	return a.store.Put(*a.run)
 }
 
-// plan finds the items and the name of each. An error of kind fault.Partial
-// comes with the items that could be found.
-func (j *Job) plan(ctx context.Context, r transfer.Remote, v stamp.Values, log *slog.Logger) ([]transfer.Item, destination, error) {
-	find := transfer.Find{Recursive: j.Recursive, Log: log}
-	var items []transfer.Item
-	var dest destination
-	var err error
-	if j.Put == nil {
-		if dest, err = j.local(v); err != nil {
-			return nil, dest, err
-		}
-		items, err = find.Remote(ctx, r, j.Get...)
-	} else {
-		if dest, err = j.remote(ctx, r, v); err != nil {
-			return nil, dest, err
-		}
-		items, err = find.Local(ctx, j.Put...)
-	}
-	if err != nil && !fault.Is(err, fault.Partial) {
-		return nil, dest, err
-	}
-	placed, placeErr := transfer.Place(items, j.Put == nil && fold(), dest.name)
-	if placeErr != nil {
-		return nil, dest, placeErr
-	}
-	return placed, dest, err
-}
-
 // none answers a run that found nothing.
 func (a *attempt) none() error {
 	_, from, _ := a.job.describe()
+	if a.upToDate > 0 {
+		a.log.Info("everything is up to date", logs.Source, from)
+		return nil
+	}
 	switch a.job.IfNone {
 	case NoneOK:
 		a.log.Info("nothing matched", logs.Source, from)
@@ -136,6 +137,15 @@ func (a *attempt) none() error {
 		a.run.State = store.Warning
 		return nil
 	case NoneFails:
+	}
+	return nothing(from, a.run.Skipped)
+}
+
+// nothing is the failure of a run that found nothing to move.
+func nothing(from string, skipped int) error {
+	if skipped > 0 {
+		return fault.New(fault.NoMatch, "nothing matched %s but %d files that were left alone", from, skipped).
+			WithHint("a dry run (`linehaul run JOB -n`) gives a reason for each; `if_none: ok` accepts that nothing is left")
 	}
 	return fault.New(fault.NoMatch, "nothing matched %s", from)
 }
@@ -157,27 +167,42 @@ func (a *attempt) left(items []transfer.Item) []transfer.Item {
 }
 
 // move moves the items and enters what became of each into the run's record.
+// Links come last: they may lead to the files.
 func (a *attempt) move(ctx context.Context, conn *remote.Conn, pool *remote.Pool, r transfer.WritableRemote, dest destination, items []transfer.Item) error {
-	var results []transfer.Result
-	var err error
 	var verify transfer.VerifyFunc
 	if a.job.Verify == VerifyAuto || a.job.Verify == VerifySHA256 {
 		verify = (&verifier{how: a.job.Verify, conn: conn, files: r, get: a.job.Put == nil}).check
 	}
+	var m mover
 	if a.job.Put == nil {
-		g := transfer.Get{
+		m = &transfer.Get{
 			Remote: r, More: pool.Files, Root: dest.root, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress,
 			Verify: verify, NoSum: verify == nil, AtOnce: a.job.FilesInFlight,
 		}
-		results, err = g.Files(ctx, items)
 	} else {
-		p := transfer.Put{
+		m = &transfer.Put{
 			Remote: r, More: pool.Files, Dead: a.dead, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress,
 			Verify: verify, NoSum: verify == nil, AtOnce: a.job.FilesInFlight,
 		}
-		results, err = p.Files(ctx, items)
 	}
-	a.run.Failed = 0
+	var files, links []transfer.Item
+	for _, i := range items {
+		if i.Link != "" {
+			links = append(links, i)
+		} else {
+			files = append(files, i)
+		}
+	}
+	results, err := m.Files(ctx, files)
+	if len(links) > 0 && (err == nil || fault.Is(err, fault.Partial)) {
+		made, linkErr := m.Links(ctx, links)
+		results = append(results, made...)
+		if err == nil && linkErr != nil && len(files) > 0 {
+			err = fault.New(fault.Partial, "some links could not be made: %w", linkErr)
+		} else if err == nil {
+			err = linkErr
+		}
+	}
 	a.kept = a.run.Bytes
 	for _, res := range results {
 		a.record(dest, res)
@@ -185,6 +210,17 @@ func (a *attempt) move(ctx context.Context, conn *remote.Conn, pool *remote.Pool
 	}
 	return err
 }
+
+// A mover moves files and links one way.
+type mover interface {
+	Files(ctx context.Context, items []transfer.Item) ([]transfer.Result, error)
+	Links(ctx context.Context, items []transfer.Item) ([]transfer.Result, error)
+}
+
+var (
+	_ mover = (*transfer.Get)(nil)
+	_ mover = (*transfer.Put)(nil)
+)
 
 func (a *attempt) record(dest destination, res transfer.Result) {
 	f := store.File{

@@ -21,11 +21,16 @@ type destination struct {
 	root   string // of a get
 	name   func(transfer.Item) (string, error)
 	folder bool // the job's target names a folder
+	tree   bool // files keep their place below one folder
 }
 
-// fold reports whether the local system takes names that differ only in case
-// for the same.
-func fold() bool { return runtime.GOOS == "windows" || runtime.GOOS == "darwin" }
+// destination says where a job's files land.
+func (j *Job) destination(ctx context.Context, r transfer.Remote, v stamp.Values) (destination, error) {
+	if j.Put == nil {
+		return j.local(v)
+	}
+	return j.remote(ctx, r, v)
+}
 
 // checkTo refuses, before anything is connected, a target that names one file
 // where there may be several. Whether it is a folder that exists is only known
@@ -68,7 +73,8 @@ func (j *Job) local(v stamp.Values) (destination, error) {
 	}
 	if folder {
 		root, err := j.To.Expand(v)
-		return destination{root: root, name: func(i transfer.Item) (string, error) { return i.Rel, nil }, folder: true}, err
+		name := func(i transfer.Item) (string, error) { return i.Rel, nil }
+		return destination{root: root, name: name, folder: true, tree: transfer.OneTree(j.Get, false)}, err
 	}
 	dir, rest := j.To.Split(runtime.GOOS == "windows")
 	root, err := dir.Expand(v)
@@ -96,7 +102,8 @@ func (j *Job) remote(ctx context.Context, r transfer.Remote, v stamp.Values) (de
 	}
 	if folder {
 		dir, err := j.To.Expand(v)
-		return destination{name: func(i transfer.Item) (string, error) { return path.Join(dir, i.Rel), nil }, folder: true}, err
+		name := func(i transfer.Item) (string, error) { return path.Join(dir, i.Rel), nil }
+		return destination{name: name, folder: true, tree: transfer.OneTree(j.Put, true)}, err
 	}
 	return destination{name: expander(j.To, v)}, nil
 }

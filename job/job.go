@@ -11,6 +11,7 @@ import (
 	"linehaul/fault"
 	"linehaul/retention"
 	"linehaul/stamp"
+	"linehaul/transfer"
 	"linehaul/transfer/remote"
 	"time"
 )
@@ -27,6 +28,7 @@ type Job struct {
 	// To is a local path for Get and a remote one for Put.
 	To        *stamp.Template
 	Recursive bool
+	Select    transfer.Select // which of them
 	IfNone    IfNone
 	// Connections is how many connections large files are moved over; 0: as
 	// many as help.
@@ -67,7 +69,7 @@ func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 	}
 	return &Job{
 		Name: c.Name, Host: *host,
-		Get: c.Get, Put: c.Put, To: c.To, Recursive: c.Recursive, IfNone: IfNone(c.IfNone),
+		Get: c.Get, Put: c.Put, To: c.To, Recursive: c.Recursive, Select: c.Select, IfNone: IfNone(c.IfNone),
 		After: c.After, Keep: c.Keep, Verify: Verify(c.Verify), Connections: c.Connections, FilesInFlight: c.FilesInFlight,
 		Zone:    c.Timezone,
 		Retry:   Retry{Attempts: c.Retry.Attempts, Min: c.Retry.BackoffMin, Max: c.Retry.BackoffMax, Reconnect: c.Retry.Attempts > 1},

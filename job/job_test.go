@@ -111,11 +111,17 @@ type bench struct {
 
 func newBench(t *testing.T, faults remotetest.Faults) *bench {
 	t.Helper()
+	return newBenchOf(t, remotetest.Options{Faults: faults})
+}
+
+func newBenchOf(t *testing.T, o remotetest.Options) *bench {
+	t.Helper()
 	b := &bench{dir: t.TempDir(), log: &lab.Buffer{}}
 	if err := os.Mkdir(filepath.Join(b.dir, "server"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s, err := remotetest.Start(t.Context(), remotetest.Options{Root: filepath.Join(b.dir, "server"), Password: "pw", Faults: faults})
+	o.Root, o.Password = filepath.Join(b.dir, "server"), "pw"
+	s, err := remotetest.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -260,7 +260,8 @@ func TestPlanExplainsCopies(t *testing.T) {
 		j.After = after(t, "")
 		makeTree(t, copies, "20261031/db.gz=1", "20261101/db.gz=2", "20261120/db.gz=3", "20261121/db.gz=4", "20261122/db.gz=", "20261122/x.gz=5", "20261201/db.gz=6")
 		before := treeOf(t, b.dir)
-		plan, err := b.Plan(t.Context(), j)
+		var plan []Planned
+		err := b.Plan(t.Context(), j, func(p Planned) error { plan = append(plan, p); return nil })
 		if err != nil {
 			t.Fatal(err)
 		}

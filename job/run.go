@@ -37,6 +37,9 @@ type Runner struct {
 	Console slog.Handler
 	// Progress shows a run's progress. It may be nil.
 	Progress transfer.Progress
+	// Temp is the folder for temporary files of long listings; empty for the
+	// system's.
+	Temp string
 }
 
 // Trigger is what made a run start.
@@ -129,7 +132,15 @@ func (r *Runner) Recover(ctx context.Context, log *slog.Logger) {
 			log.Warn("what it left behind could not be removed", logs.Error, err.Error())
 		}
 	}
+	if len(dead) > 0 && r.Temp != "" {
+		if err := transfer.SweepLists(r.Temp, r.Now().Add(-longestList)); err != nil {
+			log.Warn("old listings could not be removed", logs.Error, err.Error())
+		}
+	}
 }
+
+// longestList is far longer than any search goes on.
+const longestList = 7 * 24 * time.Hour
 
 // maxUnfinished is how many earlier runs are looked at.
 const maxUnfinished = 50
@@ -174,7 +185,7 @@ func (r *Runner) clean(ctx context.Context, before []store.Run, log *slog.Logger
 
 // attempts tries until there is a result.
 func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.Values, log *slog.Logger) error {
-	a := attempt{job: j, run: run, values: v, dialer: r.Dialer, store: r.Store, now: r.Now, progress: r.Progress, done: map[string]transfer.Result{}}
+	a := attempt{job: j, run: run, values: v, dialer: r.Dialer, store: r.Store, now: r.Now, progress: r.Progress, temp: r.Temp, done: map[string]transfer.Result{}}
 	before := r.unfinished(run, log)
 	for _, b := range before {
 		a.dead = append(a.dead, b.ID)
@@ -262,6 +273,9 @@ func (r *Runner) end(run store.Run, err error, log *slog.Logger) (store.Run, err
 	}
 	if run.Removed > 0 {
 		fields = append(fields, logs.Removed, run.Removed)
+	}
+	if run.Skipped > 0 {
+		fields = append(fields, logs.Skipped, run.Skipped)
 	}
 	if err == nil {
 		log.Info("run ended", fields...)

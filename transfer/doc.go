@@ -2,9 +2,10 @@
 // small interface to a server's file system. It knows nothing of SSH, jobs or
 // configuration.
 //
-// A transfer is three calls. Find turns sources, which may hold wildcards,
-// into Items; Place gives each its target, and refuses two sources for one
-// target before the first byte; Get.Files or Put.Files moves them.
+// A transfer is a Plan and a Get or Put. The plan turns sources, which may
+// hold wildcards, into Items, one after the other as the search goes on: Find
+// looks for them, Select says which are taken, and Placing gives each its
+// target and refuses two sources for one. Get.Files or Put.Files moves them.
 //
 // A file under its final name is whole. The data goes to a temporary file in
 // the target's own folder, called .NAME.RUNID.part, which is read to the size
@@ -18,7 +19,6 @@
 // is written locally lies below an os.Root, so that neither a name nor a
 // symbolic link in the target tree leads out of it.
 //
-// Left out on purpose: symbolic links, devices, sockets and pipes are never
-// copied; owners, setuid bits, access lists and extended attributes are not
-// kept.
+// Left out on purpose: devices, sockets and pipes are never copied; owners,
+// setuid bits, access lists and extended attributes are not kept.
 package transfer

@@ -222,6 +222,11 @@ func collect(items []Item, p Progress, stream func(emit func(int, Result)) error
 	return results, err
 }
 
+// none is the result of a transfer that failed before its first file.
+func none(items []Item, err error) ([]Result, error) {
+	return collect(items, nil, func(func(int, Result)) error { return err })
+}
+
 func sliceItems(items []Item) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		for _, item := range items {

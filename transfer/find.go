@@ -3,14 +3,15 @@ package transfer
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io/fs"
+	"iter"
 	"log/slog"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"linehaul/fault"
 )
@@ -19,11 +20,15 @@ const (
 	// maxDepth bounds how deep a tree is walked, so that a server that makes
 	// up folders without end is left in the end.
 	maxDepth = 255
-	// maxItems bounds one plan, for the same reason: about a gigabyte.
+	// maxItems bounds what Collect holds: about a gigabyte.
 	maxItems = 4 << 20
+	// maxSeen bounds how many paths are remembered where sources overlap:
+	// about 160 MB.
+	maxSeen = 4 << 20
 )
 
-// An Item is one file to move, or one empty folder to make.
+// An Item is one file to move, one empty folder to make, or one link to make
+// anew.
 type Item struct {
 	// Source is the remote path for a get, the local one for a put.
 	Source string
@@ -35,8 +40,11 @@ type Item struct {
 	// for /var/log/*/x.gz.
 	Rel   string
 	Entry Entry
-	// Target is set by Place: for a get the path below the root folder, for a
-	// put the full remote path.
+	// Link is the text of a symbolic link that is to be made anew; the mode
+	// of Entry says so too.
+	Link string
+	// Target is set by Placing: for a get the path below the root folder, for
+	// a put the full remote path.
 	Target string
 }
 
@@ -44,91 +52,268 @@ type Item struct {
 // * ? [abc] [a-z] [!a] {a,b}, and ** for any number of folders; a backslash
 // takes the next character as it is. A dot at the beginning of a name is only
 // matched by a dot. The zero value is ready to use.
+//
+// Items come while the search goes on, in the order of the sources, and below
+// each in the order of their paths, compared folder by folder; nothing comes
+// twice. Memory does not grow with their number: a folder with very many
+// entries is sorted on disk, and only where sources overlap are the paths
+// remembered, as hashes, up to four million. Some folders are listed ahead of
+// the one that is looked at.
+//
+// Wildcards that match nothing give no items and no error. An error that
+// concerns one file or folder (of kind fault.RemoteFile, fault.LocalDisk)
+// comes between the items, and the search goes on if the caller does; any
+// other is the last thing that comes. A source without wildcard that is not
+// there is of the first sort, and wraps fs.ErrNotExist.
 type Find struct {
 	// Recursive takes folders with all that is below them.
 	Recursive bool
+	// Select says which files are taken.
+	Select Select
+	// At is the run's instant, for the ages of files.
+	At time.Time
+	// Clock is what the clock that stamps the files says now, as far as it is
+	// known: for Select.Settle. Default: At.
+	Clock time.Time
+	// Temp is the folder for a private one in which long listings are sorted;
+	// empty for the system's.
+	Temp string
+	// Ahead is how many folders are listed before they are come to. Default:
+	// 8; none if negative, for servers that do one thing at a time.
+	Ahead int
 	// Log is told what is left out, and why. It may be nil.
 	Log *slog.Logger
+	// Skipped is told the same. It is called between items, by the goroutine
+	// that takes them. It may be nil.
+	Skipped func(Skip)
+
+	held int // how many entries are held in memory; 0: maxHeld
 }
 
-// Remote finds files on a server. Items come in the order of the sources, and
-// below each sorted by name; nothing comes twice.
-//
-// Wildcards that match nothing give no items and no error. A source without
-// wildcard that is not there is an error of kind fault.RemoteFile that wraps
-// fs.ErrNotExist. An error of kind fault.Partial comes with the items that
-// could be found; any other error comes without.
-func (f Find) Remote(ctx context.Context, r Remote, sources ...string) ([]Item, error) {
-	t := tree{kind: fault.RemoteFile, parse: parseRemote, stat: r.Stat, list: r.List, native: func(p string) string { return p }}
-	return f.in(ctx, t, sources)
+// Remote finds files on a server.
+func (f Find) Remote(ctx context.Context, r Remote, sources ...string) iter.Seq2[Item, error] {
+	return f.in(ctx, remoteTree(r), sources)
 }
 
-// Local finds files on this machine, by the same rules and with errors of kind
-// fault.LocalDisk. On Windows both separators divide, none escapes, and case
-// does not count.
-func (f Find) Local(ctx context.Context, sources ...string) ([]Item, error) {
-	t := tree{
-		kind: fault.LocalDisk, parse: parseLocal, stat: localStat, list: localList,
-		native: filepath.FromSlash, fold: runtime.GOOS == "windows",
+// Local finds files on this machine, by the same rules. On Windows both
+// separators divide, none escapes, and case does not count.
+func (f Find) Local(ctx context.Context, sources ...string) iter.Seq2[Item, error] {
+	return f.in(ctx, localTree(), sources)
+}
+
+// Each calls do for all items. Its error is the one that ended the search, that
+// of do, or the reason why nothing was found; of kind fault.Partial it says
+// that there were items, and that not all could be found or placed.
+func Each(found iter.Seq2[Item, error], do func(Item) error) error {
+	var failed tally
+	n := 0
+	for item, err := range found {
+		switch {
+		case err != nil && (stopsAll(err) || fault.Is(err, fault.Config)):
+			return err
+		case err != nil:
+			failed.add(err)
+			continue
+		}
+		n++
+		if err := do(item); err != nil {
+			return err
+		}
 	}
-	return f.in(ctx, t, sources)
+	switch {
+	case failed.n == 0:
+		return nil
+	case n == 0:
+		return failed.all("source")
+	}
+	return fault.New(fault.Partial, "found %d files, and had %d problems, first: %w", n, failed.n, failed.first)
 }
 
-// A tree is a file system to find files in, by slash paths.
-type tree struct {
-	kind   fault.Kind // of its file-level errors
-	parse  func(source string) (pattern, error)
-	stat   func(ctx context.Context, path string) (Entry, error) // through links
-	list   func(ctx context.Context, dir string) ([]Entry, error)
-	native func(path string) string // an Item's Source
-	fold   bool                     // case does not count
+// Collect takes all items, for a few of them. An error of kind fault.Partial
+// comes with the items that there are, any other without.
+func Collect(found iter.Seq2[Item, error]) ([]Item, error) {
+	var items []Item
+	err := Each(found, func(item Item) error {
+		if len(items) >= maxItems {
+			return fault.New(fault.Usage, "the sources match more than %d files", maxItems).WithHint("take them in several jobs")
+		}
+		items = append(items, item)
+		return nil
+	})
+	if err != nil && !fault.Is(err, fault.Partial) {
+		return nil, err
+	}
+	return items, err
 }
 
 // A finder is one search under way.
 type finder struct {
 	tree
+	*selection
 	recursive bool
-	log       *slog.Logger
-	items     []Item
-	seen      map[string]bool // paths that were taken, or walked
-	failed    tally
+	at, clock time.Time
+	lister    *lister
+	yield     func(Item, error) bool
+	left      leaver
+
+	// Of the source that is looked for now.
+	root   string // its fixed folders
+	rest   []element
+	seen   *seen // nil: nothing can come twice
+	newest *newest
 }
 
-func (f Find) in(ctx context.Context, t tree, sources []string) ([]Item, error) {
-	s := finder{tree: t, recursive: f.Recursive, log: orDiscard(f.Log), seen: map[string]bool{}}
-	for _, source := range sources {
-		p, err := t.parse(source)
-		if err == nil && len(p.rest) == 0 {
-			err = s.named(ctx, p)
-		} else if err == nil {
-			err = s.expand(ctx, &place{dir: folderPath(p.top, p.fixed)}, p.rest)
+func (f Find) in(ctx context.Context, t tree, sources []string) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		s := finder{
+			tree: t, recursive: f.Recursive, at: f.At, clock: f.Clock,
+			yield: yield, left: leaver{log: orDiscard(f.Log), told: f.Skipped},
 		}
+		if s.clock.IsZero() {
+			s.clock = s.at
+		}
+		patterns, err := s.prepare(f.Select, sources)
+		if err != nil {
+			yield(Item{}, err)
+			return
+		}
+		s.lister = newLister(ctx, t, f)
+		defer func() {
+			if closeErr := s.lister.close(); closeErr != nil {
+				s.left.log.Warn("cannot remove a temporary folder", keyError, closeErr)
+			}
+		}()
+		several := &seen{marks: map[pathHash]mark{}}
+		for i, p := range patterns {
+			s.root, s.rest, s.seen, s.newest = folderPath(p.top, p.fixed), p.rest, nil, nil
+			if overlaps(patterns, i) {
+				s.seen = several
+			}
+			if f.Select.Newest > 0 {
+				s.newest = &newest{most: f.Select.Newest}
+			}
+			if err := s.source(ctx, p); err != nil {
+				if !errors.Is(err, errStop) {
+					yield(Item{}, err)
+				}
+				return
+			}
+		}
+	}
+}
+
+// prepare reads what the caller gave.
+func (f *finder) prepare(sel Select, sources []string) ([]pattern, error) {
+	var err error
+	if f.selection, err = sel.compile(f.tree.fold); err != nil {
+		return nil, err
+	}
+	if err := f.needsLinks(sel.Symlinks); err != nil {
+		return nil, err
+	}
+	var patterns []pattern
+	for _, source := range sources {
+		p, err := f.parse(source)
 		if err != nil {
 			return nil, err
 		}
+		patterns = append(patterns, p)
 	}
-	switch {
-	case s.failed.n == 0:
-		return s.items, nil
-	case len(s.items) == 0:
-		return nil, s.failed.all("source")
-	}
-	return s.items, fault.New(fault.Partial, "found %d files, and could not look everywhere: %w", len(s.items), s.failed.first)
+	return patterns, nil
 }
 
-// problem notes a failure that concerns one file or folder; the search goes
-// on. Any other failure is returned, and ends it.
+// source finds what one source matches.
+func (f *finder) source(ctx context.Context, p pattern) error {
+	var err error
+	if len(p.rest) == 0 {
+		err = f.named(ctx, p)
+	} else {
+		err = f.expand(ctx, &branch{dir: folderPath(p.top, p.fixed), states: f.closure([]int{0})})
+	}
+	if err == nil && f.newest != nil {
+		for _, item := range f.newest.take() {
+			if err := f.emit(item); err != nil {
+				return err
+			}
+		}
+	}
+	return err
+}
+
+// overlaps reports whether another source may give what source i gives: its
+// fixed folders lead to, or through, those of i.
+func overlaps(patterns []pattern, i int) bool {
+	for j, p := range patterns {
+		n := min(len(p.fixed), len(patterns[i].fixed))
+		if i != j && p.top == patterns[i].top && slices.Equal(p.fixed[:n], patterns[i].fixed[:n]) {
+			return true
+		}
+	}
+	return false
+}
+
+// OneTree reports whether the items of these sources come from one folder, in
+// the order of that folder's tree, so that no two have the same Rel.
+func OneTree(sources []string, local bool) bool {
+	parse := parseRemote
+	if local {
+		parse = parseLocal
+	}
+	if len(sources) != 1 {
+		return false
+	}
+	p, err := parse(sources[0])
+	return err == nil && (len(p.rest) == 0 || len(p.rest) == 1 && !p.rest[0].deep)
+}
+
+// problem passes on a failure that concerns one file or folder; the search
+// goes on. Any other failure is returned, and ends it.
 func (f *finder) problem(ctx context.Context, path string, err error) error {
 	if err = sorted(ctx, f.kind, path, err); stopsAll(err) {
 		return err
 	}
-	f.log.Warn("cannot look here", keySource, f.native(path), keyError, err)
-	f.failed.add(err)
+	if f.seen != nil && !f.seen.first(path, markFailed) {
+		return nil
+	}
+	f.left.log.Warn("cannot look here", keySource, f.native(path), keyError, err)
+	if !f.yield(Item{}, err) {
+		return errStop
+	}
 	return nil
 }
 
-func (f *finder) skip(path, why string) {
-	f.log.Info("skipped: "+why, keyName, base(path), keySource, f.native(path))
+// skip says that something is left alone.
+func (f *finder) skip(item Item, why Reason) {
+	if f.seen == nil || f.seen.first(item.Source, markLeft) {
+		f.left.leave(item, why)
+	}
+}
+
+// take hands a file, an empty folder or a link on, unless it was taken before.
+func (f *finder) take(item Item) error {
+	if f.seen != nil {
+		if !f.seen.first(item.Source, markTaken) {
+			return nil
+		}
+		if len(f.seen.marks) > maxSeen {
+			return fault.New(fault.Usage, "the sources overlap, and match more than %d files", maxSeen).
+				WithHint("let no source lie in another one, or take them in several jobs")
+		}
+	}
+	if f.newest != nil {
+		if dropped, any := f.newest.add(item); any {
+			f.left.leave(dropped, WhyNotNewest)
+		}
+		return nil
+	}
+	return f.emit(item)
+}
+
+func (f *finder) emit(item Item) error {
+	if !f.yield(item, nil) {
+		return errStop
+	}
+	return nil
 }
 
 // named takes a source without wildcards.
@@ -142,249 +327,124 @@ func (f *finder) named(ctx context.Context, p pattern) error {
 		return f.problem(ctx, path, err)
 	}
 	e.Name = name
+	item := Item{Source: f.native(path), Path: name, Rel: name, Entry: e}
 	switch {
-	case isOurs(name):
+	case isOurs(name) && !f.includesEnd(name, partSuffix):
 		err = fault.New(f.kind, "%q is the unfinished file of a transfer", path)
 	case e.Mode.IsRegular() && name != "":
-		return f.add(path, name, name, e)
+		_, err := f.file(ctx, nil, item, candidate{sub: name, entry: e, asked: true})
+		return err
 	case !e.Mode.IsDir():
 		err = fault.New(f.kind, "%q is not a file: %s", path, what(e.Mode))
 	case !f.recursive:
 		err = fault.New(f.kind, "%q is a folder", path).WithHint("to take it with all below it, give -r, or `recursive: true` in a job")
 	default:
-		return f.walk(ctx, path, name, name, e, 0)
+		return f.walk(ctx, &branch{dir: path, path: name, rel: name, self: e, base: path})
 	}
 	return f.problem(ctx, path, err)
 }
 
-// A place is a folder that a source with wildcards has led to.
-type place struct {
-	dir, path string // path: below the fixed folders
-	depth     int
-	entries   []Entry
-	listed    bool
-}
-
-func (at *place) below(name string) *place {
-	return &place{dir: join(at.dir, name), path: join(at.path, name), depth: at.depth + 1}
-}
-
-// entriesOf lists a place once, however many patterns ask.
-func (f *finder) entriesOf(ctx context.Context, at *place) ([]Entry, error) {
-	if at.listed {
-		return at.entries, nil
-	}
-	at.listed = true
-	if at.depth > maxDepth {
-		return nil, f.problem(ctx, at.dir, fault.New(f.kind, "%q is more than %d folders deep", clip(at.dir), maxDepth))
-	}
-	entries, err := f.listing(ctx, at.dir)
-	if at.depth > 0 && errors.Is(err, fs.ErrNotExist) {
-		return nil, nil // gone since its parent was listed
-	}
-	if err != nil {
-		return nil, f.problem(ctx, at.dir, err)
-	}
-	at.entries = entries
-	return entries, nil
-}
-
-// expand takes what the elements match below a place.
-func (f *finder) expand(ctx context.Context, at *place, rest []element) error {
-	e, last := rest[0], len(rest) == 1
-	if !e.wild() {
-		return f.literal(ctx, at, e.text, rest[1:])
-	}
-	if e.deep && !last {
-		if err := f.expand(ctx, at, rest[1:]); err != nil {
-			return err
-		}
-	}
-	entries, err := f.entriesOf(ctx, at)
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		if !e.match(entry.Name, f.fold) {
-			continue
-		}
-		next := at.below(entry.Name)
-		switch {
-		case e.deep && entry.Mode.IsDir():
-			err = f.expand(ctx, next, rest)
-		case e.deep && !last:
-		case last:
-			err = f.matched(ctx, next, entry)
-		default:
-			err = f.enter(ctx, next, entry, rest[1:])
-		}
+// file takes a file that the selection does not leave out, and reports whether
+// it does. in is the folder that it was found in, nil if it was not found in a
+// listing.
+func (f *finder) file(ctx context.Context, in *branch, item Item, c candidate) (bool, error) {
+	why := f.selection.file(c, f.at, f.clock)
+	if why == "" && f.Sentinel != "" && !f.sentinel.is(item.Entry.Name) {
+		there, err := f.beside(ctx, in, item)
 		if err != nil {
-			return err
+			return false, f.problem(ctx, item.Source, err)
+		}
+		if !there {
+			why = WhyNoSentinel
 		}
 	}
-	return nil
+	if why != "" {
+		f.skip(item, why)
+		return false, nil
+	}
+	return true, f.take(item)
 }
 
-// literal follows an element that holds no wildcard, behind one that does.
-// That the name is not there is no error then.
-func (f *finder) literal(ctx context.Context, at *place, name string, rest []element) error {
-	next := at.below(name)
-	entry, err := f.stat(ctx, next.dir)
+// beside reports whether a file's sentinel is there.
+func (f *finder) beside(ctx context.Context, in *branch, item Item) (bool, error) {
+	name := f.sentinel.of(item.Entry.Name)
+	if in != nil && in.list != nil && in.list.entries != nil {
+		if there, known := in.list.entries.has(name); known {
+			return there, nil
+		}
+	}
+	source := item.Source
+	if f.local {
+		source = filepath.ToSlash(source)
+	}
+	_, err := f.stat(ctx, strings.TrimSuffix(source, base(source))+name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return false, nil
 	}
-	if err != nil {
-		return f.problem(ctx, next.dir, err)
-	}
-	entry.Name = name
-	if len(rest) == 0 {
-		return f.matched(ctx, next, entry)
-	}
-	return f.enter(ctx, next, entry, rest)
-}
-
-// enter goes on in a folder, or in one that a link leads to: the source names
-// that level itself, so that no loop can come of it.
-func (f *finder) enter(ctx context.Context, at *place, entry Entry, rest []element) error {
-	if entry.Mode&fs.ModeSymlink != 0 {
-		target, err := f.stat(ctx, at.dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return f.problem(ctx, at.dir, err)
-		}
-		entry = target
-	}
-	if !entry.Mode.IsDir() {
-		return nil
-	}
-	return f.expand(ctx, at, rest)
-}
-
-// matched takes what the last element of a source with wildcards matched.
-func (f *finder) matched(ctx context.Context, at *place, entry Entry) error {
-	if isOurs(entry.Name) {
-		return nil
-	}
-	if entry.Mode&fs.ModeSymlink != 0 {
-		target, err := f.stat(ctx, at.dir)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			f.skip(at.dir, "a link to nothing")
-			return nil
-		case err != nil:
-			return f.problem(ctx, at.dir, err)
-		case target.Mode.IsDir():
-			f.skip(at.dir, "a link to a folder")
-			return nil
-		}
-		target.Name = entry.Name
-		entry = target
-	}
-	switch {
-	case entry.Mode.IsRegular():
-		return f.add(at.dir, at.path, entry.Name, entry)
-	case !entry.Mode.IsDir():
-		f.skip(at.dir, what(entry.Mode))
-	case !f.recursive:
-		f.skip(at.dir, "a folder")
-	default:
-		return f.walk(ctx, at.dir, at.path, entry.Name, entry, at.depth)
-	}
-	return nil
-}
-
-// walk takes a folder with all below it. Links are not followed, so that it
-// neither leaves the tree nor loops.
-func (f *finder) walk(ctx context.Context, dir, path, rel string, self Entry, depth int) error {
-	if f.seen[dir] {
-		return nil
-	}
-	f.seen[dir] = true
-	if depth > maxDepth {
-		return f.problem(ctx, dir, fault.New(f.kind, "%q is more than %d folders deep", clip(dir), maxDepth))
-	}
-	entries, err := f.listing(ctx, dir)
-	if err != nil {
-		return f.problem(ctx, dir, err)
-	}
-	empty := rel != "" // "" is where the source is "." or the like
-	for _, e := range entries {
-		child := join(dir, e.Name)
-		switch {
-		case isOurs(e.Name):
-		case e.Mode.IsDir():
-			empty = false
-			err = f.walk(ctx, child, join(path, e.Name), join(rel, e.Name), e, depth+1)
-		case e.Mode.IsRegular():
-			empty = false
-			err = f.add(child, join(path, e.Name), join(rel, e.Name), e)
-		default:
-			f.skip(child, what(e.Mode))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if empty {
-		f.items = append(f.items, Item{Source: f.native(dir), Path: path, Rel: rel, Entry: self})
-	}
-	return nil
-}
-
-// listing lists a folder, sorted by name and without names that may not become
-// part of a path here.
-func (f *finder) listing(ctx context.Context, dir string) ([]Entry, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	entries, err := f.list(ctx, dot(dir))
-	if err != nil {
-		return nil, err
-	}
-	kept := make([]Entry, 0, len(entries))
-	for _, e := range entries {
-		if err := CheckName(e.Name); err != nil {
-			if err = f.problem(ctx, dir, fmt.Errorf("in %q: %w", dir, err)); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		kept = append(kept, e)
-	}
-	slices.SortFunc(kept, func(a, b Entry) int { return cmp.Compare(a.Name, b.Name) })
-	return kept, nil
-}
-
-// add takes a file, unless it was taken before.
-func (f *finder) add(path, sub, rel string, e Entry) error {
-	if f.seen[path] {
-		return nil
-	}
-	if len(f.items) >= maxItems {
-		return fault.New(fault.Usage, "the sources match more than %d files", maxItems).WithHint("take them in several jobs")
-	}
-	f.seen[path] = true
-	f.items = append(f.items, Item{Source: f.native(path), Path: sub, Rel: rel, Entry: e})
-	return nil
+	return err == nil, err
 }
 
 // what names a type of file that is not copied.
-func what(m fs.FileMode) string {
+func what(m fs.FileMode) string { return string(special(m)) }
+
+// special is the reason to leave out what is no file.
+func special(m fs.FileMode) Reason {
 	switch {
 	case m&fs.ModeSymlink != 0:
-		return "a symbolic link"
+		return WhyLink
 	case m&fs.ModeNamedPipe != 0:
-		return "a pipe"
+		return WhyPipe
 	case m&fs.ModeSocket != 0:
-		return "a socket"
+		return WhySocket
 	case m&fs.ModeDevice != 0:
-		return "a device"
+		return WhyDevice
 	case m.IsDir():
-		return "a folder"
+		return WhyFolder
 	}
-	return "a special file"
+	return WhySpecial
+}
+
+// A leaver says what is left alone.
+type leaver struct {
+	log  *slog.Logger
+	told func(Skip) // may be nil
+}
+
+func (l leaver) leave(item Item, why Reason) {
+	l.log.Info("skipped", keyName, item.Entry.Name, keySource, item.Source, keyReason, why.String())
+	if l.told != nil {
+		l.told(Skip{Item: item, Reason: why})
+	}
+}
+
+// A pathHash stands for a text that is compared and never shown again. Names come
+// from peers, so it is one that nobody can find two equal texts for.
+type pathHash [16]byte
+
+func hashOf(s string) pathHash {
+	sum := sha256.Sum256([]byte(s))
+	return pathHash(sum[:len(pathHash{})])
+}
+
+// A mark is what became of a path; several may hold.
+type mark uint8
+
+const (
+	markTaken mark = 1 << iota
+	markLeft
+	markFailed
+)
+
+// seen remembers paths, for sources that overlap.
+type seen struct{ marks map[pathHash]mark }
+
+// first reports whether a path has neither this mark nor was taken, and marks
+// it.
+func (s *seen) first(path string, m mark) bool {
+	h := hashOf(path)
+	old := s.marks[h]
+	s.marks[h] = old | m
+	return old&(m|markTaken) == 0
 }
 
 // folderPath joins what leads a source to the names that follow. It is empty

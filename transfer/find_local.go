@@ -3,11 +3,27 @@ package transfer
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
+
+	"linehaul/fault"
 )
+
+// listChunk is how many entries of a local folder are read at a time.
+const listChunk = 1024
+
+// localTree is this machine's.
+func localTree() tree {
+	return tree{
+		kind: fault.LocalDisk, parse: parseLocal, stat: localStat, list: localList, lstat: localLstat, readLink: localReadLink,
+		native: filepath.FromSlash, fold: runtime.GOOS == "windows", local: true,
+	}
+}
 
 func localStat(_ context.Context, path string) (Entry, error) {
 	path = filepath.FromSlash(path)
@@ -18,24 +34,59 @@ func localStat(_ context.Context, path string) (Entry, error) {
 	return localEntry(info), nil
 }
 
-func localList(_ context.Context, dir string) ([]Entry, error) {
-	dir = filepath.FromSlash(dir)
-	found, err := os.ReadDir(dir)
+func localLstat(_ context.Context, path string) (Entry, error) {
+	path = filepath.FromSlash(path)
+	info, err := os.Lstat(path)
 	if err != nil {
-		return nil, diskError("list", dir, err)
+		return Entry{}, diskError("look at", path, err)
 	}
-	entries := make([]Entry, 0, len(found))
-	for _, e := range found {
-		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // gone since
-		}
+	return localEntry(info), nil
+}
+
+func localReadLink(_ context.Context, path string) (string, error) {
+	path = filepath.FromSlash(path)
+	text, err := os.Readlink(path)
+	if err != nil {
+		return "", diskError("read the link", path, err)
+	}
+	return filepath.ToSlash(text), nil
+}
+
+// localList yields a folder's entries as the system lists them.
+func localList(ctx context.Context, dir string) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		dir := filepath.FromSlash(dir)
+		f, err := os.Open(dir)
 		if err != nil {
-			return nil, diskError("look at", filepath.Join(dir, e.Name()), err)
+			yield(Entry{}, diskError("list", dir, err))
+			return
 		}
-		entries = append(entries, localEntry(info))
+		defer f.Close()
+		for ctx.Err() == nil {
+			found, err := f.ReadDir(listChunk)
+			for _, e := range found {
+				info, infoErr := e.Info()
+				if errors.Is(infoErr, fs.ErrNotExist) {
+					continue // gone since
+				}
+				if infoErr != nil {
+					yield(Entry{}, diskError("look at", filepath.Join(dir, e.Name()), infoErr))
+					return
+				}
+				if !yield(localEntry(info), nil) {
+					return
+				}
+			}
+			if err == io.EOF {
+				return
+			}
+			if err != nil {
+				yield(Entry{}, diskError("list", dir, err))
+				return
+			}
+		}
+		yield(Entry{}, ctx.Err())
 	}
-	return entries, nil
 }
 
 func localEntry(info fs.FileInfo) Entry {

@@ -74,7 +74,7 @@ func findCases() []struct {
 		{"no such folder behind a star", false, []string{"*/nginx/nothing/x"}, nil},
 		{"a file where a folder is asked for", false, []string{"*/x.gz/*"}, nil},
 		{"any depth", false, []string{"log/**/x.gz"}, []string{
-			"log/x.gz x.gz x.gz", "log/apache/x.gz apache/x.gz x.gz", "log/nginx/x.gz nginx/x.gz x.gz", "log/nginx/old/x.gz nginx/old/x.gz x.gz"}},
+			"log/apache/x.gz apache/x.gz x.gz", "log/nginx/old/x.gz nginx/old/x.gz x.gz", "log/nginx/x.gz nginx/x.gz x.gz", "log/x.gz x.gz x.gz"}},
 		{"all below", false, []string{"log/nginx/**/**"}, []string{
 			"log/nginx/old/x.gz old/x.gz x.gz", "log/nginx/x.gz x.gz x.gz", "log/nginx/y.gz y.gz y.gz"}},
 		{"matches nothing", false, []string{"*.bz2"}, nil},
@@ -114,7 +114,7 @@ func TestFindRemote(t *testing.T) {
 			for i := range sources {
 				sources[i] = "/srv/" + sources[i]
 			}
-			items, err := transfer.Find{Recursive: tt.recursive}.Remote(t.Context(), r, sources...)
+			items, err := transfer.Collect(transfer.Find{Recursive: tt.recursive}.Remote(t.Context(), r, sources...))
 			want := slices.DeleteFunc(slices.Clone(tt.want), func(line string) bool {
 				return runtime.GOOS == "windows" && strings.HasPrefix("/srv/"+line, oddName)
 			})
@@ -150,21 +150,21 @@ func TestFindLocal(t *testing.T) {
 			for i := range sources {
 				sources[i] = base + "/" + sources[i]
 			}
-			items, err := transfer.Find{Recursive: tt.recursive}.Local(t.Context(), sources...)
+			items, err := transfer.Collect(transfer.Find{Recursive: tt.recursive}.Local(t.Context(), sources...))
 			if got := show(items, base); err != nil || !slices.Equal(got, tt.want) {
 				t.Errorf("got %q, %v\nwant %q", got, err, tt.want)
 			}
 		})
 	}
 	t.Run("absent", func(t *testing.T) {
-		_, err := transfer.Find{}.Local(t.Context(), base+"/none")
+		_, err := transfer.Collect(transfer.Find{}.Local(t.Context(), base+"/none"))
 		if !fault.Is(err, fault.LocalDisk) || !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("relative", func(t *testing.T) {
 		t.Chdir(base)
-		items, err := transfer.Find{}.Local(t.Context(), "*.txt", "./log/x.gz")
+		items, err := transfer.Collect(transfer.Find{}.Local(t.Context(), "*.txt", "./log/x.gz"))
 		if got, want := show(items, "."), []string{"c.txt c.txt c.txt", "log/x.gz x.gz x.gz"}; err != nil || !slices.Equal(got, want) {
 			t.Errorf("got %q, %v, want %q", got, err, want)
 		}
@@ -197,7 +197,7 @@ func TestFindFromLoginFolder(t *testing.T) {
 		"../home/a": {"../home/a a a"}, "../e*": {"../etc/c etc/c etc/c"}, "d/..": {"d/../a a a", "d/../d/b d/b d/b"},
 		"/": {"/etc/c etc/c etc/c", "/home/a home/a home/a", "/home/d/b home/d/b home/d/b"},
 	} {
-		items, err := transfer.Find{Recursive: true}.Remote(t.Context(), r, source)
+		items, err := transfer.Collect(transfer.Find{Recursive: true}.Remote(t.Context(), r, source))
 		if got := show(items, ""); err != nil || !slices.Equal(got, trimSlash(want)) {
 			t.Errorf("%q: got %q, %v, want %q", source, got, err, want)
 		}
@@ -244,7 +244,7 @@ func TestFindErrors(t *testing.T) {
 			r.nodes["/srv/dev"] = &node{mode: fs.ModeDevice | 0o600}
 			r.nodes["/srv/secret"] = dir()
 			r.denied["/srv/secret"] = true
-			items, err := transfer.Find{}.Remote(t.Context(), r, tt.sources...)
+			items, err := transfer.Collect(transfer.Find{}.Remote(t.Context(), r, tt.sources...))
 			if !fault.Is(err, tt.kind) || len(items) != tt.found || !strings.Contains(err.Error(), tt.text) ||
 				!strings.Contains(fault.HintOf(err), tt.hint) || tt.is != nil && !errors.Is(err, tt.is) {
 				t.Errorf("got %d items, %v (%v), hint %q", len(items), err, kind(err), fault.HintOf(err))
@@ -261,7 +261,7 @@ func TestFindHostileServer(t *testing.T) {
 	}
 	r.extra["/d"] = append(r.extra["/d"], transfer.Entry{Name: "good", Size: 9}, transfer.Entry{Name: "fifo", Mode: fs.ModeNamedPipe})
 	for _, source := range []string{"/d", "/d/*", "/d/**"} {
-		items, err := transfer.Find{Recursive: true}.Remote(t.Context(), r, source)
+		items, err := transfer.Collect(transfer.Find{Recursive: true}.Remote(t.Context(), r, source))
 		if !fault.Is(err, fault.Partial) || len(items) != 2 {
 			t.Errorf("%s: got %q, %v", source, show(items, ""), err)
 		}
@@ -269,7 +269,7 @@ func TestFindHostileServer(t *testing.T) {
 	// A folder that holds itself.
 	endless := &endlessRemote{memRemote: newRemote(map[string]string{"/d/d/": ""})}
 	for _, source := range []string{"/d", "/**/x", "/*/**"} {
-		items, err := transfer.Find{Recursive: true}.Remote(t.Context(), endless, source)
+		items, err := transfer.Collect(transfer.Find{Recursive: true}.Remote(t.Context(), endless, source))
 		if err == nil || !strings.Contains(err.Error(), "deep") {
 			t.Errorf("%s: got %d items, %v", source, len(items), err)
 		}
@@ -292,13 +292,13 @@ func TestFindStops(t *testing.T) {
 	cause := fault.New(fault.Stall, "no bytes for 30s")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(cause)
-	items, err := transfer.Find{Recursive: true}.Remote(ctx, newRemote(tree()), "/srv/a.gz", "/srv")
+	items, err := transfer.Collect(transfer.Find{Recursive: true}.Remote(ctx, newRemote(tree()), "/srv/a.gz", "/srv"))
 	if len(items) != 0 || !fault.Is(err, fault.Stall) {
 		t.Errorf("got %d items, %v", len(items), err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	if _, err := (transfer.Find{}).Remote(ctx, newRemote(tree()), "/srv/*"); !fault.Is(err, fault.Interrupted) {
+	if _, err := transfer.Collect(transfer.Find{}.Remote(ctx, newRemote(tree()), "/srv/*")); !fault.Is(err, fault.Interrupted) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -307,16 +307,16 @@ func TestFindStops(t *testing.T) {
 func TestFindSaysWhatItSkips(t *testing.T) {
 	var log bytes.Buffer
 	f := transfer.Find{Log: slog.New(slog.NewTextHandler(&log, nil))}
-	if _, err := f.Remote(t.Context(), newRemote(tree()), "/srv/*"); err != nil {
+	if _, err := transfer.Collect(f.Remote(t.Context(), newRemote(tree()), "/srv/*")); err != nil {
 		t.Fatal(err)
 	}
 	f.Recursive = true
-	if _, err := f.Remote(t.Context(), newRemote(tree()), "/srv/www"); err != nil {
+	if _, err := transfer.Collect(f.Remote(t.Context(), newRemote(tree()), "/srv/www")); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`"skipped: a folder" name=log source=/srv/log`, `"skipped: a link to a folder" name=logs`,
-		`"skipped: a link to nothing" name=dangling`, `"skipped: a symbolic link" name=out`,
+		`skipped name=log source=/srv/log reason="a folder"`, `skipped name=logs source=/srv/logs reason="a link to a folder"`,
+		`skipped name=dangling source=/srv/dangling reason="a link to nothing"`, `skipped name=out source=/srv/www/out reason="a symbolic link"`,
 	} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log lacks %s:\n%s", want, log.String())
@@ -351,7 +351,7 @@ func FuzzFind(f *testing.F) {
 			return
 		}
 		r := newRemote(tree())
-		items, err := transfer.Find{Recursive: recursive}.Remote(t.Context(), r, source)
+		items, err := transfer.Collect(transfer.Find{Recursive: recursive}.Remote(t.Context(), r, source))
 		if err != nil && len(items) > 0 && !fault.Is(err, fault.Partial) {
 			t.Fatalf("items beside %v", err)
 		}

@@ -123,9 +123,9 @@ type openedFolder struct {
 	uses int
 }
 
-// maxFolders is how many target folders stay open that nothing goes to at the
+// maxOpenFolders is how many target folders stay open that nothing goes to at the
 // moment.
-const maxFolders = 64
+const maxOpenFolders = 64
 
 // folder opens a target folder; the first time, it is cleared of temporary
 // files that dead runs left and nobody can go on with. The caller calls done.
@@ -158,7 +158,7 @@ func (g *getter) release(o *openedFolder) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	o.uses--
-	if len(g.folders) <= maxFolders {
+	if len(g.folders) <= maxOpenFolders {
 		return
 	}
 	for name, o := range g.folders {

@@ -640,7 +640,7 @@ func BenchmarkPull(b *testing.B) {
 		b.Run(fmt.Sprintf("sequential=%v", sequential), func(b *testing.B) {
 			r := newRemote(map[string]string{"/big": text})
 			r.sequential = sequential
-			list, err := transfer.Find{}.Remote(b.Context(), r, "/big")
+			list, err := transfer.Collect(transfer.Find{}.Remote(b.Context(), r, "/big"))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -32,7 +32,7 @@ func hangInTheMiddle(root string) {
 		}
 		return nil
 	}
-	list, _ := transfer.Find{Recursive: true}.Remote(context.Background(), r, "/d")
+	list, _ := transfer.Collect(transfer.Find{Recursive: true}.Remote(context.Background(), r, "/d"))
 	list, _ = transfer.Place(list, false, byRel)
 	g := transfer.Get{Remote: r, Root: root, Run: run2, AtOnce: 1}
 	g.Files(context.Background(), list)

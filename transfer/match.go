@@ -83,8 +83,8 @@ func (s Source) MatchesName(name string) bool {
 	return false
 }
 
-// IsPart reports whether a name is that of an unfinished file of ours.
+// IsPart reports whether a name is that of an unfinished file of ours, or of
+// its journal.
 func IsPart(name string) bool {
-	_, _, ours := parsePart(name)
-	return ours
+	return isOurs(name)
 }

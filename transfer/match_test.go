@@ -76,7 +76,7 @@ func TestSourceMatchesWhatFindFinds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		items, err := transfer.Find{}.Remote(t.Context(), r, source)
+		items, err := transfer.Collect(transfer.Find{}.Remote(t.Context(), r, source))
 		if err != nil {
 			t.Fatal(err)
 		}

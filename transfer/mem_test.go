@@ -446,7 +446,7 @@ func place(t *testing.T, items []transfer.Item, name func(transfer.Item) (string
 // found finds items on a server.
 func found(t *testing.T, r transfer.Remote, sources ...string) []transfer.Item {
 	t.Helper()
-	items, err := transfer.Find{Recursive: true}.Remote(t.Context(), r, sources...)
+	items, err := transfer.Collect(transfer.Find{Recursive: true}.Remote(t.Context(), r, sources...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,26 +61,37 @@ func badWindowsName(name string) string {
 		return "it is not UTF-8" // two such names would become one
 	}
 	for _, r := range name {
-		if r < ' ' || strings.ContainsRune(`\:<>"|?*`, r) {
+		if r < ' ' || strings.ContainsRune(forbiddenOnWindows, r) {
 			return "Windows does not allow one of its characters"
 		}
 	}
 	if last := name[len(name)-1]; last == '.' || last == ' ' {
 		return "Windows drops a dot or space at its end"
 	}
+	if isWindowsDevice(name) {
+		return "it is a device on Windows"
+	}
+	return ""
+}
+
+// forbiddenOnWindows are the characters that no name may hold there, besides
+// the slash and the control characters.
+const forbiddenOnWindows = `\:<>"|?*`
+
+// isWindowsDevice reports a name that is a device, with or without an
+// extension.
+func isWindowsDevice(name string) bool {
 	base, _, _ := strings.Cut(name, ".")
 	base = strings.ToUpper(strings.TrimRight(base, " "))
 	switch base {
 	case "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$":
-		return "it is a device on Windows"
+		return true
 	}
 	if rest, ok := strings.CutPrefix(base, "COM"); ok && isPortDigit(rest) {
-		return "it is a device on Windows"
+		return true
 	}
-	if rest, ok := strings.CutPrefix(base, "LPT"); ok && isPortDigit(rest) {
-		return "it is a device on Windows"
-	}
-	return ""
+	rest, ok := strings.CutPrefix(base, "LPT")
+	return ok && isPortDigit(rest)
 }
 
 // isPortDigit: Windows counts the superscripts 1, 2 and 3 as digits too.

@@ -195,7 +195,7 @@ func (p *putter) makeFolder(ctx context.Context, f *remoteFolder, dir string) er
 // be written to and not be read is nothing unusual.
 func (p *putter) parts(ctx context.Context, dir string) []Entry {
 	var parts []Entry
-	for e, err := range listSeq(ctx, p.remote, dot(dir)) {
+	for e, err := range remoteTree(p.remote).list(ctx, dot(dir)) {
 		if err != nil {
 			p.log.Debug("cannot look for unfinished files", keyTarget, at(p.host, dir), keyError, err)
 			break
@@ -205,25 +205,6 @@ func (p *putter) parts(ctx context.Context, dir string) []Entry {
 		}
 	}
 	return parts
-}
-
-// listSeq lists a folder as the answers come, where the protocol can.
-func listSeq(ctx context.Context, r Remote, dir string) iter.Seq2[Entry, error] {
-	if l, ok := r.(Lister); ok {
-		return l.ListSeq(ctx, dir)
-	}
-	return func(yield func(Entry, error) bool) {
-		entries, err := r.List(ctx, dir)
-		if err != nil {
-			yield(Entry{}, err)
-			return
-		}
-		for _, e := range entries {
-			if !yield(e, nil) {
-				return
-			}
-		}
-	}
 }
 
 // isDead reports whether a temporary file can have no writer any more: its run

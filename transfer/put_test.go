@@ -24,7 +24,7 @@ func into(dir string) func(transfer.Item) (string, error) {
 
 func put(t *testing.T, ctx context.Context, r *memRemote, dir string, sources ...string) ([]transfer.Result, error) {
 	t.Helper()
-	items, err := transfer.Find{Recursive: true}.Local(t.Context(), sources...)
+	items, err := transfer.Collect(transfer.Find{Recursive: true}.Local(t.Context(), sources...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestPutFromLoginFolder(t *testing.T) {
 
 func mustLocal(t *testing.T, sources ...string) []transfer.Item {
 	t.Helper()
-	items, err := transfer.Find{}.Local(t.Context(), sources...)
+	items, err := transfer.Collect(transfer.Find{}.Local(t.Context(), sources...))
 	if err != nil {
 		t.Fatal(err)
 	}

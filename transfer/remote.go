@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"io/fs"
-	"iter"
 	"time"
 )
 
@@ -81,12 +80,6 @@ type Writer interface {
 // What a protocol may have beside that. The engine asks a Remote, a Reader or
 // a Writer whether it is one of these.
 type (
-	// A Lister lists a folder as the answers come, so that a large one needs no
-	// memory. It ends after an error.
-	Lister interface {
-		ListSeq(ctx context.Context, dir string) iter.Seq2[Entry, error]
-	}
-
 	// A WholeRemote moves a small file in as few round trips as the protocol
 	// allows.
 	WholeRemote interface {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -165,6 +166,38 @@ func (a *app) printJSON(v any) error {
 	return e.Encode(v)
 }
 
+// A jsonList prints a list as printJSON does, one element at a time.
+type jsonList struct {
+	w io.Writer
+	n int
+}
+
+func (l *jsonList) add(v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetIndent("  ", "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	before := ",\n  "
+	if l.n++; l.n == 1 {
+		before = "[\n  "
+	}
+	_, err := fmt.Fprint(l.w, before, strings.TrimSpace(b.String()))
+	return err
+}
+
+// end closes the list, also one without elements.
+func (l *jsonList) end() error {
+	end := "\n]\n"
+	if l.n == 0 {
+		end = "[]\n"
+	}
+	_, err := fmt.Fprint(l.w, end)
+	return err
+}
+
 // isTerminal reports whether a stream is one that a person looks at.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
@@ -258,6 +291,7 @@ func (a *app) runner(f *config.File) (*job.Runner, error) {
 	}
 	r := a.looseRunner()
 	r.Store = s
+	r.Temp = f.State // the system's folder for such is in memory on some
 	r.Logs = job.LogPlace{Dir: f.Logs.Dir, Name: f.Logs.Name, Options: a.logOptions(f.Logs)}
 	return r, nil
 }

@@ -16,6 +16,7 @@ import (
 // moveFlags are those of get and put.
 type moveFlags struct {
 	hostFlags
+	selection   selectFlags
 	recursive   bool
 	attempts    int
 	verify      string
@@ -29,12 +30,13 @@ func (o *moveFlags) add(c *cobra.Command) {
 	o.hostFlags.add(c)
 	f := c.Flags()
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "folders with all that is below them")
+	o.selection.add(f)
 	f.StringVar(&o.verify, "verify", string(job.VerifySize), "how a copy is compared with its source: `size`, auto or sha256")
 	f.IntVar(&o.connections, "connections", 0, "over how many connections large files are moved (default: as many as help)")
 	f.IntVar(&o.attempts, "attempts", 0, "how often to try before giving up (default 1, and a connection that breaks\nin the middle is made again as long as that helps)")
 	f.DurationVar(&o.timeout, "timeout", 0, "longest time for all of it (default: none)")
 	f.StringVar(&o.ifNone, "if-none", string(job.NoneFails), "what it is when nothing matches: fail, warn or ok")
-	f.BoolVarP(&o.dryRun, "dry-run", "n", false, "show what would be moved where, and move nothing")
+	f.BoolVarP(&o.dryRun, "dry-run", "n", false, "show what would be done with each file, and why, and move nothing")
 }
 
 func (a *app) getCmd() *cobra.Command {
@@ -159,12 +161,15 @@ func (a *app) oneOff(name string, t target, to string, o moveFlags) (*job.Job, e
 	if err != nil {
 		return nil, fault.New(fault.Usage, "target: %w", err)
 	}
+	if err := o.selection.check(dest); err != nil {
+		return nil, err
+	}
 	h, err := a.host(t, o.hostFlags)
 	if err != nil {
 		return nil, err
 	}
 	return &job.Job{
-		Name: name, Host: *h, To: dest, Recursive: o.recursive, IfNone: ifNone, Zone: time.Local, Verify: verify, Connections: o.connections,
+		Name: name, Host: *h, To: dest, Recursive: o.recursive, Select: o.selection.chosen, IfNone: ifNone, Zone: time.Local, Verify: verify, Connections: o.connections,
 		Retry: job.Retry{Attempts: max(1, o.attempts), Min: time.Second, Max: time.Minute, Reconnect: o.attempts != 1}, Timeout: o.timeout,
 	}, nil
 }
@@ -217,24 +222,25 @@ func (a *app) showRun(run store.Run, err error) error {
 	return err
 }
 
-// dryRun shows each file that a job would move, and where.
+// dryRun shows what a job would do with each file, one after the other as they
+// are found.
 func (a *app) dryRun(ctx context.Context, r *job.Runner, j *job.Job) error {
-	plan, err := r.Plan(ctx, j)
-	if err != nil {
+	if !a.json {
+		return r.Plan(ctx, j, func(p job.Planned) error {
+			_, err := fmt.Fprintln(a.stdout, plannedText(p))
+			return err
+		})
+	}
+	list := jsonList{w: a.stdout}
+	err := r.Plan(ctx, j, func(p job.Planned) error { return list.add(p) })
+	if err != nil && list.n == 0 {
 		return err
 	}
-	if a.json {
-		return a.printJSON(plan)
+	if endErr := list.end(); endErr != nil && err == nil {
+		return endErr
 	}
-	for _, p := range plan {
-		switch {
-		case p.Source == "":
-			fmt.Fprintf(a.stdout, "%s %s (%s)\n", p.Does, printable(p.Target), p.Reason)
-			continue
-		case p.After != "":
-			p.After = ", then " + printable(p.After)
-		}
-		fmt.Fprintf(a.stdout, "%s %s -> %s (%s)%s\n", p.Does, printable(p.Source), printable(p.Target), bytesText(p.Bytes), p.After)
+	if err != nil {
+		return reported{err}
 	}
 	return nil
 }
@@ -250,4 +256,25 @@ func afterText(f store.File) string {
 		return ", source " + f.After + ": " + printable(f.AfterReason)
 	}
 	return ", source " + f.After
+}
+
+// plannedText is one line of a dry run.
+func plannedText(p job.Planned) string {
+	source := printable(p.Source)
+	if p.After != "" {
+		p.After = ", then " + printable(p.After)
+	}
+	switch {
+	case p.Source == "":
+		return fmt.Sprintf("%s %s (%s)", p.Does, printable(p.Target), p.Reason)
+	case p.Reason != "":
+		return fmt.Sprintf("%s %s: %s", p.Does, source, p.Reason)
+	case p.Error != "":
+		return fmt.Sprintf("%s %s: %s", p.Does, source, printable(p.Error))
+	case p.Link != "":
+		return fmt.Sprintf("%s %s -> %s (link to %s)", p.Does, source, printable(p.Target), printable(p.Link))
+	case p.Dir:
+		return fmt.Sprintf("%s %s -> %s (folder)", p.Does, source, printable(p.Target))
+	}
+	return fmt.Sprintf("%s %s -> %s (%s)%s", p.Does, source, printable(p.Target), bytesText(p.Bytes), p.After)
 }

@@ -73,7 +73,7 @@ func (a *app) ls(ctx context.Context, arg string, o hostFlags) error {
 // list reads a folder, a single file, or what a pattern matches.
 func list(ctx context.Context, r transfer.Remote, p string) ([]transfer.Entry, error) {
 	if transfer.HasWildcard(p) {
-		items, err := transfer.Find{}.Remote(ctx, r, p)
+		items, err := transfer.Collect(transfer.Find{}.Remote(ctx, r, p))
 		var entries []transfer.Entry
 		for _, i := range items {
 			e := i.Entry

@@ -19,7 +19,7 @@ func (a *app) runCmd() *cobra.Command {
 		ValidArgsFunction: a.completeJobs,
 		RunE:              func(c *cobra.Command, args []string) error { return a.run(c.Context(), args, dryRun) },
 	}
-	c.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "show what would be moved where and which old copies would be removed, and do neither")
+	c.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "show what would be done with each file, and with old copies, and why, and do nothing")
 	return c
 }
 

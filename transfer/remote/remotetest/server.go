@@ -13,6 +13,7 @@
 package remotetest
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -50,6 +51,8 @@ type Options struct {
 	HostKey ssh.Signer
 	// NoSFTP leaves SFTP out, NoExec leaves out SCP and all commands.
 	NoSFTP, NoExec bool
+	// Version is what the server says it is. Default: SSH-2.0-linehaul_demo.
+	Version string
 	// Listen is the TCP address to listen on. Default: 127.0.0.1, a free port.
 	Listen string
 	// Log is told of logins and commands. Default: nobody is.
@@ -170,7 +173,7 @@ func (s *Server) sshConfig() *ssh.ServerConfig {
 		return nil, refused
 	}
 	config := &ssh.ServerConfig{
-		ServerVersion: "SSH-2.0-linehaul_demo",
+		ServerVersion: cmp.Or(s.o.Version, "SSH-2.0-linehaul_demo"),
 		PublicKeyCallback: func(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 			if userOK(c) && slices.ContainsFunc(s.o.AuthorizedKeys, func(k ssh.PublicKey) bool {
 				return string(k.Marshal()) == string(key.Marshal())
