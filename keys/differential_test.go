@@ -51,7 +51,7 @@ type mutant struct {
 }
 
 // mutations is how many files are made in a family.
-const mutations = 500
+const mutations = 300
 
 // TestDifferential changes files of the corpus, always in the same ways, and
 // holds what we make of them against what puttygen and ssh-keygen do: who loads
