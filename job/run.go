@@ -210,7 +210,7 @@ func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.V
 			return err
 		case j.Retry.Reconnect && a.progressed():
 			run.Reconnects++
-			a.log.Warn("the connection broke, going on", logs.Layer, fault.KindOf(err).String(), logs.Error, err.Error(), "reconnects", run.Reconnects)
+			a.log.Warn("the connection broke, going on", logs.Layer, fault.KindOf(err).String(), logs.Error, err.Error(), logs.Reconnects, run.Reconnects)
 			if err := sleep(ctx, j.Retry.Wait(1, rand.Float64())); err != nil {
 				return stopped(ctx, err)
 			}
