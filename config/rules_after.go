@@ -82,7 +82,7 @@ func (r *rules) sharedTargets(items []item[jobEntry], jobs map[string]*Job) {
 			switch {
 			case other == nil:
 				first[key] = j
-			case other != j && !(j.Keep.Empty() && other.Keep.Empty()):
+			case other != j && (!j.Keep.Empty() || !other.Keep.Empty()):
 				r.warn(i.value.To.at, "%s and %s write the same names to the same place, and `keep` would count and remove the copies of both", quote(other.Name), quote(j.Name)).
 					suggest("tell them apart in `to`, by {job} or {host} or another folder")
 			}

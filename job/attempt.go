@@ -65,7 +65,7 @@ func (a *attempt) do(ctx context.Context) error {
 		return err
 	}
 	pool := remote.NewPool(conn, a.dialer, a.job.Connections)
-	defer pool.Close()
+	defer func() { pool.Close() }() //nolint:errcheck // what was moved is named by now
 	info := conn.Info()
 	a.log.Info("logged in", logs.Address, info.Address, "user", info.User, logs.Fingerprint, info.HostKey,
 		"server", info.ServerVersion, logs.Protocol, info.Protocol.String(), logs.Seconds, a.now().Sub(began).Round(time.Millisecond).Seconds())

@@ -71,7 +71,7 @@ func localTree(dir string) (*tree, error) {
 		list:   func(_ context.Context, p string) ([]transfer.Entry, error) { return below.List(p) },
 		lstat:  func(_ context.Context, p string) (transfer.Entry, error) { return below.Lstat(p) },
 		remove: remove, removeFolder: remove, full: full, show: full,
-		close: func() { below.Close() },
+		close: func() { below.Close() }, //nolint:errcheck // it was only read
 	}, nil
 }
 

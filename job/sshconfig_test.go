@@ -20,8 +20,7 @@ import (
 // asked is a folder with an OpenSSH configuration and key files beside it, and
 // what asks it.
 type asked struct {
-	dir  string
-	file *config.File
+	dir string
 	Place
 }
 

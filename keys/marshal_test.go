@@ -182,15 +182,6 @@ func openedBy(t *testing.T, path string, f keys.Format, name, secret string) map
 	return prints
 }
 
-func readFile(t testing.TB, path string) string {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
 // fingerprintOf reads a line as ssh-keygen -y prints it.
 func fingerprintOf(t testing.TB, line string) string {
 	t.Helper()

@@ -60,7 +60,7 @@ func groupOf(parts []part, of int) (reading, values) {
 			continue
 		}
 		same := slices.Equal(p.shifts, r.shifts)
-		if !same && !(byCalendar(p.shifts) && byCalendar(r.shifts)) {
+		if !same && (!byCalendar(p.shifts) || !byCalendar(r.shifts)) {
 			continue
 		}
 		r.parts[i], r.clock[i] = same, !same

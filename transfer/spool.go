@@ -345,10 +345,11 @@ func (m *merger) next() (Entry, bool, error) {
 	h := &m.heads[0]
 	e := h.entry
 	var err error
-	switch h.entry, err = readEntry(h.r); {
-	case err == nil:
+	h.entry, err = readEntry(h.r)
+	switch err {
+	case nil:
 		heap.Fix(m, 0)
-	case err == io.EOF:
+	case io.EOF:
 		heap.Pop(m)
 	default:
 		return Entry{}, false, spoolError(err)

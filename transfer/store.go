@@ -76,7 +76,7 @@ func (s *storing) fill(ctx context.Context) (moved, error) {
 			return moved{}, sorted(ctx, fault.RemoteFile, s.temp, err)
 		}
 	}
-	defer w.Close()
+	defer shut(w)
 	var m moved
 	var err error
 	if _, spreads := w.(PacketWriterAt); spreads && reopens != nil {
@@ -231,7 +231,7 @@ func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done r
 	var notes *checkpoint
 	if size >= journalSize {
 		if j := s.openJournal(ctx, reopens, w); j != nil {
-			defer j.w.Close()
+			defer shut(j.w)
 			notes = newCheckpoint(func() journalEntry { return s.entry(p.lanes.doneOf(work)) },
 				func(e journalEntry) error { return j.note(ctx, e) })
 		}

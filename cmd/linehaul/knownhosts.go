@@ -132,7 +132,7 @@ func lockKnown(ctx context.Context, f *os.File) error {
 	defer cancel()
 	for {
 		if ok, err := flock.TryLock(f); ok || err != nil {
-			return nil //nolint:nilerr // a lock is better than none, and none no reason to stop
+			return nil // a lock is better than none, and none no reason to stop
 		}
 		select {
 		case <-ctx.Done():

@@ -313,7 +313,7 @@ func (r *runner) transfer(c Case, cl client, source tree, port int) (x Transfer)
 		x.Err = fmt.Errorf("read what arrived: %w", err)
 	case arrived != source.digest:
 		x.Err = fmt.Errorf("%d files of %d bytes arrived with another content than the %d of %d bytes sent",
-			arrived.files, arrived.bytes, source.digest.files, source.digest.bytes)
+			arrived.files, arrived.bytes, source.files, source.bytes)
 	}
 	return x
 }

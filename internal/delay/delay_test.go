@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -318,7 +317,7 @@ func sum(b []byte) []byte {
 }
 
 func drainSum(r io.Reader) []byte {
-	var h hash.Hash = sha256.New()
+	h := sha256.New()
 	io.Copy(h, r)
 	return h.Sum(nil)
 }

@@ -33,7 +33,6 @@ type Pool struct {
 
 	mu    sync.Mutex
 	conns []*pooled
-	turn  int
 }
 
 // pooled is a connection with the sessions on it.

@@ -146,9 +146,10 @@ func TestStalledWrite(t *testing.T) {
 			if _, err := w.Write(pattern(1 << 20)); err != nil {
 				t.Fatal(err)
 			}
+			rest := pattern(63 << 20)
 			l.cut.Store(true)
-			check(t, until(t, 2*time.Second, func() error {
-				_, err := w.Write(pattern(63 << 20))
+			check(t, until(t, 5*time.Second, func() error {
+				_, err := w.Write(rest)
 				return err
 			}), fault.Stall, `write "/up" on hk1: no byte from`)
 			check(t, w.Commit(t.Context()), fault.Stall)

@@ -205,7 +205,7 @@ func (f *File) gather(ctx context.Context, reads []*request) (int, error) {
 			return n, err
 		}
 		got, err := q.content()
-		if err != nil && err != io.EOF { //nolint:errorlint // a status is the end only as itself
+		if err != nil && err != io.EOF {
 			return n, err
 		}
 		if n == i*MaxData {

@@ -168,7 +168,7 @@ func (f *File) names(ctx context.Context, yield func(Name, error) bool) (more bo
 			for _, q := range asked {
 				f.c.leave(q)
 			}
-			if err == io.EOF { //nolint:errorlint // a status is the end only as itself
+			if err == io.EOF {
 				return true, nil
 			}
 			return true, err
