@@ -67,9 +67,10 @@ cross: ## build and vet, tests too, for each system and processor, without cgo
 	done
 
 .PHONY: wine
-wine: deps ## build the tests for Windows and run them in Wine, and linehaul.exe too
-	LINEHAUL_WINE=1 LINEHAUL_MUST_RUN=1 go test -timeout 60m -count 1 -v -run 'TestPackagesInWine' .
-	LINEHAUL_MUST_RUN=1 go test -timeout 20m -count 1 -v -run 'TestWindowsProgram' ./cmd/linehaul
+wine: ## run linehaul.exe and the tests of a dozen packages, built for Windows, in Wine
+	@scripts/deps wine
+	LINEHAUL_WINE=1 LINEHAUL_MUST_RUN=1 go test -timeout 20m -count 1 -v -run TestWindowsProgram ./cmd/linehaul
+	LINEHAUL_WINE=1 LINEHAUL_MUST_RUN=1 go test -timeout 90m -count 1 -v -run TestPackagesInWine .
 
 .PHONY: gobench
 gobench: ## run every Go benchmark once for one second (or BENCHTIME=1x)

@@ -31,6 +31,7 @@ func windowsProgram(t *testing.T) string {
 // TestWindowsProgram runs the program for Windows, as it is shipped, in Wine:
 // the seeds' case with a PuTTY file on drive C:, against a real OpenSSH.
 func TestWindowsProgram(t *testing.T) {
+	lab.NeedAsked(t, "LINEHAUL_WINE", "`make wine`")
 	lab.NeedWine(t)
 	lab.Need(t, "puttygen")
 	s := newSite(t, lab.SSHD{})
@@ -49,7 +50,7 @@ func TestWindowsProgram(t *testing.T) {
 		t.Helper()
 		return wine.Run(time.Minute, home, nil, exe, args...)
 	}
-	ok := func(args ...string) string {
+	ok := func(t *testing.T, args ...string) string {
 		t.Helper()
 		o := run(args...)
 		if o.Code != 0 {
@@ -60,16 +61,16 @@ func TestWindowsProgram(t *testing.T) {
 	login := []string{"-i", `C:\linehaul\my key.ppk`, "-P", fmt.Sprint(s.Port), "--host-key", s.Fingerprint()}
 
 	t.Run("version", func(t *testing.T) {
-		if out := ok("version"); !strings.Contains(out, " for windows/amd64\n") {
+		if out := ok(t, "version"); !strings.Contains(out, " for windows/amd64\n") {
 			t.Errorf("printed %q", out)
 		}
 	})
 
 	t.Run("config", func(t *testing.T) {
-		if out := ok("config", "init"); !strings.Contains(out, "wrote linehaul.yaml") {
+		if out := ok(t, "config", "init"); !strings.Contains(out, "wrote linehaul.yaml") {
 			t.Errorf("init printed %q", out)
 		}
-		if out := ok("config", "check"); !strings.Contains(out, "linehaul.yaml: ok") {
+		if out := ok(t, "config", "check"); !strings.Contains(out, "linehaul.yaml: ok") {
 			t.Errorf("check printed %q", out)
 		}
 		// The machine's own place, for one who is an administrator, as Wine says.
@@ -80,21 +81,21 @@ func TestWindowsProgram(t *testing.T) {
 		if err := os.Rename(filepath.Join(home, "linehaul.yaml"), filepath.Join(folder, "linehaul.yaml")); err != nil {
 			t.Fatal(err)
 		}
-		if out := ok("config", "check"); !strings.Contains(out, `C:\ProgramData\linehaul\linehaul.yaml: ok`) {
+		if out := ok(t, "config", "check"); !strings.Contains(out, `C:\ProgramData\linehaul\linehaul.yaml: ok`) {
 			t.Errorf("check printed %q", out)
 		}
 	})
 
 	t.Run("keys", func(t *testing.T) {
 		var shown []shownKey
-		if err := json.Unmarshal([]byte(ok("keys", "show", "--json", "my key.ppk")), &shown); err != nil || len(shown) != 1 {
+		if err := json.Unmarshal([]byte(ok(t, "keys", "show", "--json", "my key.ppk")), &shown); err != nil || len(shown) != 1 {
 			t.Fatalf("shown %+v, %v", shown, err)
 		}
 		if want := lab.Fingerprint(t, s.key+".pub"); shown[0].Fingerprint != want || shown[0].Format != "ppk3" || shown[0].Error != nil {
 			t.Errorf("shown %+v, want %s", shown[0], want)
 		}
-		ok("keys", "generate", `C:\linehaul\new`)
-		ok("keys", "convert", "new", `in\new.ppk`, "--to", "ppk3")
+		ok(t, "keys", "generate", `C:\linehaul\new`)
+		ok(t, "keys", "convert", "new", `in\new.ppk`, "--to", "ppk3")
 		for _, name := range []string{"new", "in/new.ppk"} {
 			// Wine keeps the access list as a mode, in which Administrators
 			// are the group.
@@ -108,7 +109,7 @@ func TestWindowsProgram(t *testing.T) {
 		data := bytes.Repeat([]byte("the file of the day\r\n"), 50_000)
 		s.write(t, "jephe.txt", data)
 		from := s.at(s.remote + "/jephe.txt")
-		ok(append([]string{"get", from, `C:\linehaul\in\{name}.{date:%Y%m%d-%H%M}`}, login...)...)
+		ok(t, append([]string{"get", from, `C:\linehaul\in\{name}.{date:%Y%m%d-%H%M}`}, login...)...)
 		got, err := filepath.Glob(filepath.Join(home, "in", "jephe.txt.????????-????"))
 		if err != nil || len(got) != 1 {
 			t.Fatalf("pulled %q, %v", got, err)
@@ -119,9 +120,9 @@ func TestWindowsProgram(t *testing.T) {
 		// Again, into the place of the first, and deep below what Windows
 		// once took as the end of a path.
 		long := strings.Repeat(`\`+strings.Repeat("x", 100), 3)
-		ok(append([]string{"get", from, `C:\linehaul\in\again.txt`}, login...)...)
-		ok(append([]string{"get", from, `C:\linehaul\in\again.txt`}, login...)...)
-		ok(append([]string{"get", from, `C:\linehaul\in` + long + `\{name}`}, login...)...)
+		ok(t, append([]string{"get", from, `C:\linehaul\in\again.txt`}, login...)...)
+		ok(t, append([]string{"get", from, `C:\linehaul\in\again.txt`}, login...)...)
+		ok(t, append([]string{"get", from, `C:\linehaul\in` + long + `\{name}`}, login...)...)
 		for _, name := range []string{"again.txt", strings.ReplaceAll(long, `\`, "/") + "/jephe.txt"} {
 			if text, err := os.ReadFile(filepath.Join(home, "in", name)); err != nil || !bytes.Equal(text, data) {
 				t.Errorf("%s: %d bytes, %v, want %d", name, len(text), err, len(data))
@@ -159,18 +160,18 @@ func TestWindowsProgram(t *testing.T) {
 	t.Run("service", func(t *testing.T) {
 		status := func(want string) {
 			t.Helper()
-			if out := ok("service", "status"); !strings.Contains(out, want+" (windows-service)") {
+			if out := ok(t, "service", "status"); !strings.Contains(out, want+" (windows-service)") {
 				t.Errorf("the status is %q, want %s", out, want)
 			}
 		}
 		status("absent")
-		ok("service", "install")
+		ok(t, "service", "install")
 		status("stopped")
-		ok("service", "start")
+		ok(t, "service", "start")
 		status("running")
-		ok("service", "stop")
+		ok(t, "service", "stop")
 		status("stopped")
-		ok("service", "uninstall")
+		ok(t, "service", "uninstall")
 		status("absent")
 		log, err := os.ReadFile(filepath.Join(wine.Drive(), "ProgramData", "linehaul", "log", "linehaul.log"))
 		for _, want := range []string{`config in force file=C:\ProgramData`, "the service manager asked for stop", "linehaul ended"} {

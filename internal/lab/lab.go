@@ -54,7 +54,7 @@ func Missing(t testing.TB, why string) {
 }
 
 // NeedAsked skips the test unless a variable of the environment asks for it,
-// in CI too. How says what sets it.
+// in CI too, for what takes minutes. How says what sets it.
 func NeedAsked(t testing.TB, variable, how string) {
 	t.Helper()
 	if os.Getenv(variable) == "" {

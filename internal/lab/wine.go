@@ -36,7 +36,7 @@ const (
 func NeedWine(t testing.TB) {
 	t.Helper()
 	if loader, server := winePaths(); loader == "" || server == "" {
-		Missing(t, "Wine for 64-bit programs is not installed (`make deps` installs what the tests need)")
+		Missing(t, "Wine for 64-bit programs is not installed (`make wine` installs it)")
 	}
 }
 

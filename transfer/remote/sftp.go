@@ -77,10 +77,12 @@ func (c *Conn) openSFTP(ctx context.Context, request, argument string) (transfer
 }
 
 // inOrder reports whether the server is known to do what belongs to one file in
-// order: OpenSSH's sftp-server, which dropbear starts too, and ProFTPD's.
+// order: OpenSSH's sftp-server, which dropbear starts too, and ProFTPD's. Of
+// OpenSSH on Windows it was not shown.
 func (c *Conn) inOrder() bool {
 	version := c.Info().ServerVersion
-	return strings.Contains(version, "OpenSSH") || strings.Contains(version, "dropbear") || strings.Contains(version, "mod_sftp")
+	openSSH := strings.Contains(version, "OpenSSH") && !strings.Contains(version, "for_Windows")
+	return openSSH || strings.Contains(version, "dropbear") || strings.Contains(version, "mod_sftp")
 }
 
 // learn finds out how much one request may carry. A read may be answered with
