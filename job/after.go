@@ -117,7 +117,7 @@ func (a *attempt) dispose(ctx context.Context, files transfer.WritableRemote, de
 	for _, res := range a.done {
 		// A source that changed between two attempts was moved twice: the
 		// record has the second time.
-		if f := a.recorded(dest, res); f != nil && f.Error == "" && f.Bytes == res.Bytes && f.MTime.Equal(res.Item.Entry.MTime) && !res.Item.Entry.Mode.IsDir() {
+		if f := a.recorded(dest, res); f != nil && f.Error == "" && f.Bytes == res.Bytes && f.MTime.Equal(res.Item.Entry.MTime) && isFile(res.Item) {
 			results = append(results, res)
 		}
 	}
@@ -145,6 +145,10 @@ func (a *attempt) dispose(ctx context.Context, files transfer.WritableRemote, de
 	return fault.New(fault.Partial, "everything was moved, and %d of %d sources could not be %s, first: %w", failed, len(results), done(action), first).
 		AsPermanent().WithHint("the copies are whole; the log names each source that stayed and why")
 }
+
+// isFile: only files have sources that go and copies that are kept. Folders
+// stay where they are, and so do links that were made anew.
+func isFile(i transfer.Item) bool { return i.Link == "" && !i.Entry.Mode.IsDir() }
 
 // done is the participle of an action.
 func done(action string) string {

@@ -44,7 +44,7 @@ func (a *attempt) prune(ctx context.Context, files transfer.WritableRemote, dest
 		there[d.path] = true
 	}
 	for _, res := range a.done {
-		if res.Item.Entry.Mode.IsDir() {
+		if !isFile(res.Item) {
 			continue
 		}
 		p, ok := below(a.job, m, dest.full(res.Item.Target))
@@ -186,7 +186,7 @@ func (j *Job) planCopies(ctx context.Context, files transfer.WritableRemote, des
 	}
 	made := map[string]bool{}
 	for _, i := range items {
-		if p, ok := below(j, m, dest.full(i.Target)); ok && !i.Entry.Mode.IsDir() {
+		if p, ok := below(j, m, dest.full(i.Target)); ok && isFile(i) {
 			made[p] = true
 		}
 	}
@@ -219,7 +219,7 @@ func (j *Job) planCopies(ctx context.Context, files transfer.WritableRemote, des
 // planAfter says what becomes of a source.
 func (j *Job) planAfter(i transfer.Item, v stamp.Values) (string, error) {
 	switch {
-	case i.Entry.Mode.IsDir():
+	case !isFile(i):
 		return "", nil
 	case j.After.Source == config.SourceDelete:
 		return "delete", nil

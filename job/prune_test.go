@@ -317,3 +317,21 @@ func TestOtherJobsCopiesStay(t *testing.T) {
 		}
 	}
 }
+
+// TestLinksStay: links that a run has made anew are no copies, their sources
+// stay, and neither keeps old copies from going.
+func TestLinksStay(t *testing.T) {
+	b := newBench(t, remotetest.Faults{})
+	b.on("2026-11-23")
+	j, copies := b.keeping(t, false, retention.Policy{Last: 1})
+	makeTree(t, b.server(), "out/link@db.gz")
+	makeTree(t, copies, "20261120/out/db.gz=old")
+	j.Get, j.Recursive, j.To = []string{"out"}, true, template(t, filepath.ToSlash(copies)+"/{date}/")
+	j.Select.Symlinks, j.After = transfer.CopyLinks, after(t, "")
+	run, err := b.Run(t.Context(), j, Trigger{})
+	if err != nil || run.State != store.OK || run.Removed != 1 {
+		t.Errorf("removed %d, %+v, %v\n%s", run.Removed, run, err, b.log)
+	}
+	wantTree(t, copies, "20261123/", "20261123/out/", "20261123/out/db.gz=new", "20261123/out/link@", "20261123/out/x.gz=new")
+	wantTree(t, b.server(), "out/", "out/link@")
+}
