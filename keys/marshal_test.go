@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,19 +52,21 @@ func everyType() []string {
 }
 
 // lockedIn says where a key is written with a passphrase too, which takes a
-// fifth of a second each time: in ring 1 two types only, with tools the six.
+// fifth of a second each time, and ten times that with the race detector: in
+// ring 1 one type only, with tools the six.
 func lockedIn(name string, tools bool) bool {
-	return name == "openssh-dsa1024" || name == "openssh-ed25519" || tools && name != "openssh-rsa2192" && name != "pem-rsae35"
+	return name == "openssh-ed25519" || tools && name != "openssh-rsa2192" && name != "pem-rsae35"
 }
 
 // circle writes a key in one format after the other and reads each result, until
-// it is in the first format again. visit gets the results.
+// it is in the format again that the corpus has it in. visit gets the results.
 func circle(t *testing.T, name, passphrase string, visit func(f keys.Format, text []byte)) (written int) {
 	t.Helper()
 	key := corpusKey(t, name)
 	key.Comment = "two words, grüße"
 	want := printOf(t, key)
-	for _, f := range append(writable(), writable()[0]) {
+	first := 1 + slices.Index(writable(), key.Format)
+	for _, f := range slices.Concat(writable()[first:], writable()[:first]) {
 		if f == keys.PEM && strings.HasSuffix(name, "ed25519") {
 			continue // there is no such form
 		}
@@ -141,7 +144,7 @@ func TestCircleTools(t *testing.T) {
 		}
 	})
 	t.Logf("files opened: %v", opened)
-	if opened["ssh-keygen"] < 52 || opened["openssl"] < 26 || opened["puttygen"] < 28 {
+	if opened["ssh-keygen"] < 38 || opened["openssl"] < 26 || opened["puttygen"] < 28 {
 		t.Error("too few")
 	}
 }
