@@ -20,8 +20,9 @@ import (
 type Get struct {
 	Remote Remote
 	// More opens another session with the same server, for large files. Where
-	// it is nil, or fails, Remote carries everything.
-	More func(ctx context.Context) (WritableRemote, error)
+	// it is nil, or fails, Remote carries everything. Apart asks for another
+	// connection than that of Remote, if there can be one.
+	More func(ctx context.Context, apart bool) (WritableRemote, error)
 	// Root is the local folder that everything goes below; it is made if it is
 	// absent. It is trusted: what lies below is not, so that a symbolic link
 	// there leads nowhere outside.
@@ -204,25 +205,21 @@ func (g *getter) get(ctx context.Context, item Item, p FileProgress) (moved, err
 			return m, err
 		}
 	}
+	expected := g.lanes.expect(item.Entry.Size)
+	defer expected()
 	home := g.lanes.pick()
 	if home == nil {
 		home = &lane{remote: g.remote}
 	}
-	r, err := home.remote.Open(ctx, item.Source)
+	r, opened, err := openStat(ctx, home.remote, item.Source)
 	if err != nil {
 		return moved{}, sorted(ctx, fault.RemoteFile, item.Source, err)
 	}
 	defer r.Close()
-	began := g.now()
-	opened, err := r.Stat(ctx)
-	if err != nil {
-		return moved{}, sorted(ctx, fault.RemoteFile, item.Source, err)
-	}
-	g.lanes.heard(g.now().Sub(began))
 	if !opened.Mode.IsRegular() || opened.Size < 0 {
 		return moved{}, fault.New(fault.RemoteFile, "%q is not a file: %s of %d bytes", item.Source, what(opened.Mode), opened.Size)
 	}
-	return g.open(ctx, &fetch{g: g, item: item, home: home, r: r, opened: opened, dir: dir, final: final, p: p})
+	return g.open(ctx, &fetch{g: g, item: item, home: home, r: r, opened: opened, dir: dir, final: final, p: p, begun: expected})
 }
 
 // whole fetches a small file in one go. It does not fit if the file is not what
@@ -266,6 +263,7 @@ type fetch struct {
 	dir    *folder
 	final  string
 	p      FileProgress
+	begun  func() // to be called when lanes carry it
 }
 
 // open makes or finds the temporary file, fills it, and gives it its name.
@@ -336,7 +334,7 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 	}
 	resumed := done.size()
 	s := &spread{
-		name: f.item.Source, size: size, done: done, missing: done.missing(size), home: f.home, shared: size >= sharedSize,
+		name: f.item.Source, size: size, done: done, missing: done.missing(size), home: f.home, shared: size >= sharedSize, hasty: true,
 		handles: map[*lane]*handle{f.home: {file: f.r, ready: true}},
 	}
 	s.open = func(ctx context.Context, r Remote) (io.Closer, error) { return f.again(ctx, r) }
@@ -364,6 +362,7 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 			return journalEntry{at(g.host, f.item.Source), size, f.opened.MTime.UnixNano(), uint32(t.mode), g.lanes.doneOf(s)}
 		}, t.note)
 	}
+	f.begun()
 	err := g.lanes.carry(ctx, s)
 	keep := err != nil && resumable(ctx, err)
 	if noteErr := notes.stop(keep); noteErr != nil && err == nil {
@@ -385,12 +384,11 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 
 // again opens the file on another session, where it must be the same.
 func (f *fetch) again(ctx context.Context, r Remote) (Reader, error) {
-	file, err := r.Open(ctx, f.item.Source)
+	file, now, err := openStat(ctx, r, f.item.Source)
 	if err != nil {
 		return nil, err
 	}
-	now, err := file.Stat(ctx)
-	if err == nil && (now.Size != f.opened.Size || !now.MTime.Equal(f.opened.MTime)) {
+	if now.Size != f.opened.Size || !now.MTime.Equal(f.opened.MTime) {
 		err = errors.New("another file has its name now")
 	}
 	if _, ok := file.(io.ReaderAt); err == nil && !ok {

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -10,6 +11,13 @@ const (
 	// laneRate is what the first lanes are to carry together if the line does,
 	// in bytes a second.
 	laneRate = 200 << 20
+	// firstLanes is how many there are at most before it was seen that they help:
+	// what one connection carries.
+	firstLanes = 9
+	// openingTrips and openingTime are what it takes to connect and open a
+	// session: so many round trips, and a time that is worth the trouble.
+	openingTrips = 12
+	openingTime  = time.Second
 	// laneShare is the least that a lane should have before it in a file.
 	laneShare = 4 << 20
 	// growEvery is how often it is judged whether more lanes help.
@@ -20,18 +28,20 @@ const (
 
 // grow opens sessions while that makes the transfer faster. A session carries
 // one window, of 2 MiB as a rule, in the time of a round trip; so it begins
-// with as many as the line's delay calls for, and then tries more.
+// with as many as the line's delay calls for, and then tries more: first on a
+// connection apart, which has a processor of its own and its own share of the
+// line.
 func (l *lanes) grow() {
 	defer func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.growing = false
 	}()
-	if full := l.open(l.first()); full {
+	if full := l.open(l.first(), false); full {
 		return
 	}
 	before, tried := 0.0, 0
-	for {
+	for apart := true; ; apart = false {
 		rate, ok := l.measure()
 		if !ok {
 			return
@@ -44,7 +54,7 @@ func (l *lanes) grow() {
 		live := l.live()
 		l.mu.Unlock()
 		before, tried = rate, min(max(1, live/2), maxLanes-live)
-		if tried <= 0 || l.open(tried) {
+		if tried <= 0 || l.open(tried, apart) {
 			return
 		}
 	}
@@ -54,44 +64,61 @@ func (l *lanes) grow() {
 func (l *lanes) first() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if near, ok := l.all[0].remote.(RoundTripper); ok {
+		if rtt := near.RoundTrip(); rtt > 0 && (l.rtt == 0 || rtt < l.rtt) {
+			l.rtt = rtt
+		}
+	}
 	perLane := float64(firstWindow) / max(l.rtt, time.Millisecond).Seconds()
-	want := int(laneRate/perLane) + 1
-	var left int64
+	want := min(int(laneRate/perLane)+1, int(l.left()/laneShare), firstLanes)
+	return max(0, want-l.live())
+}
+
+// left is what there is to move on several lanes, in bytes. The caller holds
+// mu.
+func (l *lanes) left() int64 {
+	left := l.ahead
 	for _, s := range l.files {
 		if s.shared {
 			left += s.missing.size()
 		}
 	}
-	want = min(want, int(left/laneShare), maxLanes)
-	return max(0, want-l.live())
+	return left
 }
 
-// open opens n sessions, all at a time, as each takes several round trips. It
-// reports whether the server allows no more.
-func (l *lanes) open(n int) (full bool) {
+// open opens n sessions, all at a time, as each takes several round trips, on a
+// connection apart if there can be one. It reports whether there can be no more.
+// Where the server refused one, another is given back: commands need one, too.
+func (l *lanes) open(n int, apart bool) (full bool) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
+	crowded := false
 	for range n {
 		wg.Go(func() {
-			r, err := l.more(l.ctx)
+			r, err := l.more(l.ctx, apart)
 			if err == nil && l.add(r, true) {
 				return
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			full = true
+			crowded = crowded || errors.Is(err, ErrCrowded)
 			if err != nil && l.ctx.Err() == nil {
 				l.log.Debug("no further session", keyError, err)
 			}
 		})
 	}
 	wg.Wait()
+	if crowded {
+		l.retire(1)
+	}
 	l.changed.Broadcast()
 	return full
 }
 
 // measure waits for a while and returns the rate in it, in bytes a second. It
-// reports false when there is nothing large left to move.
+// reports false when so little is left to move that another session would come
+// too late.
 func (l *lanes) measure() (float64, bool) {
 	l.mu.Lock()
 	from, wait := l.total, max(growEvery, 6*l.rtt)
@@ -106,12 +133,9 @@ func (l *lanes) measure() (float64, bool) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	busy := false
-	for _, s := range l.files {
-		busy = busy || s.shared && s.missing.size() > laneShare
-	}
 	passed := l.now().Sub(began).Seconds()
-	return float64(l.total-from) / max(passed, 0.001), busy
+	rate := float64(l.total-from) / max(passed, 0.001)
+	return rate, float64(l.left()) > max(laneShare, rate*(openingTime+openingTrips*l.rtt).Seconds())
 }
 
 // retire takes the last n lanes out of use: they did not help.
@@ -127,5 +151,10 @@ func (l *lanes) retire(n int) {
 	l.changed.Broadcast()
 }
 
-// session opens another session for large files, if there is a way.
-type session = func(ctx context.Context) (WritableRemote, error)
+// ErrCrowded is the error of Get.More and Put.More where the server refuses
+// another session.
+var ErrCrowded = errors.New("the server allows no more sessions")
+
+// session opens another session for large files, if there is a way; apart from
+// the first connection if that is asked for and can be.
+type session = func(ctx context.Context, apart bool) (WritableRemote, error)

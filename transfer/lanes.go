@@ -74,8 +74,12 @@ type spread struct {
 
 	home    *lane // the lane on which it is open first
 	shared  bool  // other lanes may take part
+	hasty   bool  // an opening that is late need not be waited for
 	handles map[*lane]*handle
 	ended   bool
+	// joining bounds the openings on other lanes, and unjoin ends it.
+	joining context.Context
+	unjoin  context.CancelFunc
 
 	// open opens the file on another lane. move moves one piece by a handle's
 	// file; the buffer has Headroom bytes and the piece. Both run concurrently.
@@ -100,6 +104,7 @@ type lanes struct {
 	changed *sync.Cond
 	all     []*lane
 	files   []*spread
+	ahead   int64 // bytes of large files that are not carried yet
 	total   int64 // bytes moved in all
 	rtt     time.Duration
 	growing bool
@@ -180,6 +185,33 @@ func (l *lanes) heard(d time.Duration) {
 	}
 }
 
+// expect says that so many bytes will be carried soon: if they are many, there
+// will be sessions for them. The caller calls begun when they are carried, or
+// will not be; a second call does nothing.
+func (l *lanes) expect(size int64) (begun func()) {
+	if size < sharedSize {
+		return func() {}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ahead += size
+	l.startGrowing()
+	return sync.OnceFunc(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.ahead -= size
+	})
+}
+
+// startGrowing opens more sessions, unless that is going on. The caller holds
+// mu.
+func (l *lanes) startGrowing() {
+	if l.more != nil && !l.growing && !l.closed {
+		l.growing = true
+		l.work.Go(l.grow)
+	}
+}
+
 // carry moves a file and returns when no request of it is under way any more.
 // It closes every handle but the one of the file's home.
 func (l *lanes) carry(ctx context.Context, s *spread) error {
@@ -191,11 +223,12 @@ func (l *lanes) carry(ctx context.Context, s *spread) error {
 	defer stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	s.joining, s.unjoin = context.WithCancel(l.ctx)
+	defer s.unjoin()
 	l.files = append(l.files, s)
 	l.changed.Broadcast()
-	if s.shared && l.more != nil && !l.growing && !l.closed {
-		l.growing = true
-		l.work.Go(l.grow)
+	if s.shared {
+		l.startGrowing()
 	}
 	for s.under > 0 || s.err == nil && s.done.size() < s.size {
 		l.changed.Wait()
@@ -228,12 +261,21 @@ func (l *lanes) fail(s *spread, err error) {
 		return
 	}
 	s.err = err
+	s.settle()
 	for _, h := range s.handles {
 		if h.ready {
 			shut(h.file)
 		}
 	}
 	l.changed.Broadcast()
+}
+
+// settle gives up openings that would come too late. The caller holds the
+// lanes' mutex.
+func (s *spread) settle() {
+	if s.hasty && (s.err != nil || s.done.size() >= s.size) {
+		s.unjoin()
+	}
 }
 
 // run gives a lane its work until it is gone.
@@ -298,7 +340,7 @@ func (l *lanes) piece(a *lane, s *spread) func() {
 // join opens a file on a lane that is to take part in it. That it cannot be is
 // no failure of the file: the home has it open.
 func (l *lanes) join(a *lane, s *spread, h *handle) {
-	file, err := s.open(l.ctx, a.remote)
+	file, err := s.open(s.joining, a.remote)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.under--
@@ -329,6 +371,7 @@ func (l *lanes) transfer(a *lane, s *spread, h *handle, p span, buf []byte) {
 		l.buffers = append(l.buffers, buf)
 		s.done.add(p)
 		l.total += p.size()
+		s.settle()
 		a.observe(p.size(), began, l.now())
 		if s.moved != nil {
 			s.moved(s.done.size())

@@ -39,8 +39,9 @@ const (
 type Put struct {
 	Remote WritableRemote
 	// More opens another session with the same server, for large files. Where
-	// it is nil, or fails, Remote carries everything.
-	More func(ctx context.Context) (WritableRemote, error)
+	// it is nil, or fails, Remote carries everything. Apart asks for another
+	// connection than that of Remote, if there can be one.
+	More func(ctx context.Context, apart bool) (WritableRemote, error)
 	// Run is the run's id, such as 20261123T023001Z-123x7k2q: part of the
 	// names of temporary files.
 	Run string

@@ -107,6 +107,17 @@ type (
 		WritePacketAt(packet []byte, offset int64) error
 	}
 
+	// A StatOpener opens a file for reading and describes it at the same time.
+	StatOpener interface {
+		OpenStat(ctx context.Context, path string) (Reader, Entry, error)
+	}
+
+	// A RoundTripper knows about the shortest time in which the server can
+	// answer. It is 0 while nothing was asked.
+	RoundTripper interface {
+		RoundTrip() time.Duration
+	}
+
 	// A Reopener opens a file for writing again that was created before.
 	Reopener interface {
 		Reopen(ctx context.Context, path string, attrs Attrs) (Writer, error)
@@ -121,3 +132,20 @@ type (
 // Headroom is how many bytes a packet has before its data: no protocol needs
 // more.
 const Headroom = 288
+
+// openStat opens a file for reading, and describes it.
+func openStat(ctx context.Context, r Remote, path string) (Reader, Entry, error) {
+	if both, ok := r.(StatOpener); ok {
+		return both.OpenStat(ctx, path)
+	}
+	file, err := r.Open(ctx, path)
+	if err != nil {
+		return nil, Entry{}, err
+	}
+	e, err := file.Stat(ctx)
+	if err != nil {
+		shut(file)
+		return nil, Entry{}, err
+	}
+	return file, e, nil
+}

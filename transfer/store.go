@@ -22,6 +22,7 @@ type storing struct {
 	temp      string // remote path of the temporary file
 	attrs     Attrs
 	progress  FileProgress
+	begun     func() // to be called when lanes carry it
 }
 
 // store fills a temporary file and gives it its name.
@@ -57,6 +58,8 @@ func (s *storing) fill(ctx context.Context) (moved, error) {
 	if whole, ok := s.p.remote.(WholeRemote); ok && size < maxRequest {
 		return s.whole(ctx, whole)
 	}
+	s.begun = s.p.lanes.expect(size)
+	defer s.begun()
 	if err := s.checkFinal(ctx); err != nil {
 		return moved{}, err
 	}
@@ -236,6 +239,7 @@ func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done r
 				func(e journalEntry) error { return j.note(ctx, e) })
 		}
 	}
+	s.begun()
 	err := p.lanes.carry(ctx, work)
 	keep := err != nil && notes != nil && resumable(ctx, err)
 	if noteErr := notes.stop(false); noteErr != nil {

@@ -71,6 +71,11 @@ func leave[T any](ctx context.Context, c *Conn, stop <-chan struct{}, f func() (
 	if gone := c.gone(); gone != nil {
 		return zero, gone
 	}
+	select {
+	case <-stop:
+		return zero, fs.ErrClosed
+	default:
+	}
 	type result struct {
 		v   T
 		err error

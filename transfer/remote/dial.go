@@ -48,7 +48,7 @@ func handshake(ctx context.Context, d Dialer, h Host, jump *Conn, algorithms []s
 		return nil, dialError(ctx, h, err)
 	}
 	w := newWatch(time.Now)
-	a := &attempt{host: h, net: &meter{Conn: nc, watch: w}, login: &loginAttempt{creds: creds}}
+	a := &attempt{host: h, net: newMeter(nc, w), login: &loginAttempt{creds: creds}}
 	// A connection through a jump host has no deadlines, so the end of ctx
 	// closes what would block: the outermost connection, and the agent.
 	ended := make(chan struct{})

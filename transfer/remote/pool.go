@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 
@@ -13,9 +14,9 @@ import (
 
 const (
 	// sessionsEach is how many file sessions one connection carries. OpenSSH
-	// allows 10 sessions (MaxSessions in sshd_config(5)); two are left for
+	// allows 10 sessions (MaxSessions in sshd_config(5)); one is left for
 	// commands.
-	sessionsEach = 8
+	sessionsEach = 9
 	// maxConnections is how many connections there are at most where nobody
 	// says how many there should be.
 	maxConnections = 2
@@ -53,49 +54,60 @@ func NewPool(first *Conn, d Dialer, connections int) *Pool {
 	}
 }
 
-// errFull says that the server allows no more.
-var errFull = errors.New("the server allows no more sessions")
+// errFull says that there are as many sessions as there may be.
+var errFull = errors.New("there are as many sessions as there may be")
 
-// Files opens another session. That the server allows no more is an error.
-func (p *Pool) Files(ctx context.Context) (transfer.WritableRemote, error) {
-	for {
-		c, err := p.pick(ctx)
-		if err != nil {
-			return nil, err
-		}
-		files, err := c.Files(ctx)
-		if err == nil {
-			return files, nil
-		}
-		p.mu.Lock()
-		c.sessions--
-		var refused *ssh.OpenChannelError
-		full := errors.As(err, &refused)
-		if full || c.gone() != nil {
-			c.limit = min(c.limit, c.sessions)
-		}
-		p.mu.Unlock()
-		if !full {
-			return nil, err
-		}
+// Files opens another session, apart from the first connection if that is asked
+// for and can be. It may be closed before its connection. The error is
+// transfer.ErrCrowded where the server allows no more.
+func (p *Pool) Files(ctx context.Context, apart bool) (transfer.WritableRemote, error) {
+	c, err := p.pick(ctx, apart)
+	if err != nil {
+		return nil, err
 	}
+	files, err := c.another(ctx)
+	if err == nil {
+		if f, ok := files.(*sftpFiles); ok {
+			f.closed = func() { p.leave(c) }
+		}
+		return files, nil
+	}
+	p.leave(c)
+	var refused *ssh.OpenChannelError
+	full := errors.As(err, &refused)
+	p.mu.Lock()
+	switch {
+	case c.gone() != nil:
+		c.limit = 0
+	case full: // by one that ends just now, if there is no other
+		c.limit = min(c.limit, max(1, c.sessions))
+	}
+	p.mu.Unlock()
+	if full {
+		return nil, fmt.Errorf("%w: %w", transfer.ErrCrowded, err)
+	}
+	return nil, err
+}
+
+// leave counts a session that has ended.
+func (p *Pool) leave(c *pooled) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.sessions--
 }
 
 // pick returns a connection that takes another session, and counts it.
-func (p *Pool) pick(ctx context.Context) (*pooled, error) {
-	if c, again := p.room(); !again {
+func (p *Pool) pick(ctx context.Context, apart bool) (*pooled, error) {
+	if c, again := p.room(apart); !again {
 		return c, nil
 	}
 	// While one connects, others wait and then use that connection.
 	p.dialing.Lock()
 	defer p.dialing.Unlock()
-	if c, again := p.room(); !again {
+	if c, again := p.room(apart); !again {
 		return c, nil
 	}
-	p.mu.Lock()
-	full := len(p.conns) >= max(p.fixed, maxConnections)
-	p.mu.Unlock()
-	if full {
+	if p.complete() {
 		return nil, errFull
 	}
 	conn, err := Dial(ctx, p.dialer, p.host, p.log)
@@ -109,18 +121,37 @@ func (p *Pool) pick(ctx context.Context) (*pooled, error) {
 	return fresh, nil
 }
 
+// complete reports whether there are as many connections as there may be.
+func (p *Pool) complete() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.conns) >= p.most()
+}
+
+// most is how many connections there may be.
+func (p *Pool) most() int {
+	if p.fixed > 0 {
+		return p.fixed
+	}
+	return maxConnections
+}
+
 // room returns the connection with the fewest sessions that takes another one,
 // and counts it. Again is set if there is none, or if there should be another
 // connection first.
-func (p *Pool) room() (c *pooled, again bool) {
+func (p *Pool) room(apart bool) (c *pooled, again bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	want := p.fixed
+	if apart {
+		want = min(2, p.most())
+	}
 	for _, each := range p.conns {
 		if each.sessions < each.limit && (c == nil || each.sessions < c.sessions) {
 			c = each
 		}
 	}
-	if c == nil || len(p.conns) < p.fixed {
+	if c == nil || len(p.conns) < want {
 		return nil, true
 	}
 	c.sessions++

@@ -245,6 +245,7 @@ type Conn struct {
 	cancel context.CancelCauseFunc
 
 	mu     sync.Mutex
+	rtt    time.Duration // the shortest round trip that was seen; 0: none was
 	closed bool
 	info   Info
 	way    way            // the one that worked, if one did
@@ -411,6 +412,39 @@ func (c *Conn) Files(ctx context.Context) (transfer.WritableRemote, error) {
 		WithHint("the login works, but the server allows no file transfer: it needs `Subsystem sftp` in its sshd_config, or the program scp, and a shell that prints nothing on its own")
 }
 
+// heard notes how long the server took for something that is no work.
+func (c *Conn) heard(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d > 0 && (c.rtt == 0 || d < c.rtt) {
+		c.rtt = d
+	}
+}
+
+// roundTrip is the shortest that was seen.
+func (c *Conn) roundTrip() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rtt
+}
+
+// another opens one more session for files, by the way that worked. It returns
+// before the server has said that it does, where the server is known to take
+// what comes right behind: what was wrong is the error of the first request.
+func (c *Conn) another(ctx context.Context) (transfer.WritableRemote, error) {
+	c.mu.Lock()
+	hasty := c.way.hasty
+	c.mu.Unlock()
+	if hasty == nil || !c.inOrder() || !strings.Contains(c.Info().ServerVersion, "OpenSSH") {
+		return c.Files(ctx)
+	}
+	files, err := hasty(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open files on %s: %w", c.host.Name, err)
+	}
+	return files, nil
+}
+
 // keep notes the way that worked after others had failed.
 func (c *Conn) keep(w way, failed []error) {
 	c.mu.Lock()
@@ -439,6 +473,8 @@ type way struct {
 	name     string
 	protocol Protocol
 	open     func(context.Context) (transfer.WritableRemote, error)
+	// hasty is open without waiting for answers. It may be nil.
+	hasty func(context.Context) (transfer.WritableRemote, error)
 }
 
 // ways lists what to try, best first.
@@ -451,12 +487,14 @@ func (c *Conn) ways() []way {
 	sftp := []way{
 		{"SFTP subsystem", SFTP, func(ctx context.Context) (transfer.WritableRemote, error) {
 			return c.openSFTP(ctx, "subsystem", "sftp")
+		}, func(ctx context.Context) (transfer.WritableRemote, error) {
+			return c.beginSFTP(ctx, "subsystem", "sftp")
 		}},
 		{"sftp-server", SFTP, func(ctx context.Context) (transfer.WritableRemote, error) {
 			return c.openSFTP(ctx, "exec", findSFTPServer)
-		}},
+		}, nil},
 	}
-	scp := way{"SCP", SCP, c.openSCP}
+	scp := way{"SCP", SCP, c.openSCP, nil}
 	switch c.host.Protocol {
 	case SFTP:
 		return sftp

@@ -55,15 +55,23 @@ type session struct {
 
 // open opens a session that runs the SFTP subsystem or a command.
 func (c *Conn) open(ctx context.Context, request, argument string) (*session, error) {
-	return call(ctx, c, nil, func() (*session, error) { return c.request(request, argument) }, (*session).abort)
+	return call(ctx, c, nil, func() (*session, error) { return c.request(request, argument, true) }, (*session).abort)
+}
+
+// openHastily is open, and does not wait for the server's word that it runs
+// what was asked for: for what has run before.
+func (c *Conn) openHastily(ctx context.Context, request, argument string) (*session, error) {
+	return call(ctx, c, nil, func() (*session, error) { return c.request(request, argument, false) }, (*session).abort)
 }
 
 // request blocks, so it runs inside of call.
-func (c *Conn) request(request, argument string) (*session, error) {
+func (c *Conn) request(request, argument string, confirmed bool) (*session, error) {
+	began := time.Now()
 	ch, requests, err := c.client.OpenChannel("session", nil)
 	if err != nil {
 		return nil, err
 	}
+	c.heard(time.Since(began))
 	s := &session{c: c, ch: ch, said: make(chan struct{}), exited: make(chan struct{}), done: make(chan struct{}), status: -1}
 	if !c.spawn(func() { s.follow(requests) }) {
 		return nil, errClosed
@@ -73,9 +81,9 @@ func (c *Conn) request(request, argument string) (*session, error) {
 		defer close(s.said)
 		io.Copy(&s.stderr, ch.Stderr()) //nolint:errcheck // it ends with the channel
 	})
-	ok, err := ch.SendRequest(request, true, ssh.Marshal(struct{ Text string }{argument}))
+	ok, err := ch.SendRequest(request, confirmed, ssh.Marshal(struct{ Text string }{argument}))
 	switch {
-	case err == nil && !ok:
+	case err == nil && confirmed && !ok:
 		err = errRefusedHere
 	case errors.Is(err, io.EOF) && c.gone() == nil:
 		err = errNoAnswer
@@ -150,6 +158,12 @@ func (s *session) end(last func()) {
 		s.ch.CloseWrite()         //nolint:errcheck // it has ended already, then
 		io.Copy(io.Discard, s.ch) //nolint:errcheck // likewise
 	})
+}
+
+// release is end for a session that somebody else reads to its end: the library
+// wakes one reader only.
+func (s *session) release() {
+	s.closeAfter(endGrace, func() { s.ch.CloseWrite() }) //nolint:errcheck // it has ended already, then
 }
 
 // abort closes the session in the middle, in the background.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"linehaul/transfer"
 	"linehaul/transfer/sftp"
@@ -28,8 +29,11 @@ const findSFTPServer = "test -x /usr/lib/openssh/sftp-server && exec /usr/lib/op
 
 // sftpFiles is a server's files by SFTP.
 type sftpFiles struct {
-	c      *Conn
-	client *sftp.Client
+	c       *Conn
+	session *session
+	client  *sftp.Client
+	closed  func() // told once by Close; may be nil
+	closing sync.Once
 
 	// What one request may carry, in bytes; readSize shrinks to what the server
 	// is seen to answer.
@@ -43,6 +47,8 @@ var (
 	_ transfer.WholeRemote    = (*sftpFiles)(nil)
 	_ transfer.RequestSizer   = (*sftpFiles)(nil)
 	_ transfer.Reopener       = (*sftpFiles)(nil)
+	_ transfer.StatOpener     = (*sftpFiles)(nil)
+	_ transfer.RoundTripper   = (*sftpFiles)(nil)
 	_ transfer.Syncer         = (*sftpWriter)(nil)
 	_ io.ReaderAt             = (*sftpReader)(nil)
 	_ transfer.PacketWriterAt = (*sftpWriter)(nil)
@@ -56,7 +62,7 @@ func (c *Conn) openSFTP(ctx context.Context, request, argument string) (transfer
 	}
 	said := &head{}
 	client, err := call(ctx, c, nil, func() (*sftp.Client, error) {
-		return sftp.NewClient(io.TeeReader(s.ch, said), s.ch, sftp.Options{Sent: c.watch.begin, Answered: c.watch.end, InOrder: c.inOrder()})
+		return sftp.NewClient(io.TeeReader(s.ch, said), s.ch, c.sftpOptions())
 	}, nil)
 	if err != nil {
 		s.abort()
@@ -66,14 +72,50 @@ func (c *Conn) openSFTP(ctx context.Context, request, argument string) (transfer
 		}
 		return nil, err
 	}
+	f := c.sftpFiles(s, client)
+	return f, f.learn(ctx)
+}
+
+// beginSFTP is openSFTP where everything is known of the server already: it
+// waits for no answer but that the channel is open. A session that the server
+// does not begin is ended after the stall time.
+func (c *Conn) beginSFTP(ctx context.Context, request, argument string) (transfer.WritableRemote, error) {
+	s, err := c.openHastily(ctx, request, argument)
+	if err != nil {
+		return nil, err
+	}
+	client, err := sftp.Begin(s.ch, s.ch, c.sftpOptions())
+	if err != nil {
+		s.abort()
+		return nil, err
+	}
+	c.spawn(func() {
+		late := time.NewTimer(c.host.StallTimeout)
+		defer late.Stop()
+		select {
+		case <-client.Greeted():
+		case <-client.Ended():
+		case <-late.C:
+			s.abort()
+		}
+	})
+	f := c.sftpFiles(s, client)
+	f.trust(c.Info().ServerVersion)
+	return f, nil
+}
+
+func (c *Conn) sftpOptions() sftp.Options {
+	return sftp.Options{Sent: c.watch.begin, Answered: c.watch.end, InOrder: c.inOrder()}
+}
+
+func (c *Conn) sftpFiles(s *session, client *sftp.Client) *sftpFiles {
 	c.spawn(func() {
 		c.log.Debug("SFTP session ended", "reason", client.Wait())
 		s.abort()
 	})
-	f := &sftpFiles{c: c, client: client}
+	f := &sftpFiles{c: c, session: s, client: client, writeSize: sftp.SafeData}
 	f.readSize.Store(sftp.MaxData)
-	f.writeSize = sftp.SafeData
-	return f, f.learn(ctx)
+	return f
 }
 
 // inOrder reports whether the server is known to do what belongs to one file in
@@ -91,11 +133,7 @@ func (c *Conn) inOrder() bool {
 // take that.
 func (f *sftpFiles) learn(ctx context.Context) error {
 	version := f.c.Info().ServerVersion
-	for _, known := range []string{"OpenSSH", "mod_sftp", "AsyncSSH"} {
-		if strings.Contains(version, known) {
-			f.writeSize = sftp.MaxData
-		}
-	}
+	f.trust(version)
 	if _, ok := f.client.Extension(sftp.ExtLimits); !ok {
 		return nil
 	}
@@ -121,6 +159,29 @@ func (f *sftpFiles) learn(ctx context.Context) error {
 	f.writeSize = bound(limits.Write)
 	return nil
 }
+
+// trust takes a server that is known for what it is known for.
+func (f *sftpFiles) trust(version string) {
+	for _, known := range []string{"OpenSSH", "mod_sftp", "AsyncSSH"} {
+		if strings.Contains(version, known) {
+			f.writeSize = sftp.MaxData
+		}
+	}
+}
+
+// Close ends the session, in the background. Files must not be in use.
+func (f *sftpFiles) Close() error {
+	f.closing.Do(func() {
+		f.session.release()
+		if f.closed != nil {
+			f.closed()
+		}
+	})
+	return nil
+}
+
+// RoundTrip is about the shortest time in which the server can answer.
+func (f *sftpFiles) RoundTrip() time.Duration { return f.c.roundTrip() }
 
 // RequestSize says what one read and one write carry at most, in bytes.
 func (f *sftpFiles) RequestSize() (read, write int) { return int(f.readSize.Load()), f.writeSize }
@@ -183,9 +244,29 @@ func (f *sftpFiles) Open(ctx context.Context, name string) (transfer.Reader, err
 	if err != nil {
 		return nil, f.c.fileError("open", name, err)
 	}
+	return f.reader(file, name), nil
+}
+
+// OpenStat is Open and Stat in one round trip where the server works in order.
+func (f *sftpFiles) OpenStat(ctx context.Context, name string) (transfer.Reader, transfer.Entry, error) {
+	type result struct {
+		file *sftp.File
+		info sftp.Info
+	}
+	r, err := leave(ctx, f.c, nil, func() (result, error) {
+		file, info, err := f.client.OpenStat(ctx, name)
+		return result{file, info}, err
+	}, func(r result) { r.file.Drop() })
+	if err != nil {
+		return nil, transfer.Entry{}, f.c.fileError("open", name, err)
+	}
+	return f.reader(r.file, name), entry(path.Base(name), r.info), nil
+}
+
+func (f *sftpFiles) reader(file *sftp.File, name string) *sftpReader {
 	r := &sftpReader{sftpFile: sftpFile{files: f, file: file, path: name, stop: make(chan struct{})}}
 	r.ctx, r.end = context.WithCancelCause(f.c.ctx)
-	return r, nil
+	return r
 }
 
 // ReadWhole reads a small file in two round trips; see sftp.Client.ReadFile.
@@ -373,6 +454,9 @@ func (r *sftpReader) Close() error {
 // do at any time.
 func (r *sftpReader) ReadAt(p []byte, offset int64) (int, error) {
 	c := r.files.c
+	if r.ctx.Err() != nil {
+		return 0, c.fileError("read", r.path, c.reason(context.Cause(r.ctx)))
+	}
 	read := 0
 	for read < len(p) {
 		size := int(r.files.readSize.Load())

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bufio"
 	"net"
 	"sync"
 	"time"
@@ -196,17 +197,34 @@ func (c *Conn) keepalive() {
 	}
 }
 
+// meterSize is how many bytes a meter takes from the system at a time: the SSH
+// library asks for small pieces.
+const meterSize = 128 << 10
+
 // A meter is a net.Conn that counts what it receives and keeps the beginning,
-// to say what there is where no SSH server is.
+// to say what there is where no SSH server is. One goroutine may read at a time.
 type meter struct {
 	net.Conn
 	watch *watch
 	head  head
+	in    *bufio.Reader
 }
 
-func (m *meter) Read(p []byte) (int, error) {
+func newMeter(c net.Conn, w *watch) *meter {
+	m := &meter{Conn: c, watch: w}
+	m.in = bufio.NewReaderSize(readerFunc(m.receive), meterSize)
+	return m
+}
+
+func (m *meter) Read(p []byte) (int, error) { return m.in.Read(p) }
+
+func (m *meter) receive(p []byte) (int, error) {
 	n, err := m.Conn.Read(p)
 	m.watch.received(n)
 	m.head.Write(p[:n]) //nolint:errcheck // it never fails
 	return n, err
 }
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -26,9 +26,12 @@ type Options struct {
 // A Client is one session. Its methods may be called concurrently; requests go
 // out in the order of the calls.
 type Client struct {
-	w          io.WriteCloser
-	options    Options
-	extensions map[string]string
+	w       io.WriteCloser
+	options Options
+
+	greeted    chan struct{}     // closed when the fields below are set
+	extensions map[string]string // nil: the server did not greet
+	refusal    error             // why not
 
 	writing sync.Mutex // one packet at a time, in the order of the ids
 
@@ -60,57 +63,78 @@ type request struct {
 	left    bool // nobody waits any more
 }
 
-// NewClient begins a session: it says which version it speaks and waits for
-// the server to do the same. After that a goroutine of its own reads r until
-// the session ends; Wait waits for that. Closing r and w is up to the caller,
-// and ends it. ctx bounds the beginning only, and does not unblock r and w.
-func NewClient(r io.Reader, w io.WriteCloser, o Options) (*Client, error) {
-	c := &Client{w: w, options: o, pending: map[uint32]*request{}, ended: make(chan struct{}), extensions: map[string]string{}}
+// Begin begins a session: it says which version it speaks and waits for
+// nothing, so that requests may go out right behind. A server that takes none
+// before it has greeted wants NewClient. A goroutine of the session's own reads
+// r until the session ends; Wait waits for that. Closing r and w is up to the
+// caller, and ends it.
+func Begin(r io.Reader, w io.WriteCloser, o Options) (*Client, error) {
+	c := &Client{w: w, options: o, pending: map[uint32]*request{}, ended: make(chan struct{}), greeted: make(chan struct{})}
 	hello := []byte{0, 0, 0, 5, typeInit, 0, 0, 0, version}
 	if _, err := w.Write(hello); err != nil {
 		return nil, err
 	}
-	// The largest header before content is small; content itself passes the
-	// buffer where it is larger.
-	in := bufio.NewReaderSize(r, 16<<10)
-	if err := c.hear(in); err != nil {
-		return nil, err
-	}
-	go c.read(in)
+	go c.read(r)
 	return c, nil
 }
 
+// NewClient is Begin, and waits until the server has greeted.
+func NewClient(r io.Reader, w io.WriteCloser, o Options) (*Client, error) {
+	c, err := Begin(r, w, o)
+	if err != nil {
+		return nil, err
+	}
+	<-c.greeted
+	if c.refusal != nil {
+		c.Wait() //nolint:errcheck // it is the refusal
+		return nil, c.refusal
+	}
+	return c, nil
+}
+
+// Greeted is closed when the server has greeted, or will not.
+func (c *Client) Greeted() <-chan struct{} { return c.greeted }
+
+// greet waits for the server's version and keeps what it says of itself.
+func (c *Client) greet(r *bufio.Reader) error {
+	defer close(c.greeted)
+	c.extensions, c.refusal = hear(r)
+	return c.refusal
+}
+
 // hear reads the server's version and extensions (section 4).
-func (c *Client) hear(r *bufio.Reader) error {
+func hear(r *bufio.Reader) (map[string]string, error) {
 	var head [5]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return err
+		return nil, err
 	}
 	length := binary.BigEndian.Uint32(head[:])
 	if head[4] != typeVersion || length < 5 || length > maxPacket {
-		return broken("the answer to the greeting is no SFTP: %q", head[:])
+		return nil, broken("the answer to the greeting is no SFTP: %q", head[:])
 	}
 	body := make([]byte, length-1)
 	if _, err := io.ReadFull(r, body); err != nil {
-		return err
+		return nil, err
 	}
 	d := decoder{b: body}
 	if v := d.uint32(); v < version {
-		return broken("the server speaks version %d, and not %d", v, version)
+		return nil, broken("the server speaks version %d, and not %d", v, version)
 	}
+	extensions := map[string]string{}
 	for len(d.b) > 0 {
 		name, data := d.string(), d.string()
-		if d.short || len(c.extensions) == maxExtensions {
-			return broken("the extensions that the server names do not parse")
+		if d.short || len(extensions) == maxExtensions {
+			return nil, broken("the extensions that the server names do not parse")
 		}
-		c.extensions[name] = data
+		extensions[name] = data
 	}
-	return nil
+	return extensions, nil
 }
 
 // Extension returns what the server says with an extension, which is a version
-// for most, and whether it has it.
+// for most, and whether it has it. It waits until the server has greeted.
 func (c *Client) Extension(name string) (string, bool) {
+	<-c.greeted
 	data, ok := c.extensions[name]
 	return data, ok
 }
@@ -128,8 +152,14 @@ func (c *Client) Wait() error {
 func (c *Client) Ended() <-chan struct{} { return c.ended }
 
 // read takes the answers in until there are none.
-func (c *Client) read(r *bufio.Reader) {
-	err := c.answers(r)
+func (c *Client) read(r io.Reader) {
+	// The largest header before content is small; content itself passes the
+	// buffer where it is larger.
+	in := bufio.NewReaderSize(r, 16<<10)
+	err := c.greet(in)
+	if err == nil {
+		err = c.answers(in)
+	}
 	c.mu.Lock()
 	c.err = err
 	left := c.pending

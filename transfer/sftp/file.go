@@ -36,6 +36,40 @@ func (c *Client) opened(d *decoder, err error) (*File, error) {
 	return &File{c: c, handle: h}, nil
 }
 
+// OpenStat opens a file for reading and describes what has its name after that,
+// in one round trip where the server works in order, and in two elsewhere.
+func (c *Client) OpenStat(ctx context.Context, path string) (*File, Info, error) {
+	open, err := c.send(openPacket(path, OpenRead, Attrs{}), nil)
+	if err != nil {
+		return nil, Info{}, err
+	}
+	var stat *request
+	if c.options.InOrder {
+		if stat, err = c.send(statPacket(path), nil); err != nil {
+			c.leave(open)
+			return nil, Info{}, err
+		}
+	}
+	f, err := c.opened(c.take(ctx, open, typeHandle))
+	if err != nil {
+		if stat != nil {
+			c.leave(stat)
+		}
+		return nil, Info{}, err
+	}
+	var info Info
+	if stat != nil {
+		info, err = infoOf(c.take(ctx, stat, typeAttrs))
+	} else {
+		info, err = f.Stat(ctx)
+	}
+	if err != nil {
+		f.Drop()
+		return nil, Info{}, err
+	}
+	return f, info, nil
+}
+
 // ReadAt asks once for what fits p, MaxData bytes at most, and returns what
 // came, which may be less in the middle of a file, too. At the end of the file
 // it returns io.EOF and nothing else. After another error, and after ctx has

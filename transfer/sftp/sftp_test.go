@@ -54,6 +54,52 @@ func server(t testing.TB, o sftp.Options) *sftp.Client {
 	return c
 }
 
+// TestBegin sends requests before the server has greeted, and to one that never
+// does.
+func TestBegin(t *testing.T) {
+	in, out := io.Pipe()
+	toServer, fromClient := io.Pipe()
+	go func() { // it greets when it has seen the first request
+		io.ReadFull(toServer, make([]byte, 9+13+len("/x")))                                 //nolint:errcheck // the pipe ends with the test
+		out.Write([]byte{0, 0, 0, 5, 2, 0, 0, 0, 3})                                        //nolint:errcheck // likewise
+		out.Write([]byte{0, 0, 0, 17, 105, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9}) //nolint:errcheck // likewise
+	}()
+	c, err := sftp.Begin(in, fromClient, sftp.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := c.Stat(t.Context(), "/x"); err != nil || info.Size != 9 {
+		t.Errorf("%+v, %v", info, err)
+	}
+	if _, ok := c.Extension(sftp.ExtLimits); ok {
+		t.Error("an extension that nobody named")
+	}
+	out.Close()
+	if err := c.Wait(); err != io.EOF {
+		t.Errorf("it ended with %v", err)
+	}
+
+	in, out = io.Pipe()
+	c, err = sftp.Begin(in, discard{}, sftp.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.CloseWithError(io.ErrUnexpectedEOF)
+	if _, err := c.Stat(t.Context(), "/x"); !errors.Is(err, sftp.ErrEnded) {
+		t.Errorf("a session that never began: %v", err)
+	}
+	<-c.Greeted()
+	if _, ok := c.Extension(sftp.ExtLimits); ok {
+		t.Error("an extension of nobody")
+	}
+}
+
+// discard takes what is written to it.
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+func (discard) Close() error                { return nil }
+
 func mtime() time.Time { return time.Unix(1580608922, 0) }
 
 func TestServer(t *testing.T) {
@@ -97,6 +143,17 @@ func testServer(t *testing.T, o sftp.Options) {
 	}
 	if _, err := c.WriteFile(ctx, name, packets, sftp.Attrs{}, sftp.Attrs{}); err == nil {
 		t.Error("a file was overwritten")
+	}
+
+	both, info, err := c.OpenStat(ctx, name)
+	if err != nil || info.Size != int64(len(data)) {
+		t.Fatalf("open and stat: %+v, %v", info, err)
+	}
+	if n, err := both.ReadAt(ctx, buf[:10], 3); n != 10 || err != nil || !bytes.Equal(buf[:10], data[3:13]) {
+		t.Errorf("read what was opened: %d, %v", n, err)
+	}
+	if _, _, err := c.OpenStat(ctx, name+"x"); !errors.Is(err, fs.ErrNotExist) || both.Close(ctx) != nil {
+		t.Errorf("open what is not there: %v", err)
 	}
 
 	f, err := c.Open(ctx, name, sftp.OpenRead|sftp.OpenWrite, sftp.Attrs{})

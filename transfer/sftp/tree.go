@@ -8,8 +8,10 @@ import (
 
 // Stat describes what path leads to, through symbolic links (section 6.8).
 func (c *Client) Stat(ctx context.Context, path string) (Info, error) {
-	return infoOf(c.do(ctx, begin(typeStat, 4+len(path)).string(path), typeAttrs))
+	return infoOf(c.do(ctx, statPacket(path), typeAttrs))
 }
+
+func statPacket(path string) *encoder { return begin(typeStat, 4+len(path)).string(path) }
 
 // Lstat describes path itself.
 func (c *Client) Lstat(ctx context.Context, path string) (Info, error) {
