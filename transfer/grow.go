@@ -69,7 +69,7 @@ func (l *lanes) first() int {
 			l.rtt = rtt
 		}
 	}
-	perLane := float64(firstWindow) / max(l.rtt, time.Millisecond).Seconds()
+	perLane := float64(channelWindow) / max(l.rtt, time.Millisecond).Seconds()
 	want := min(int(laneRate/perLane)+1, int(l.left()/laneShare), firstLanes)
 	return max(0, want-l.live())
 }

@@ -19,11 +19,11 @@ const (
 	// minRequest is what every server takes (draft-ietf-secsh-filexfer-02,
 	// section 3).
 	minRequest = 32 << 10
-	// firstWindow is what a session has under way before anything is known of
-	// the line: the window of an SSH channel, which most servers and x/crypto
-	// keep at 2 MiB, whatever is asked for beyond it.
-	firstWindow = 2 << 20
-	// maxWindow is the most that a session has under way.
+	// channelWindow is what an SSH channel carries in a round trip: most servers,
+	// and x/crypto, keep its window at 2 MiB, whatever is asked for beyond it.
+	channelWindow = 2 << 20
+	// maxWindow is the most that a session has under way, and what it begins
+	// with: twice the channel's, so that the server never waits for a request.
 	maxWindow = 4 << 20
 	// maxLanes bounds the sessions of one transfer, and with it the memory:
 	// 16 times 4 MiB.
@@ -138,7 +138,7 @@ func (l *lanes) add(r Remote, own bool) bool {
 	if l.closed {
 		return false
 	}
-	a := &lane{remote: r, own: own, window: firstWindow}
+	a := &lane{remote: r, own: own, window: maxWindow}
 	l.all = append(l.all, a)
 	l.work.Go(func() { l.run(a) })
 	return true
@@ -174,15 +174,6 @@ func (l *lanes) home() *lane {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.all[0]
-}
-
-// heard notes how long a small request took: about the line's round trip.
-func (l *lanes) heard(d time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if d > 0 && (l.rtt == 0 || d < l.rtt) {
-		l.rtt = d
-	}
 }
 
 // expect says that so many bytes will be carried soon: if they are many, there

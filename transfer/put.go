@@ -133,13 +133,19 @@ func (p *putter) put(ctx context.Context, item Item, progress FileProgress) (mov
 	if !opened.Mode().IsRegular() {
 		return moved{}, fault.New(fault.LocalDisk, "%q is not a file: %s", item.Source, what(opened.Mode()))
 	}
-	to, err := p.folder(ctx, dir)
-	if err != nil {
-		return moved{}, err
-	}
 	s := &storing{
-		p: p, item: item, f: f, opened: opened, to: to, dir: dir, name: name, temp: join(dir, partName(name, p.run)), progress: progress,
+		p: p, item: item, f: f, opened: opened, dir: dir, name: name, temp: join(dir, partName(name, p.run)), progress: progress,
 		attrs: Attrs{Size: opened.Size(), Mode: putMode(opened.Mode()), MTime: opened.ModTime().Truncate(time.Second)},
+		begun: p.lanes.expect(opened.Size()),
+	}
+	defer s.begun()
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	final := make(chan error, 1)
+	s.final = final
+	asking.Go(func() { final <- s.checkFinal(ctx) })
+	if s.to, err = p.folder(ctx, dir); err != nil {
+		return moved{}, err
 	}
 	return s.store(ctx)
 }
@@ -169,15 +175,17 @@ func (p *putter) folder(ctx context.Context, dir string) (*remoteFolder, error) 
 }
 
 func (p *putter) makeFolder(ctx context.Context, f *remoteFolder, dir string) error {
-	began := p.now()
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	parts := make(chan []Entry, 1)
+	looking.Go(func() { parts <- p.parts(ctx, dir) })
 	e, err := p.remote.Stat(ctx, dot(dir))
-	p.lanes.heard(p.now().Sub(began))
 	switch {
 	case err == nil && !e.Mode.IsDir():
 		return fault.New(fault.RemoteFile, "%q is a file on the server, and a folder is needed there", dir).
 			WithHint("move the file away, or choose another target")
 	case err == nil:
-		f.parts = p.parts(ctx, dir)
+		f.parts = <-parts
 		return nil
 	case !errors.Is(err, fs.ErrNotExist) || dir == "" || dir == "/":
 		return sorted(ctx, fault.RemoteFile, dir, err)

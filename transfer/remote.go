@@ -123,6 +123,11 @@ type (
 		Reopen(ctx context.Context, path string, attrs Attrs) (Writer, error)
 	}
 
+	// A StatCommitter is a Writer that describes the file as it commits it.
+	StatCommitter interface {
+		CommitStat(ctx context.Context) (Entry, error)
+	}
+
 	// A Syncer is a Writer that can make what was written durable on the way.
 	Syncer interface {
 		Sync(ctx context.Context) error

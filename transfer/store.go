@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"sync"
 
 	"linehaul/fault"
 )
@@ -22,7 +23,8 @@ type storing struct {
 	temp      string // remote path of the temporary file
 	attrs     Attrs
 	progress  FileProgress
-	begun     func() // to be called when lanes carry it
+	final     <-chan error // whether the target may be replaced
+	begun     func()       // to be called when lanes carry it
 }
 
 // store fills a temporary file and gives it its name.
@@ -32,11 +34,14 @@ func (s *storing) store(ctx context.Context) (moved, error) {
 		err = s.p.verified(ctx, s.temp, &m)
 	}
 	if err == nil {
+		// The journal of a file that is whole is of no use, whatever happens.
+		var journal sync.WaitGroup
+		journal.Go(func() { s.removeJournal(ctx) })
 		err = s.p.remote.Replace(ctx, s.temp, s.item.Target)
-	}
-	if err == nil {
-		s.removeJournal(ctx)
-		return m, nil
+		journal.Wait()
+		if err == nil {
+			return m, nil
+		}
 	}
 	var kept *keptError
 	if !errors.As(err, &kept) {
@@ -58,9 +63,7 @@ func (s *storing) fill(ctx context.Context) (moved, error) {
 	if whole, ok := s.p.remote.(WholeRemote); ok && size < maxRequest {
 		return s.whole(ctx, whole)
 	}
-	s.begun = s.p.lanes.expect(size)
-	defer s.begun()
-	if err := s.checkFinal(ctx); err != nil {
+	if err := <-s.final; err != nil {
 		return moved{}, err
 	}
 	// While a file is written, a server that takes one session at a time
@@ -90,14 +93,22 @@ func (s *storing) fill(ctx context.Context) (moved, error) {
 	if err != nil {
 		return moved{kept: m.kept}, err
 	}
-	if err := w.Commit(ctx); err != nil {
-		return moved{}, sorted(ctx, fault.RemoteFile, s.temp, err)
-	}
-	stored, err := s.p.remote.Stat(ctx, s.temp)
+	stored, err := s.commit(ctx, w)
 	if err != nil {
 		return moved{}, sorted(ctx, fault.RemoteFile, s.temp, err)
 	}
 	return m, s.complete(stored)
+}
+
+// commit makes the temporary file durable, and describes it.
+func (s *storing) commit(ctx context.Context, w Writer) (Entry, error) {
+	if both, ok := w.(StatCommitter); ok {
+		return both.CommitStat(ctx)
+	}
+	if err := w.Commit(ctx); err != nil {
+		return Entry{}, err
+	}
+	return s.p.remote.Stat(ctx, s.temp)
 }
 
 // complete holds what the server has against what it was sent.
@@ -123,14 +134,12 @@ func (s *storing) whole(ctx context.Context, r WholeRemote) (moved, error) {
 		return moved{}, err
 	}
 	s.removeDead(ctx)
-	target := make(chan error, 1)
-	go func() { target <- s.checkFinal(ctx) }()
 	stored, err := r.WriteWhole(ctx, s.temp, s.packets(data), s.attrs)
 	if err != nil && !stopsAll(err) && ctx.Err() == nil && s.p.remote.Remove(ctx, s.temp) == nil {
 		// What stands in its way can only be left from an earlier attempt.
 		stored, err = r.WriteWhole(ctx, s.temp, s.packets(data), s.attrs)
 	}
-	if refused := <-target; refused != nil {
+	if refused := <-s.final; refused != nil {
 		return moved{}, refused
 	}
 	if err != nil {
@@ -233,11 +242,10 @@ func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done r
 	}
 	var notes *checkpoint
 	if size >= journalSize {
-		if j := s.openJournal(ctx, reopens, w); j != nil {
-			defer shut(j.w)
-			notes = newCheckpoint(func() journalEntry { return s.entry(p.lanes.doneOf(work)) },
-				func(e journalEntry) error { return j.note(ctx, e) })
-		}
+		j := remoteJournal{s: s, reopens: reopens, data: w}
+		defer j.close()
+		notes = newCheckpoint(func() journalEntry { return s.entry(p.lanes.doneOf(work)) },
+			func(e journalEntry) error { return j.note(ctx, e) })
 	}
 	s.begun()
 	err := p.lanes.carry(ctx, work)

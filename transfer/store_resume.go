@@ -18,46 +18,49 @@ func (s *storing) entry(done ranges) journalEntry {
 }
 
 // A remoteJournal is the journal of a file that is stored. It lies beside the
-// temporary file on the server.
+// temporary file on the server, and is opened when there is something to note:
+// most files are stored before that.
 type remoteJournal struct {
-	w    Writer
+	s       *storing
+	reopens Reopener
+	data    Writer // the temporary file
+
+	w    Writer // nil: not open yet
 	at   io.WriterAt
 	size int64
-	data Syncer // the temporary file; may be nil
 }
 
-// openJournal goes on with the journal of the temporary file, or begins it.
-// Without one a transfer that breaks begins again, so it may be nil.
-func (s *storing) openJournal(ctx context.Context, reopens Reopener, data Writer) *remoteJournal {
-	name := journalName(s.temp)
-	j := &remoteJournal{}
-	j.data, _ = data.(Syncer)
+// open goes on with the journal of the temporary file, or begins it.
+func (j *remoteJournal) open(ctx context.Context) error {
+	remote, name := j.s.p.remote, journalName(j.s.temp)
 	attrs := Attrs{Mode: privateMode}
-	e, err := s.p.remote.Stat(ctx, name)
+	e, err := remote.Stat(ctx, name)
 	if err == nil {
 		j.size = e.Size
-		j.w, err = reopens.Reopen(ctx, name, attrs)
+		j.w, err = j.reopens.Reopen(ctx, name, attrs)
 	} else {
-		j.w, err = s.p.remote.Create(ctx, name, attrs)
-	}
-	if err == nil {
-		if j.at, _ = j.w.(io.WriterAt); j.at == nil {
-			shut(j.w)
-			err = errors.New("it cannot be written to in pieces")
-		}
+		j.w, err = remote.Create(ctx, name, attrs)
 	}
 	if err != nil {
-		s.p.log.Debug("cannot keep a journal", keyTarget, at(s.p.host, name), keyError, err)
-		return nil
+		return err
 	}
-	return j
+	var ok bool
+	if j.at, ok = j.w.(io.WriterAt); !ok {
+		return errors.New("it cannot be written to in pieces")
+	}
+	return nil
 }
 
 // note makes what was written durable as far as the server can, and then writes
 // a line of the journal.
 func (j *remoteJournal) note(ctx context.Context, e journalEntry) error {
-	if j.data != nil {
-		if err := j.data.Sync(ctx); err != nil {
+	if j.w == nil {
+		if err := j.open(ctx); err != nil {
+			return err
+		}
+	}
+	if data, ok := j.data.(Syncer); ok {
+		if err := data.Sync(ctx); err != nil {
 			return err
 		}
 	}
@@ -67,6 +70,13 @@ func (j *remoteJournal) note(ctx context.Context, e journalEntry) error {
 	}
 	j.size += int64(len(line))
 	return nil
+}
+
+// close closes the journal, if it was opened.
+func (j *remoteJournal) close() {
+	if j.w != nil {
+		shut(j.w)
+	}
 }
 
 // removeJournal removes the journal, if the file had one.

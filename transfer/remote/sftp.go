@@ -52,6 +52,7 @@ var (
 	_ transfer.Syncer         = (*sftpWriter)(nil)
 	_ io.ReaderAt             = (*sftpReader)(nil)
 	_ transfer.PacketWriterAt = (*sftpWriter)(nil)
+	_ transfer.StatCommitter  = (*sftpWriter)(nil)
 )
 
 // openSFTP starts a session that speaks SFTP.
@@ -336,15 +337,17 @@ func (f *sftpFiles) writer(file *sftp.File, name string, attrs transfer.Attrs) *
 	return &sftpWriter{sftpFile: sftpFile{files: f, file: file, path: name, stop: make(chan struct{})}, attrs: attrs}
 }
 
-// create makes a new file. Its mode is set before there is anything in it that
-// others should not read: some servers do not look at the one it is made with.
+// create makes a new file, with a mode that lets its owner write to it, also by
+// another handle. Its mode is set before there is anything in it that others
+// should not read: some servers do not look at the one that it is made with.
 func (f *sftpFiles) create(ctx context.Context, name string, mode fs.FileMode) (*sftp.File, error) {
-	attrs := sftp.Attrs{SetMode: mode != 0, Mode: mode}
+	const ownerWrites = 0o200
+	attrs := sftp.Attrs{SetMode: mode != 0, Mode: mode | ownerWrites}
 	file, err := f.client.Open(ctx, name, sftp.OpenWrite|sftp.OpenCreate|sftp.OpenExcl, attrs)
 	if err != nil {
 		return nil, f.exists(ctx, name, err)
 	}
-	if mode == 0 {
+	if mode == 0 || f.c.inOrder() {
 		return file, nil
 	}
 	if err := f.optional("mode", name, file.Set(ctx, attrs)); err != nil {
@@ -553,21 +556,27 @@ func (w *sftpWriter) sync(ctx context.Context) error {
 	})
 }
 
-// Commit syncs where the server can, sets the times by the open handle, and
-// closes. The mode was set by Create.
+// Commit syncs where the server can, sets mode and times by the open handle, and
+// closes.
 func (w *sftpWriter) Commit(ctx context.Context) error {
+	_, err := w.CommitStat(ctx)
+	return err
+}
+
+// CommitStat is Commit, and describes the file.
+func (w *sftpWriter) CommitStat(ctx context.Context) (transfer.Entry, error) {
 	f := w.files
-	_, err := leave(ctx, f.c, w.stop, func() (struct{}, error) {
-		err := w.sync(ctx)
-		if err == nil && !w.attrs.MTime.IsZero() {
-			err = f.optional("times", w.path, w.file.Set(ctx, sftp.Attrs{MTime: w.attrs.MTime}))
-		}
-		if err == nil {
-			err = w.file.Close(ctx)
-		}
-		return struct{}{}, err
+	info, err := leave(ctx, f.c, w.stop, func() (info sftp.Info, err error) {
+		err = f.c.watch.slowly(func() error {
+			info, err = w.file.Finish(ctx, sftp.Attrs{SetMode: w.attrs.Mode != 0, Mode: w.attrs.Mode.Perm(), MTime: w.attrs.MTime})
+			return err
+		})
+		return info, err
 	}, nil)
-	return f.c.fileError("commit", w.path, err)
+	if err != nil {
+		return transfer.Entry{}, f.c.fileError("commit", w.path, err)
+	}
+	return entry(path.Base(w.path), info), nil
 }
 
 // The packets that the engine makes have room for SFTP's header.

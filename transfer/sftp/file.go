@@ -278,12 +278,40 @@ func (c *Client) WriteFile(ctx context.Context, path string, packets [][]byte, m
 		}
 		all = nil
 	}
+	return f.finish(ctx, all, attrs)
+}
+
+// Finish makes what was written durable where the server can do that, gives the
+// file its attributes, describes it and closes it, in one round trip where the
+// server works in order. It must not be called before what was written was
+// acknowledged.
+func (f *File) Finish(ctx context.Context, attrs Attrs) (Info, error) {
+	if f.c.options.InOrder {
+		return f.finish(ctx, nil, attrs)
+	}
+	if err := f.Sync(ctx); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return Info{}, err
+	}
+	if err := f.Set(ctx, attrs); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return Info{}, err
+	}
+	info, err := f.Stat(ctx)
+	if err != nil {
+		return Info{}, err
+	}
+	return info, f.Close(ctx)
+}
+
+// finish is Finish without waiting for anything before everything is asked for.
+// pending are requests whose answers are statuses.
+func (f *File) finish(ctx context.Context, pending []*request, attrs Attrs) (Info, error) {
+	c := f.c
 	if _, ok := c.Extension(extFsync); ok {
 		q, err := c.send(f.syncPacket(), nil)
 		if err != nil {
 			return Info{}, err
 		}
-		all = append(all, q)
+		pending = append(pending, q)
 	}
 	set, err := c.send(f.setPacket(attrs), nil)
 	if err != nil {
@@ -293,14 +321,14 @@ func (c *Client) WriteFile(ctx context.Context, path string, packets [][]byte, m
 	if err != nil {
 		return Info{}, err
 	}
+	f.closed.Store(true)
 	shut, err := c.send(f.closePacket(), nil)
 	if err != nil {
 		return Info{}, err
 	}
-	f.closed.Store(true)
-	all = append(all, shut)
+	pending = append(pending, shut)
 	var first error
-	for _, q := range all {
+	for _, q := range pending {
 		if _, err := c.take(ctx, q, typeStatus); err != nil && first == nil {
 			first = err
 		}

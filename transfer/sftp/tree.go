@@ -156,7 +156,8 @@ func (c *Client) Names(ctx context.Context, path string) iter.Seq2[Name, error] 
 // come, the more is asked for at a time.
 func (f *File) names(ctx context.Context, yield func(Name, error) bool) (more bool, err error) {
 	var asked []*request
-	for want := 1; ; want = min(2*want, ahead) {
+	// Two to begin with: most folders end with the second answer.
+	for want := 2; ; want = min(2*want, ahead) {
 		for len(asked) < want {
 			q, err := f.c.send(begin(typeReaddir, 4+len(f.handle)).string(f.handle), nil)
 			if err != nil {
