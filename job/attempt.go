@@ -60,7 +60,7 @@ func (a *attempt) do(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	files, err := conn.Files(ctx)
+	files, err := conn.FilesAt(ctx, a.job.first(a.values))
 	if err != nil {
 		return err
 	}

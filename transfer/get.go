@@ -99,7 +99,7 @@ func (g *Get) stream(ctx context.Context, root *os.Root, items iter.Seq2[Item, e
 		atOnce: atOnce(g.AtOnce, g.Remote), total: total, large: make(chan struct{}, largeAtOnce),
 		paths: func(i Item) (string, string) { return at(g.Host, i.Source), localPath(g.Root, i.Target) },
 	}
-	e.lanes = newLanes(g.Remote, g.More, now, log)
+	e.lanes = newLanes(false, g.Remote, g.More, now, log)
 	defer e.lanes.close()
 	one := getter{engine: &e, remote: g.Remote, root: root, folders: map[string]*openedFolder{}}
 	defer one.closeFolders()
@@ -290,12 +290,9 @@ func (g *getter) open(ctx context.Context, f *fetch) (moved, error) {
 		m, err = f.spread(ctx, t, done)
 	} else {
 		m, err = f.inOrder(ctx, t)
-	}
-	if err == nil {
-		err = f.unchanged(ctx, m.size)
-	}
-	if err == nil {
-		err = g.verified(ctx, f.item.Source, &m)
+		if err == nil {
+			err = f.check(ctx, &m)
+		}
 	}
 	if err != nil {
 		return moved{kept: m.kept}, err
@@ -363,7 +360,16 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 		}, t.note)
 	}
 	f.begun()
+	m := moved{size: size, resumed: resumed}
 	err := g.lanes.carry(ctx, s)
+	if err == nil {
+		if m.sum, err = follow.sum(ctx, size); err != nil {
+			err = diskError("read", t.dir.join(f.final), err)
+		}
+	}
+	if err == nil {
+		err = f.check(ctx, &m)
+	}
 	keep := err != nil && resumable(ctx, err)
 	if noteErr := notes.stop(keep); noteErr != nil && err == nil {
 		err = noteErr
@@ -375,11 +381,15 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 		}
 		return moved{}, err
 	}
-	sum, err := follow.sum(ctx, size)
-	if err != nil {
-		return moved{}, diskError("read", t.dir.join(f.final), err)
+	return m, nil
+}
+
+// check finds out whether what was fetched is what the source is.
+func (f *fetch) check(ctx context.Context, m *moved) error {
+	if err := f.unchanged(ctx, m.size); err != nil {
+		return err
 	}
-	return moved{size: size, sum: sum, resumed: resumed}, nil
+	return f.g.verified(ctx, f.item.Source, m)
 }
 
 // again opens the file on another session, where it must be the same.

@@ -16,8 +16,8 @@ const (
 	firstLanes = 9
 	// openingTrips and openingTime are what it takes to connect and open a
 	// session: so many round trips, and a time that is worth the trouble.
-	openingTrips = 12
-	openingTime  = time.Second
+	openingTrips = 40
+	openingTime  = 2 * time.Second
 	// laneShare is the least that a lane should have before it in a file.
 	laneShare = 4 << 20
 	// growEvery is how often it is judged whether more lanes help.
@@ -69,8 +69,11 @@ func (l *lanes) first() int {
 			l.rtt = rtt
 		}
 	}
-	perLane := float64(channelWindow) / max(l.rtt, time.Millisecond).Seconds()
-	want := min(int(laneRate/perLane)+1, int(l.left()/laneShare), firstLanes)
+	window := float64(channelWindow)
+	if l.put {
+		window = putWindow
+	}
+	want := min(int(laneRate*max(l.rtt, time.Millisecond).Seconds()/window)+1, int(l.left()/laneShare), firstLanes)
 	return max(0, want-l.live())
 }
 
@@ -93,6 +96,9 @@ func (l *lanes) open(n int, apart bool) (full bool) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	crowded := false
+	l.mu.Lock()
+	l.opening = n
+	l.mu.Unlock()
 	for range n {
 		wg.Go(func() {
 			r, err := l.more(l.ctx, apart)
@@ -109,6 +115,9 @@ func (l *lanes) open(n int, apart bool) (full bool) {
 		})
 	}
 	wg.Wait()
+	l.mu.Lock()
+	l.opening = 0
+	l.mu.Unlock()
 	if crowded {
 		l.retire(1)
 	}
@@ -121,21 +130,35 @@ func (l *lanes) open(n int, apart bool) (full bool) {
 // too late.
 func (l *lanes) measure() (float64, bool) {
 	l.mu.Lock()
-	from, wait := l.total, max(growEvery, 6*l.rtt)
+	half := max(growEvery, 6*l.rtt) / 2
 	l.mu.Unlock()
-	began := l.now()
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-l.ctx.Done():
+	// In the first half new lanes get going.
+	if !l.pause(half) {
 		return 0, false
-	case <-timer.C:
+	}
+	l.mu.Lock()
+	from, began := l.total, l.now()
+	l.mu.Unlock()
+	if !l.pause(half) {
+		return 0, false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	passed := l.now().Sub(began).Seconds()
 	rate := float64(l.total-from) / max(passed, 0.001)
 	return rate, float64(l.left()) > max(laneShare, rate*(openingTime+openingTrips*l.rtt).Seconds())
+}
+
+// pause waits, and reports false if the lanes were closed meanwhile.
+func (l *lanes) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-l.ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }
 
 // retire takes the last n lanes out of use: they did not help.

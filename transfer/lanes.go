@@ -19,11 +19,18 @@ const (
 	// minRequest is what every server takes (draft-ietf-secsh-filexfer-02,
 	// section 3).
 	minRequest = 32 << 10
+	// maxWrite is the most that one write carries. OpenSSH's sftp-server takes a
+	// request in by 16 KiB at a time, into a buffer that it makes anew for each:
+	// one of 255 KiB costs it more than four of 64.
+	maxWrite = 64 << 10
 	// channelWindow is what an SSH channel carries in a round trip: most servers,
 	// and x/crypto, keep its window at 2 MiB, whatever is asked for beyond it.
 	channelWindow = 2 << 20
-	// maxWindow is the most that a session has under way, and what it begins
-	// with: twice the channel's, so that the server never waits for a request.
+	// putWindow is what a channel should carry when it is written to: what waits
+	// in OpenSSH's buffers there costs it dear, the square of what it is.
+	putWindow = 768 << 10
+	// maxWindow is the most that a session has under way: twice the channel's, so
+	// that the server never waits for a request.
 	maxWindow = 4 << 20
 	// maxLanes bounds the sessions of one transfer, and with it the memory:
 	// 16 times 4 MiB.
@@ -91,6 +98,7 @@ type spread struct {
 // lanes hand out the pieces of files to sessions: those of the first file that
 // has any, as far as a session may take part in it.
 type lanes struct {
+	put bool // to the server
 	log *slog.Logger
 	now func() time.Time
 	// more opens another session, or is nil if there is no other.
@@ -108,13 +116,14 @@ type lanes struct {
 	total   int64 // bytes moved in all
 	rtt     time.Duration
 	growing bool
+	opening int // sessions on their way
 	closed  bool
 	buffers [][]byte // for reuse
 	turn    int
 }
 
-func newLanes(first Remote, more session, now func() time.Time, log *slog.Logger) *lanes {
-	l := &lanes{log: log, now: now, more: more}
+func newLanes(put bool, first Remote, more session, now func() time.Time, log *slog.Logger) *lanes {
+	l := &lanes{put: put, log: log, now: now, more: more}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.changed = sync.NewCond(&l.mu)
 	l.add(first, false)
@@ -138,10 +147,17 @@ func (l *lanes) add(r Remote, own bool) bool {
 	if l.closed {
 		return false
 	}
-	a := &lane{remote: r, own: own, window: maxWindow}
+	a := &lane{remote: r, own: own}
 	l.all = append(l.all, a)
 	l.work.Go(func() { l.run(a) })
 	return true
+}
+
+// begin says what a lane may have under way before anything is known of its
+// rate. The caller holds mu.
+func (l *lanes) begin(a *lane) {
+	share := int64(laneRate * l.rtt.Seconds() / float64(min(l.live()+l.opening, firstLanes)))
+	a.window = min(max(share, leastRequests*a.request(l.put)), maxWindow)
 }
 
 // live counts the lanes that take work. The caller holds mu.
@@ -290,7 +306,7 @@ func (l *lanes) next(a *lane) func() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for !l.closed && !a.gone {
-		if a.inFlight < a.window {
+		if a.window == 0 || a.inFlight < a.window {
 			for _, s := range l.files {
 				if work := l.piece(a, s); work != nil {
 					return work
@@ -321,7 +337,10 @@ func (l *lanes) piece(a *lane, s *spread) func() {
 	if !h.ready {
 		return nil
 	}
-	p := s.missing.take(a.request())
+	if a.window == 0 {
+		l.begin(a)
+	}
+	p := s.missing.take(a.request(l.put))
 	s.under++
 	a.inFlight += p.size()
 	buf := l.buffer(int(p.size()))
@@ -363,7 +382,7 @@ func (l *lanes) transfer(a *lane, s *spread, h *handle, p span, buf []byte) {
 		s.done.add(p)
 		l.total += p.size()
 		s.settle()
-		a.observe(p.size(), began, l.now())
+		l.observe(a, p.size(), began, l.now())
 		if s.moved != nil {
 			s.moved(s.done.size())
 		}
@@ -408,11 +427,13 @@ func (l *lanes) buffer(n int) []byte {
 // request is how much a lane asks for at a time: less on a slow line, where a
 // large piece would take long, and what the server takes at most. The caller
 // holds mu.
-func (a *lane) request() int64 {
+func (a *lane) request(put bool) int64 {
 	most := int64(minRequest)
 	if s, ok := a.remote.(RequestSizer); ok {
 		read, write := s.RequestSize()
-		most = int64(min(read, write, maxRequest))
+		if most = int64(min(read, maxRequest)); put {
+			most = int64(min(write, maxWrite))
+		}
 	}
 	if a.rate > 0 {
 		most = min(most, max(minRequest, int64(a.rate*requestTime.Seconds())))
@@ -421,10 +442,11 @@ func (a *lane) request() int64 {
 }
 
 // observe learns from an answer. The window follows the product of bandwidth
-// and delay: twice what comes in the time of the quickest answer, so that it
-// grows while the line gives more, and shrinks where requests only wait. The
-// caller holds the lanes' mutex.
-func (a *lane) observe(n int64, began, now time.Time) {
+// and delay: half as much again as comes in a round trip, so that it grows while
+// the line gives more, and shrinks where requests only wait: what waits costs the
+// server time (OpenSSH moves its buffers about), and every other lane, too. The
+// caller holds mu.
+func (l *lanes) observe(a *lane, n int64, began, now time.Time) {
 	took := now.Sub(began)
 	if a.shortest == 0 || took < a.shortest || now.Sub(a.shortestAt) > latencyAge {
 		a.shortest, a.shortestAt = took, now
@@ -438,7 +460,17 @@ func (a *lane) observe(n int64, began, now time.Time) {
 		return
 	}
 	a.rate = float64(a.count) / passed.Seconds()
-	product := int64(a.rate * a.shortest.Seconds())
-	a.window = min(max(2*product, leastRequests*a.request()), maxWindow)
+	trip := a.shortest
+	if l.rtt > 0 && trip > 2*l.rtt {
+		trip = 2 * l.rtt // what is above that is waiting
+	}
+	product := a.rate * trip.Seconds()
+	more := 1.5
+	if l.put {
+		more = 1.2
+	}
+	least := max(leastRequests/int64(l.live()), 2) * a.request(l.put)
+	// A server that gets going is slow at first, so it shrinks step by step.
+	a.window = min(max(int64(more*product), a.window*3/4, least), maxWindow)
 	a.since, a.count = now, 0
 }

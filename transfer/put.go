@@ -85,7 +85,7 @@ func (p *Put) stream(ctx context.Context, items iter.Seq2[Item, error], total in
 		atOnce: atOnce(p.AtOnce, p.Remote), total: total, large: make(chan struct{}, largeAtOnce),
 		paths: func(i Item) (string, string) { return i.Source, at(p.Host, i.Target) },
 	}
-	e.lanes = newLanes(p.Remote, p.More, now, log)
+	e.lanes = newLanes(true, p.Remote, p.More, now, log)
 	defer e.lanes.close()
 	one := putter{engine: &e, remote: p.Remote, dead: p.Dead, folders: map[string]*remoteFolder{}}
 	return e.files(ctx, items, one.put, emit)
@@ -144,6 +144,19 @@ func (p *putter) put(ctx context.Context, item Item, progress FileProgress) (mov
 	final := make(chan error, 1)
 	s.final = final
 	asking.Go(func() { final <- s.checkFinal(ctx) })
+	if _, reopens := p.remote.(Reopener); reopens && opened.Size() >= journalSize && !p.knows(dir) {
+		// The folder is there, as a rule, and holds nothing to go on with.
+		early := make(chan Writer, 1)
+		s.early = early
+		asking.Go(func() {
+			w, err := p.remote.Create(ctx, s.temp, s.attrs)
+			if err != nil {
+				w = nil
+			}
+			early <- w
+		})
+		defer s.dropEarly(ctx, s.temp)
+	}
 	if s.to, err = p.folder(ctx, dir); err != nil {
 		return moved{}, err
 	}
@@ -158,6 +171,13 @@ func (p *putter) remove(ctx context.Context, temp string) {
 	if err := p.remote.Remove(ctx, temp); err != nil {
 		p.log.Warn("cannot remove an unfinished file", keyTarget, at(p.host, temp), keyError, err)
 	}
+}
+
+// knows reports whether a remote folder was asked about.
+func (p *putter) knows(dir string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.folders[dir] != nil
 }
 
 // folder makes a remote folder with all that lead to it, once, and notes which

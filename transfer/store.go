@@ -24,6 +24,8 @@ type storing struct {
 	attrs     Attrs
 	progress  FileProgress
 	final     <-chan error // whether the target may be replaced
+	early     chan Writer  // gives the temporary file, or nil, if it is made early
+	made      Writer       // what early gave, until it is used
 	begun     func()       // to be called when lanes carry it
 }
 
@@ -71,6 +73,7 @@ func (s *storing) fill(ctx context.Context) (moved, error) {
 	reopens, _ := s.p.remote.(Reopener)
 	var w Writer
 	var done ranges
+	s.takeEarly()
 	if reopens != nil && size >= journalSize {
 		w, done = s.resume(ctx, reopens)
 	} else {
@@ -166,11 +169,31 @@ func (s *storing) packets(data []byte) [][]byte {
 // from an earlier attempt of this same run, whose connection broke before it
 // could clean up; servers do not tell that failure from others.
 func (s *storing) create(ctx context.Context) (Writer, error) {
+	if w := s.made; w != nil {
+		s.made = nil
+		return w, nil
+	}
 	w, err := s.p.remote.Create(ctx, s.temp, s.attrs)
 	if err == nil || stopsAll(err) || ctx.Err() != nil || s.p.remote.Remove(ctx, s.temp) != nil {
 		return w, err
 	}
 	return s.p.remote.Create(ctx, s.temp, s.attrs)
+}
+
+// takeEarly takes the temporary file that was made early, once it is.
+func (s *storing) takeEarly() {
+	if s.early != nil {
+		s.made, s.early = <-s.early, nil
+	}
+}
+
+// dropEarly removes the temporary file that was made early if it was not used.
+func (s *storing) dropEarly(ctx context.Context, temp string) {
+	s.takeEarly()
+	if s.made != nil {
+		shut(s.made)
+		s.p.remove(ctx, temp)
+	}
 }
 
 // inOrder sends the content from its beginning to its end.

@@ -101,6 +101,9 @@ func (s *storing) resume(ctx context.Context, reopens Reopener) (Writer, ranges)
 		}
 		s.to.parts = slices.Delete(s.to.parts, i, i+1)
 		temp := join(s.dir, part.Name)
+		if s.made != nil && temp == s.temp {
+			continue // it was made just now
+		}
 		w, done, err := s.reopen(ctx, reopens, temp)
 		switch {
 		case err != nil && (stopsAll(err) || ctx.Err() != nil):

@@ -37,6 +37,7 @@ type attempt struct {
 	keyErr   error         // why the host key was not accepted
 	hostKey  ssh.PublicKey // the accepted one
 	accepted atomic.Bool   // the host key was accepted, and the login has begun
+	since    time.Time     // when that was
 	login    *loginAttempt
 }
 
@@ -81,7 +82,13 @@ func handshake(ctx context.Context, d Dialer, h Host, jump *Conn, algorithms []s
 	if jump == nil {
 		c.info.Address = nc.RemoteAddr().String()
 	}
+	// A login takes at least loginTrips.
+	const loginTrips = 4
+	trip := time.Since(a.since) / loginTrips
 	c.start(conn, channels, requests)
+	if trip >= spareFrom && c.isOpenSSH() {
+		c.openAhead()
+	}
 	log.Debug("logged in", "address", c.info.Address, "user", h.User, "server", c.info.ServerVersion,
 		"host_key", c.info.HostKey, "key", c.info.KeyUsed, "took", time.Since(began).Round(time.Millisecond))
 	return c, nil
@@ -166,7 +173,7 @@ func (a *attempt) config(ctx context.Context, algorithms []string) *ssh.ClientCo
 			if a.keyErr = a.host.checkKey(key); a.keyErr != nil {
 				return a.keyErr
 			}
-			a.hostKey = key
+			a.hostKey, a.since = key, time.Now()
 			a.accepted.Store(true)
 			return nil
 		},

@@ -246,6 +246,7 @@ type Conn struct {
 
 	mu     sync.Mutex
 	rtt    time.Duration // the shortest round trip that was seen; 0: none was
+	spares []*session    // open, and run nothing yet
 	closed bool
 	info   Info
 	way    way            // the one that worked, if one did
@@ -390,11 +391,13 @@ func (c *Conn) DialContext(ctx context.Context, network, address string) (net.Co
 // Files opens a session for files. It may be called several times: each call
 // opens a channel of its own, which lasts as long as c. Where a server has
 // several ways, the one that worked is kept for the next call.
-func (c *Conn) Files(ctx context.Context) (transfer.WritableRemote, error) {
+func (c *Conn) Files(ctx context.Context) (transfer.WritableRemote, error) { return c.files(ctx, "") }
+
+func (c *Conn) files(ctx context.Context, first string) (transfer.WritableRemote, error) {
 	ways := c.ways()
 	var failed []error
 	for i, w := range ways {
-		files, err := c.try(ctx, w, i == len(ways)-1)
+		files, err := c.try(ctx, w, first, i == len(ways)-1)
 		if err == nil {
 			c.keep(w, failed)
 			return files, nil
@@ -410,6 +413,12 @@ func (c *Conn) Files(ctx context.Context) (transfer.WritableRemote, error) {
 	}
 	return nil, fault.New(fault.SSH, "open files on %s: %w", c.host.Name, joinLine(failed)).AsPermanent().
 		WithHint("the login works, but the server allows no file transfer: it needs `Subsystem sftp` in its sshd_config, or the program scp, and a shell that prints nothing on its own")
+}
+
+// FilesAt is Files for somebody whose first question is what path is: where the
+// server is known to take it, the question goes out with the greeting.
+func (c *Conn) FilesAt(ctx context.Context, path string) (transfer.WritableRemote, error) {
+	return c.files(ctx, path)
 }
 
 // heard notes how long the server took for something that is no work.
@@ -435,7 +444,7 @@ func (c *Conn) another(ctx context.Context) (transfer.WritableRemote, error) {
 	c.mu.Lock()
 	hasty := c.way.hasty
 	c.mu.Unlock()
-	if hasty == nil || !c.inOrder() || !strings.Contains(c.Info().ServerVersion, "OpenSSH") {
+	if hasty == nil || !c.isOpenSSH() {
 		return c.Files(ctx)
 	}
 	files, err := hasty(ctx)
@@ -459,20 +468,21 @@ func (c *Conn) keep(w way, failed []error) {
 // try opens files in one way. A server may take a request and then not know
 // what to do with it: if there is another way, this one gets less time than the
 // watch would give it.
-func (c *Conn) try(ctx context.Context, w way, last bool) (transfer.WritableRemote, error) {
+func (c *Conn) try(ctx context.Context, w way, first string, last bool) (transfer.WritableRemote, error) {
 	if !last {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.host.StallTimeout*3/4)
 		defer cancel()
 	}
-	return w.open(ctx)
+	return w.open(ctx, first)
 }
 
 // A way is one way to transfer files.
 type way struct {
 	name     string
 	protocol Protocol
-	open     func(context.Context) (transfer.WritableRemote, error)
+	// open opens files; first is a path to ask about at once, if it is not empty.
+	open func(ctx context.Context, first string) (transfer.WritableRemote, error)
 	// hasty is open without waiting for answers. It may be nil.
 	hasty func(context.Context) (transfer.WritableRemote, error)
 }
@@ -485,16 +495,16 @@ func (c *Conn) ways() []way {
 		return []way{c.way}
 	}
 	sftp := []way{
-		{"SFTP subsystem", SFTP, func(ctx context.Context) (transfer.WritableRemote, error) {
-			return c.openSFTP(ctx, "subsystem", "sftp")
+		{"SFTP subsystem", SFTP, func(ctx context.Context, first string) (transfer.WritableRemote, error) {
+			return c.openSFTP(ctx, "subsystem", "sftp", first)
 		}, func(ctx context.Context) (transfer.WritableRemote, error) {
 			return c.beginSFTP(ctx, "subsystem", "sftp")
 		}},
-		{"sftp-server", SFTP, func(ctx context.Context) (transfer.WritableRemote, error) {
-			return c.openSFTP(ctx, "exec", findSFTPServer)
+		{"sftp-server", SFTP, func(ctx context.Context, first string) (transfer.WritableRemote, error) {
+			return c.openSFTP(ctx, "exec", findSFTPServer, first)
 		}, nil},
 	}
-	scp := way{"SCP", SCP, c.openSCP, nil}
+	scp := way{"SCP", SCP, func(ctx context.Context, _ string) (transfer.WritableRemote, error) { return c.openSCP(ctx) }, nil}
 	switch c.host.Protocol {
 	case SFTP:
 		return sftp

@@ -64,8 +64,9 @@ func (c *Conn) openHastily(ctx context.Context, request, argument string) (*sess
 	return call(ctx, c, nil, func() (*session, error) { return c.request(request, argument, false) }, (*session).abort)
 }
 
-// request blocks, so it runs inside of call.
-func (c *Conn) request(request, argument string, confirmed bool) (*session, error) {
+// channel opens a session that runs nothing yet. It blocks, so it runs inside of
+// call.
+func (c *Conn) channel() (*session, error) {
 	began := time.Now()
 	ch, requests, err := c.client.OpenChannel("session", nil)
 	if err != nil {
@@ -81,7 +82,19 @@ func (c *Conn) request(request, argument string, confirmed bool) (*session, erro
 		defer close(s.said)
 		io.Copy(&s.stderr, ch.Stderr()) //nolint:errcheck // it ends with the channel
 	})
-	ok, err := ch.SendRequest(request, confirmed, ssh.Marshal(struct{ Text string }{argument}))
+	return s, nil
+}
+
+// request is what open does inside of call.
+func (c *Conn) request(request, argument string, confirmed bool) (*session, error) {
+	s := c.spare()
+	if s == nil {
+		var err error
+		if s, err = c.channel(); err != nil {
+			return nil, err
+		}
+	}
+	ok, err := s.ch.SendRequest(request, confirmed, ssh.Marshal(struct{ Text string }{argument}))
 	switch {
 	case err == nil && confirmed && !ok:
 		err = errRefusedHere
@@ -94,6 +107,45 @@ func (c *Conn) request(request, argument string, confirmed bool) (*session, erro
 		return nil, err
 	}
 	return s, nil
+}
+
+// spareSessions is how many sessions are opened ahead: with the first, as many
+// as one connection carries files on.
+const spareSessions = sessionsEach - 1
+
+// spareFrom is the round trip from which on that is worth it.
+const spareFrom = 30 * time.Millisecond
+
+// openAhead opens sessions that run nothing yet, in the background: whoever
+// needs one saves a round trip. To the server they are little more than numbers.
+func (c *Conn) openAhead() {
+	for range spareSessions {
+		c.spawn(func() {
+			s, err := c.channel()
+			if err != nil {
+				return // it allows no more, as whoever wants one will hear
+			}
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.spares = append(c.spares, s)
+		})
+	}
+}
+
+// spare returns a session that was opened ahead, or nil.
+func (c *Conn) spare() *session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.spares) > 0 {
+		s := c.spares[0]
+		c.spares = c.spares[1:]
+		select {
+		case <-s.done: // the server has closed it
+		default:
+			return s
+		}
+	}
+	return nil
 }
 
 // follow keeps how the command ended.

@@ -32,6 +32,7 @@ type sftpFiles struct {
 	c       *Conn
 	session *session
 	client  *sftp.Client
+	early   atomic.Pointer[earlyStat]
 	closed  func() // told once by Close; may be nil
 	closing sync.Once
 
@@ -55,15 +56,24 @@ var (
 	_ transfer.StatCommitter  = (*sftpWriter)(nil)
 )
 
-// openSFTP starts a session that speaks SFTP.
-func (c *Conn) openSFTP(ctx context.Context, request, argument string) (transfer.WritableRemote, error) {
+// openSFTP starts a session that speaks SFTP. first is a path to ask about at
+// once, if it is not empty.
+func (c *Conn) openSFTP(ctx context.Context, request, argument, first string) (transfer.WritableRemote, error) {
 	s, err := c.open(ctx, request, argument)
 	if err != nil {
 		return nil, err
 	}
 	said := &head{}
+	var early *earlyStat
 	client, err := call(ctx, c, nil, func() (*sftp.Client, error) {
-		return sftp.NewClient(io.TeeReader(s.ch, said), s.ch, c.sftpOptions())
+		client, err := sftp.Begin(io.TeeReader(s.ch, said), s.ch, c.sftpOptions())
+		if err != nil {
+			return nil, err
+		}
+		if first != "" && c.isOpenSSH() {
+			early = c.statEarly(client, first)
+		}
+		return client, client.Greet()
 	}, nil)
 	if err != nil {
 		s.abort()
@@ -74,7 +84,29 @@ func (c *Conn) openSFTP(ctx context.Context, request, argument string) (transfer
 		return nil, err
 	}
 	f := c.sftpFiles(s, client)
+	f.early.Store(early)
 	return f, f.learn(ctx)
+}
+
+// An earlyStat is what Stat asks before anybody calls it.
+type earlyStat struct {
+	path string
+	done chan struct{} // closed when the fields below are set
+	info sftp.Info
+	err  error
+}
+
+// statEarly asks about a path behind the greeting, without waiting for that.
+func (c *Conn) statEarly(client *sftp.Client, path string) *earlyStat {
+	e := &earlyStat{path: path, done: make(chan struct{})}
+	ok := c.spawn(func() {
+		defer close(e.done)
+		e.info, e.err = client.Stat(c.ctx, path)
+	})
+	if !ok {
+		return nil
+	}
+	return e
 }
 
 // beginSFTP is openSFTP where everything is known of the server already: it
@@ -124,8 +156,13 @@ func (c *Conn) sftpFiles(s *session, client *sftp.Client) *sftpFiles {
 // OpenSSH on Windows it was not shown.
 func (c *Conn) inOrder() bool {
 	version := c.Info().ServerVersion
-	openSSH := strings.Contains(version, "OpenSSH") && !strings.Contains(version, "for_Windows")
-	return openSSH || strings.Contains(version, "dropbear") || strings.Contains(version, "mod_sftp")
+	return c.isOpenSSH() || strings.Contains(version, "dropbear") || strings.Contains(version, "mod_sftp")
+}
+
+// isOpenSSH reports whether the server is OpenSSH's, on something like Unix.
+func (c *Conn) isOpenSSH() bool {
+	version := c.Info().ServerVersion
+	return strings.Contains(version, "OpenSSH") && !strings.Contains(version, "for_Windows")
 }
 
 // learn finds out how much one request may carry. A read may be answered with
@@ -199,7 +236,13 @@ func (f *sftpFiles) tell(ctx context.Context, op, path string, request func() er
 }
 
 func (f *sftpFiles) Stat(ctx context.Context, name string) (transfer.Entry, error) {
-	info, err := f.ask(ctx, func() (sftp.Info, error) { return f.client.Stat(ctx, name) })
+	info, err := f.ask(ctx, func() (sftp.Info, error) {
+		if e := f.early.Load(); e != nil && e.path == name && f.early.CompareAndSwap(e, nil) {
+			<-e.done // which the end of the connection closes, too
+			return e.info, e.err
+		}
+		return f.client.Stat(ctx, name)
+	})
 	if err != nil {
 		return transfer.Entry{}, f.c.fileError("stat", name, err)
 	}

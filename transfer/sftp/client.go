@@ -84,12 +84,20 @@ func NewClient(r io.Reader, w io.WriteCloser, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.Greet(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Greet waits until the server has greeted. If it does not, the session has
+// ended.
+func (c *Client) Greet() error {
 	<-c.greeted
 	if c.refusal != nil {
 		c.Wait() //nolint:errcheck // it is the refusal
-		return nil, c.refusal
 	}
-	return c, nil
+	return c.refusal
 }
 
 // Greeted is closed when the server has greeted, or will not.
