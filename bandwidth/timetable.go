@@ -41,8 +41,10 @@ func ParseSpan(text string) (Span, error) {
 		case !strings.ContainsAny(w, "0123456789:") && !days:
 			days = true
 			err = s.parseDays(w)
-		default:
+		case times && days:
 			err = fmt.Errorf("%q is too much", w)
+		default:
+			err = fmt.Errorf("%q is no range of times such as 08:00-18:00", w)
 		}
 		if err != nil {
 			return Span{}, err

@@ -46,6 +46,10 @@ func (l *lanes) grow() {
 		if !ok {
 			return
 		}
+		if l.pace() > 0 {
+			before, tried = 0, 0 // that is the limit's rate, and not the line's
+			continue
+		}
 		if tried > 0 && rate < before*growBy {
 			l.retire(tried)
 			return
@@ -70,7 +74,11 @@ func (l *lanes) first() int {
 		}
 	}
 	perLane := float64(channelWindow) / max(l.rtt, time.Millisecond).Seconds()
-	want := min(int(laneRate/perLane)+1, int(l.left()/laneShare), firstLanes)
+	rate := float64(laneRate)
+	if pace := l.pace(); pace > 0 {
+		rate = min(rate, float64(pace))
+	}
+	want := min(int(rate/perLane)+1, int(l.left()/laneShare), firstLanes)
 	return max(0, want-l.live())
 }
 

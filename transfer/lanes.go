@@ -83,8 +83,11 @@ type spread struct {
 
 	// open opens the file on another lane. move moves one piece by a handle's
 	// file; the buffer has Headroom bytes and the piece. Both run concurrently.
-	open  func(ctx context.Context, r Remote) (io.Closer, error)
-	move  func(file io.Closer, offset int64, buf []byte) error
+	open func(ctx context.Context, r Remote) (io.Closer, error)
+	move func(file io.Closer, offset int64, buf []byte) error
+	// wait waits until n bytes may be moved. It comes before move, so that the
+	// measure of the line leaves it out.
+	wait  func(n int) error
 	moved func(total int64) // may be nil
 }
 
@@ -95,6 +98,7 @@ type lanes struct {
 	now func() time.Time
 	// more opens another session, or is nil if there is no other.
 	more session
+	pace func() int64 // the rate that is allowed, in bytes a second; 0: any
 
 	ctx    context.Context // ends with close
 	cancel context.CancelFunc
@@ -113,8 +117,11 @@ type lanes struct {
 	turn    int
 }
 
-func newLanes(first Remote, more session, now func() time.Time, log *slog.Logger) *lanes {
-	l := &lanes{log: log, now: now, more: more}
+func newLanes(first Remote, more session, pace func() int64, now func() time.Time, log *slog.Logger) *lanes {
+	l := &lanes{log: log, now: now, more: more, pace: pace}
+	if pace == nil {
+		l.pace = func() int64 { return 0 }
+	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.changed = sync.NewCond(&l.mu)
 	l.add(first, false)
@@ -321,7 +328,7 @@ func (l *lanes) piece(a *lane, s *spread) func() {
 	if !h.ready {
 		return nil
 	}
-	p := s.missing.take(a.request())
+	p := s.missing.take(a.request(l.pace()))
 	s.under++
 	a.inFlight += p.size()
 	buf := l.buffer(int(p.size()))
@@ -351,8 +358,11 @@ func (l *lanes) join(a *lane, s *spread, h *handle) {
 
 // transfer moves one piece.
 func (l *lanes) transfer(a *lane, s *spread, h *handle, p span, buf []byte) {
+	err := s.wait(int(p.size()))
 	began := l.now()
-	err := s.move(h.file, p.From, buf)
+	if err == nil {
+		err = s.move(h.file, p.From, buf)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.under--
@@ -405,17 +415,21 @@ func (l *lanes) buffer(n int) []byte {
 	return make([]byte, Headroom+n, Headroom+maxRequest)
 }
 
-// request is how much a lane asks for at a time: less on a slow line, where a
-// large piece would take long, and what the server takes at most. The caller
-// holds mu.
-func (a *lane) request() int64 {
+// request is how much a lane asks for at a time: less on a slow line and under a
+// low limit, where a large piece would take long, and what the server takes at
+// most. pace is the limit, or 0. The caller holds mu.
+func (a *lane) request(pace int64) int64 {
 	most := int64(minRequest)
 	if s, ok := a.remote.(RequestSizer); ok {
 		read, write := s.RequestSize()
 		most = int64(min(read, write, maxRequest))
 	}
-	if a.rate > 0 {
-		most = min(most, max(minRequest, int64(a.rate*requestTime.Seconds())))
+	rate := a.rate
+	if pace > 0 && (rate == 0 || float64(pace) < rate) {
+		rate = float64(pace)
+	}
+	if rate > 0 {
+		most = min(most, max(minRequest, int64(rate*requestTime.Seconds())))
 	}
 	return max(1, most)
 }
@@ -439,6 +453,6 @@ func (a *lane) observe(n int64, began, now time.Time) {
 	}
 	a.rate = float64(a.count) / passed.Seconds()
 	product := int64(a.rate * a.shortest.Seconds())
-	a.window = min(max(2*product, leastRequests*a.request()), maxWindow)
+	a.window = min(max(2*product, leastRequests*a.request(0)), maxWindow)
 	a.since, a.count = now, 0
 }

@@ -58,8 +58,17 @@ type Put struct {
 	// Dead are the ids of runs of the same job that are known to have ended: a
 	// transfer goes on with what they left on the server.
 	Dead []string
+	// SkipSpaceCheck begins although the server says that its disk has less room
+	// than the files need.
+	SkipSpaceCheck bool
+	// KeepBad leaves a copy that is not what its source is beside its target, as
+	// .NAME.RUN.bad.
+	KeepBad bool
 	// Limit waits until n bytes more may be moved. It may be nil.
 	Limit func(ctx context.Context, n int) error
+	// Pace is the rate that Limit allows at the moment, in bytes a second; 0 if
+	// it allows any. It may be nil.
+	Pace func() int64
 	// Now is the clock for Result.Took. Default: time.Now.
 	Now func() time.Time
 }
@@ -67,27 +76,33 @@ type Put struct {
 // Files stores items that Place gave a target, several at a time. Results and
 // errors are as those of Get.Files.
 func (p *Put) Files(ctx context.Context, items []Item) ([]Result, error) {
-	return collect(items, p.Progress, func(emit func(int, Result)) error { return p.stream(ctx, sliceItems(items), len(items), emit) })
+	return collect(items, p.Progress, func(emit func(int, Result)) error { return p.stream(ctx, sliceItems(items), items, emit) })
 }
 
 // Stream is Files for items that come one after the other; see Get.Stream.
 func (p *Put) Stream(ctx context.Context, items iter.Seq2[Item, error], emit func(Result)) error {
-	return p.stream(ctx, items, 0, func(_ int, r Result) { emit(r) })
+	return p.stream(ctx, items, nil, func(_ int, r Result) { emit(r) })
 }
 
-func (p *Put) stream(ctx context.Context, items iter.Seq2[Item, error], total int, emit func(int, Result)) error {
+// stream stores items. All are what is known of them before, nil for nothing.
+func (p *Put) stream(ctx context.Context, items iter.Seq2[Item, error], all []Item, emit func(int, Result)) error {
 	if !validRun(p.Run) {
 		return fault.New(fault.Internal, "%q is not the id of a run", p.Run)
 	}
 	now, log := orNow(p.Now), orDiscard(p.Log)
 	e := engine{
-		did: "stored", run: p.Run, host: p.Host, log: log, progress: p.Progress, now: now, verify: p.Verify, noSum: p.NoSum, limit: p.Limit,
-		atOnce: atOnce(p.AtOnce, p.Remote), total: total, large: make(chan struct{}, largeAtOnce),
+		did: "stored", run: p.Run, host: p.Host, log: log, progress: p.Progress, now: now, verify: p.Verify, noSum: p.NoSum, bad: p.KeepBad, limit: p.Limit, pace: p.Pace,
+		atOnce: atOnce(p.AtOnce, p.Remote), total: len(all), large: make(chan struct{}, largeAtOnce),
 		paths: func(i Item) (string, string) { return i.Source, at(p.Host, i.Target) },
 	}
-	e.lanes = newLanes(p.Remote, p.More, now, log)
+	e.lanes = newLanes(p.Remote, p.More, p.Pace, now, log)
 	defer e.lanes.close()
 	one := putter{engine: &e, remote: p.Remote, dead: p.Dead, folders: map[string]*remoteFolder{}}
+	if !p.SkipSpaceCheck {
+		if err := one.checkRoom(ctx, all); err != nil {
+			return err
+		}
+	}
 	return e.files(ctx, items, one.put, emit)
 }
 
