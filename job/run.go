@@ -116,7 +116,10 @@ func (r *Runner) guarded(ctx context.Context, j *Job, run store.Run, v stamp.Val
 		ctx, cancel = context.WithTimeoutCause(ctx, j.Timeout, late)
 		defer cancel()
 	}
-	err := r.attempts(ctx, j, &run, v, log)
+	meter := transfer.NewMeter(r.Now)
+	stop := r.noteProgress(meter, run, log)
+	err := r.attempts(ctx, j, &run, v, meter, log)
+	stop()
 	if over := (*overError)(nil); errors.As(err, &over) {
 		err = stoppedInTime(over, run)
 	}
@@ -197,8 +200,8 @@ func (r *Runner) clean(ctx context.Context, before []store.Run, log *slog.Logger
 }
 
 // attempts tries until there is a result.
-func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.Values, log *slog.Logger) error {
-	a := attempt{job: j, run: run, values: v, dialer: r.Dialer, store: r.Store, now: r.Now, progress: r.Progress, temp: r.Temp, gate: r.gate(j.Limits), done: map[string]transfer.Result{}}
+func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.Values, meter *transfer.Meter, log *slog.Logger) error {
+	a := attempt{job: j, run: run, values: v, dialer: r.Dialer, store: r.Store, now: r.Now, progress: transfer.Watched(r.Progress, meter), temp: r.Temp, gate: r.gate(j.Limits), done: map[string]transfer.Result{}}
 	// What is moved has its own limit: what follows it, such as deleting the
 	// sources of what was moved, is not cut short by that.
 	moving, cancel := forDuration(ctx, j.Limits.MaxDuration)
