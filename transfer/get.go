@@ -285,7 +285,18 @@ type fetch struct {
 	final  string
 	p      FileProgress
 	begun  func() // to be called when lanes carry it
-	paid   int    // bytes that the limit has let pass already
+
+	mu   sync.Mutex
+	paid int // bytes that the limit has let pass already
+}
+
+// due takes off n bytes what the limit has let pass already.
+func (f *fetch) due(n int) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	paid := min(n, f.paid)
+	f.paid -= paid
+	return n - paid
 }
 
 // open makes or finds the temporary file, fills it, and gives it its name.
@@ -363,7 +374,7 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 		name: f.item.Source, size: size, done: done, missing: done.missing(size), home: f.home, shared: size >= sharedSize, hasty: true,
 		handles: map[*lane]*handle{f.home: {file: f.r, ready: true}},
 	}
-	s.wait = func(n int) error { return g.wait(ctx, n) }
+	s.wait = func(n int) error { return g.wait(ctx, f.due(n)) }
 	s.open = func(ctx context.Context, r Remote) (io.Closer, error) { return f.again(ctx, r) }
 	s.move = func(file io.Closer, offset int64, buf []byte) error {
 		data := buf[Headroom:]
@@ -437,9 +448,7 @@ func (f *fetch) readError(ctx context.Context, err error) error {
 func (f *fetch) inOrder(ctx context.Context, t *tempFile) (moved, error) {
 	var disk error
 	w := writerFunc(func(b []byte) (int, error) {
-		more := max(0, len(b)-f.paid)
-		f.paid = max(0, f.paid-len(b))
-		if err := f.g.wait(ctx, more); err != nil {
+		if err := f.g.wait(ctx, f.due(len(b))); err != nil {
 			return 0, err
 		}
 		n, err := t.file.Write(b)
