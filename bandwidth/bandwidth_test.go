@@ -300,15 +300,15 @@ func TestLimiterEnds(t *testing.T) {
 // time, and each keeps its own besides.
 func TestSharing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const piece = 32 << 10
 		host := bandwidth.NewLimiter(bandwidth.Always(3e6), time.Now)
 		own := bandwidth.NewLimiter(bandwidth.Always(5e5), time.Now)
 		runs := []struct {
-			gate *bandwidth.Gate
-			wide int
-			want float64
+			gate  *bandwidth.Gate
+			wide  int
+			piece int
+			want  float64
 		}{
-			{bandwidth.NewGate(host), 64, 1.25e6}, {bandwidth.NewGate(host), 2, 1.25e6}, {bandwidth.NewGate(host, own), 8, 5e5},
+			{bandwidth.NewGate(host), 64, 255 << 10, 1.25e6}, {bandwidth.NewGate(host), 2, 32 << 10, 1.25e6}, {bandwidth.NewGate(host, own), 8, 32 << 10, 5e5},
 		}
 		if r := runs[2].gate.Rate(); r != 5e5 {
 			t.Errorf("the gate's rate is %s", r)
@@ -321,9 +321,9 @@ func TestSharing(t *testing.T) {
 		for i, r := range runs {
 			for range r.wide {
 				all.Go(func() {
-					for r.gate.Wait(ctx, piece) == nil {
+					for r.gate.Wait(ctx, r.piece) == nil {
 						mu.Lock()
-						moved[i] += piece
+						moved[i] += float64(r.piece)
 						mu.Unlock()
 					}
 				})

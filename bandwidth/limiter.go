@@ -117,9 +117,13 @@ func (l *Limiter) earn(now time.Time) {
 	l.rate = rate
 }
 
+// quantum is how much of a run passes a limit before another run has its turn.
+const quantum = 32 << 10
+
 // A Gate is what one run passes: every limit that it is under. One piece of a
-// run waits at the limits at a time, so that runs that share one take turns,
-// however many files each has under way. A nil Gate lets everything pass.
+// run waits at the limits at a time, and a part of it after the other, so that
+// runs that share one take turns and get the same, however many files each has
+// under way, and however large its pieces are. A nil Gate lets everything pass.
 type Gate struct {
 	turn   chan struct{}
 	limits []*Limiter
@@ -139,9 +143,11 @@ func (g *Gate) Wait(ctx context.Context, n int) error {
 		return context.Cause(ctx)
 	}
 	defer func() { <-g.turn }()
-	for _, l := range g.limits {
-		if err := l.Wait(ctx, n); err != nil {
-			return err
+	for ; n > 0; n -= quantum {
+		for _, l := range g.limits {
+			if err := l.Wait(ctx, min(n, quantum)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"linehaul/config"
 	"linehaul/fault"
 	"linehaul/store"
+	"linehaul/transfer/remote"
 	"linehaul/transfer/remote/remotetest"
 )
 
@@ -178,6 +179,42 @@ func TestProgressIsRecorded(t *testing.T) {
 			}
 			return
 		case <-tick.C:
+		}
+	}
+}
+
+// TestLimitIsNoStall: what waits for its turn for longer than a server may be
+// silent is not taken for a stall, by neither protocol and in neither direction.
+func TestLimitIsNoStall(t *testing.T) {
+	b := newBench(t, remotetest.Faults{})
+	data := []byte(strings.Repeat("0123456789", 30_000))
+	b.write(t, "x", data)
+	local := filepath.Join(b.dir, "y")
+	if err := os.WriteFile(local, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, protocol := range []remote.Protocol{remote.SFTP, remote.SCP} {
+		for _, verb := range []string{"get", "put"} {
+			t.Run(protocol.String()+" "+verb, func(t *testing.T) {
+				t.Parallel()
+				j := b.job(t, "x")
+				j.Name = protocol.String() + verb
+				j.To = template(t, filepath.ToSlash(t.TempDir())+"/")
+				if verb == "put" {
+					j.Get, j.Put, j.To = nil, []string{local}, template(t, j.Name)
+				}
+				j.Host.Protocol = protocol
+				// A piece of 32 KiB has to wait for 0.8 seconds.
+				j.Host.StallTimeout, j.Limits.Bandwidth = 500*time.Millisecond, bandwidth.Always(40_000)
+				began := time.Now()
+				run, err := b.Run(t.Context(), j, Trigger{})
+				if err != nil || len(run.Attempts) != 1 {
+					t.Fatalf("%d attempts, %v", len(run.Attempts), err)
+				}
+				if took := time.Since(began); took < 5*time.Second {
+					t.Errorf("300 kB took %s at 40 kB/s", took)
+				}
+			})
 		}
 	}
 }
