@@ -146,8 +146,11 @@ func (*timetable) schema(field) *jsonschema.Schema {
 	one := uint64(1)
 	rate := &jsonschema.Schema{Type: "string", Pattern: "^" + bandwidth.RatePattern + "$"}
 	times := jsonschema.NewProperties()
-	times.Set(otherKey, rate)
-	times.Set(zoneKey, someText())
+	other, zone := *rate, someText()
+	other.Description, other.Default = "The rate at all other times.", "off"
+	zone.Description, zone.Examples = "IANA name of the zone whose clock the times go by.", []any{"Asia/Singapore"}
+	times.Set(otherKey, &other)
+	times.Set(zoneKey, zone)
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
 		rate,
 		{Type: "object", Properties: times, AdditionalProperties: rate},

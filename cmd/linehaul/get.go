@@ -39,7 +39,7 @@ func (o *moveFlags) add(c *cobra.Command) {
 	f.BoolVar(&o.keepBad, "keep-bad", false, "leave a copy that is not what its source is beside the target, as .NAME.RUN.bad")
 	f.BoolVar(&o.noSpace, "no-space-check", false, "begin although the target's disk says that it has too little room, as one that compresses may")
 	o.limits.add(f)
-	o.progress.add(f)
+	o.progress.add(c)
 	f.IntVar(&o.connections, "connections", 0, "over how many connections large files are moved (default: as many as help)")
 	f.IntVar(&o.attempts, "attempts", 0, "how often to try before giving up (default 1, and a connection that breaks\nin the middle is made again as long as that helps)")
 	f.DurationVar(&o.timeout, "timeout", 0, "longest time for all of it (default: none)")

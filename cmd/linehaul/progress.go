@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
@@ -26,9 +26,13 @@ const (
 // progressFlag is one of those words.
 type progressFlag string
 
-func (p *progressFlag) add(f *pflag.FlagSet) {
+func (p *progressFlag) add(c *cobra.Command) {
 	*p = progressAuto
-	f.Var(p, "progress", "how progress is shown on standard error: `HOW` is auto (a bar, if that is a terminal),\njson (one object a line) or none")
+	c.Flags().Var(p, "progress", "how progress is shown on standard error: `HOW` is auto (a bar, if that is a terminal),\njson (one object a line) or none")
+	words := cobra.FixedCompletions([]string{progressAuto, progressJSON, progressNone}, cobra.ShellCompDirectiveNoFileComp)
+	if err := c.RegisterFlagCompletionFunc("progress", words); err != nil {
+		panic(err) // the flag is a line above
+	}
 }
 
 func (p *progressFlag) Set(s string) error {

@@ -21,7 +21,7 @@ func (a *app) runCmd() *cobra.Command {
 		RunE:              func(c *cobra.Command, args []string) error { return a.run(c.Context(), args, dryRun, progress) },
 	}
 	c.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "show what would be done with each file, and with old copies, and why, and do nothing")
-	progress.add(c.Flags())
+	progress.add(c)
 	return c
 }
 
