@@ -238,7 +238,7 @@ func (g *getter) payAhead(ctx context.Context, r Remote, size int64) (int, error
 	if _, asked := r.(RequestSizer); asked || g.limit == nil {
 		return 0, nil
 	}
-	n := int(max(0, min(size, firstWindow)))
+	n := int(max(0, min(size, channelWindow)))
 	return n, g.wait(ctx, n)
 }
 

@@ -358,8 +358,8 @@ func (l *lanes) join(a *lane, s *spread, h *handle) {
 
 // transfer moves one piece.
 func (l *lanes) transfer(a *lane, s *spread, h *handle, p span, buf []byte) {
-	err := s.wait(int(p.size()))
-	began := l.now()
+	limited := s.wait(int(p.size()))
+	began, err := l.now(), limited
 	if err == nil {
 		err = s.move(h.file, p.From, buf)
 	}
@@ -377,7 +377,7 @@ func (l *lanes) transfer(a *lane, s *spread, h *handle, p span, buf []byte) {
 		if s.moved != nil {
 			s.moved(s.done.size())
 		}
-	case l.lost(a, err):
+	case limited == nil && l.lost(a, err):
 		// Another session takes it up.
 		h.ready = false
 		s.missing.add(p)
