@@ -24,6 +24,7 @@ func rows() map[string]int {
 		"transfer/remote":            3,
 		"transfer/remote/remotetest": 3,
 		"keys":                       2,
+		"bandwidth":                  1,
 		"keys/guard":                 1,
 		"keys/pageant":               1,
 		"keys/ppk":                   1,

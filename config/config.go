@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"time"
 
+	"linehaul/bandwidth"
 	"linehaul/fault"
 	"linehaul/keys"
 	"linehaul/retention"
@@ -41,6 +42,8 @@ type File struct {
 	Logs       Logs
 	KnownHosts []string // absolute; empty if the file names none
 	SSHConfig  string   // absolute; of the hosts that name none of their own
+
+	Bandwidth *bandwidth.Timetable // of all runs together; nil: no limit
 
 	Hosts     map[string]*Host
 	Jobs      map[string]*Job
@@ -94,6 +97,8 @@ type Host struct {
 	ConnectTimeout time.Duration // above 0
 	StallTimeout   time.Duration // above 0
 	Keepalive      time.Duration // 0: none
+
+	Bandwidth *bandwidth.Timetable // of all runs to it together; nil: no limit
 }
 
 // Job is what to transfer, from where to where, and when.
@@ -115,12 +120,17 @@ type Job struct {
 	Select    transfer.Select // which of the files
 
 	Retry         Retry
-	Timeout       time.Duration   // of the whole run, above 0
-	Overlap       string          // skip
-	IfNone        string          // ok, warn or fail
-	Verify        string          // size, auto or sha256
-	Connections   int             // that large files are moved over; 0: as many as help
-	FilesInFlight int             // 0: as the protocol allows
+	Timeout       time.Duration        // of the whole run, above 0
+	Overlap       string               // skip
+	IfNone        string               // ok, warn or fail
+	Verify        string               // size, auto or sha256
+	Connections   int                  // that large files are moved over; 0: as many as help
+	FilesInFlight int                  // 0: as the protocol allows
+	Bandwidth     *bandwidth.Timetable // of one run; nil: no limit
+	MaxTransfer   int64                // bytes; 0: any amount
+	MaxDuration   time.Duration        // after which a run stops; 0: none
+	KeepBad       bool                 // copies that are not what their sources are
+	NoSpaceCheck  bool
 	Log           *stamp.Template // in place of Logs.Name; nil: that one
 	Disabled      bool
 

@@ -10,6 +10,7 @@ type document struct {
 	Logs       logsSection      `yaml:"logs" doc:"The log files of runs."`
 	KnownHosts texts            `yaml:"known_hosts" doc:"Files with host keys in OpenSSH's known_hosts format, for all hosts that name none of their own." example:"~/.ssh/known_hosts"`
 	SSHConfig  text             `yaml:"ssh_config" also:"sshconfig sshconfigfile" doc:"File of OpenSSH's client configuration, for all hosts that name none of their own: what a host does not say here is looked up there, by the host's name. It is read as ssh -F does, without the system's own file." example:"~/.ssh/config"`
+	Bandwidth  timetable        `yaml:"bandwidth" also:"bwlimit ratelimit limit speed" doc:"How fast all runs together may be; as in a host." example:"2MB/s"`
 	Hosts      named[hostEntry] `yaml:"hosts" doc:"The SSH servers, each under a name of your choice."`
 	Jobs       named[jobEntry]  `yaml:"jobs" doc:"What to transfer, from where to where, and when, each under a name of your choice."`
 
@@ -50,6 +51,8 @@ type hostEntry struct {
 
 	Legacy texts `yaml:"legacy" doc:"Algorithms of the past that this server needs, each by its name, such as ssh-dss or diffie-hellman-group1-sha1. Each run warns of them." example:"ssh-dss"`
 
+	Bandwidth timetable `yaml:"bandwidth" also:"bwlimit ratelimit limit speed" doc:"How fast all runs to and from this host together may be, and those that go through it: a rate such as 2MB/s, 16Mbit/s or off, or one for each of several times, on the clock of this machine or of the timezone that stands among them." example:"2MB/s"`
+
 	Link planned `yaml:"link"`
 }
 
@@ -80,18 +83,22 @@ type jobEntry struct {
 	Verify        choice     `yaml:"verify" choices:"size auto sha256" default:"auto" also:"checksum verification" doc:"How a copy is held against its source before it gets its name: size and time; auto, the SHA-256 too for files from 1 MiB on, where the server can say it by a program or a file beside the source does; sha256, for every file, and a failure where that cannot be done." example:"auto"`
 	Connections   number     `yaml:"connections" range:"0 16" default:"0" doc:"How many connections large files are moved over; 0 leaves it to the line: as many as make it faster, at most 2." example:"4"`
 	FilesInFlight number     `yaml:"files_in_flight" range:"0 256" default:"0" doc:"How many files are moved at a time; 0 leaves it to the protocol: 64 by SFTP, 4 by SCP." example:"16"`
+	Bandwidth     timetable  `yaml:"bandwidth" also:"bwlimit ratelimit limit speed" doc:"How fast a run may be: a rate such as 2MB/s, 16Mbit/s or off, or one for each of several times, on the clock of the job's timezone. Limits of the host hold besides." example:"2MB/s"`
+	MaxTransfer   size       `yaml:"max_transfer" also:"transfer_limit quota" doc:"How much a run may move at most: no file is begun that would go over it, by its size. What is left is named, and the run ends as partly done." example:"10GiB"`
+	MaxDuration   duration   `yaml:"max_duration" also:"stop_after" doc:"After which time a run stops, with what is under way kept for the next one to go on with. Unlike timeout, it is no failure to be tried again." example:"2h"`
+	KeepBad       flag       `yaml:"keep_bad" default:"false" also:"keep_failed keep_corrupt" doc:"Whether a copy that is not what its source is stays for examination, beside its target as .NAME.RUN.bad."`
+	SpaceCheck    flag       `yaml:"space_check" default:"true" doc:"Whether a run fails before it moves anything if the target's disk says that it has less room than the files need; false for disks that compress."`
 	Log           text       `yaml:"log" also:"logfile" doc:"Name of the log of this job's runs below the log folder, in place of logs.name." example:"nightly/{date}.log"`
 	Disabled      flag       `yaml:"disabled" default:"false" doc:"Keeps the job from running by its schedule."`
 
 	Keep  keepEntry  `yaml:"keep" also:"retention retain rotate prune" doc:"Which of the dated copies stay, after a run that fully succeeded. Without it, all do."`
 	After afterEntry `yaml:"after" doc:"What happens when a file was moved."`
 
-	Checks    planned `yaml:"checks"`
-	CatchUp   planned `yaml:"catch_up"`
-	Hooks     planned `yaml:"hooks"`
-	Notify    planned `yaml:"notify"`
-	Preserve  planned `yaml:"preserve"`
-	Bandwidth planned `yaml:"bandwidth"`
+	Checks   planned `yaml:"checks"`
+	CatchUp  planned `yaml:"catch_up"`
+	Hooks    planned `yaml:"hooks"`
+	Notify   planned `yaml:"notify"`
+	Preserve planned `yaml:"preserve"`
 }
 
 type retryEntry struct {

@@ -326,6 +326,9 @@ func (v *size) preset(text string, at spot) {
 
 const sizePattern = `^([0-9]+(\.[0-9]+)?) ?([kKMGT]?)(B|iB)?$`
 
+// ParseSize reads a number of bytes as the config has it, such as 10GiB.
+func ParseSize(s string) (int64, bool) { return parseSize(s) }
+
 // parseSize reads a number of bytes. The units with B alone are powers of
 // 1000, those with iB, and the letter alone as in `ls -h`, powers of 1024.
 func parseSize(s string) (int64, bool) {

@@ -32,6 +32,7 @@ func (r *rules) file(doc *document) *File {
 		Hosts:      make(map[string]*Host),
 		Jobs:       make(map[string]*Job),
 	}
+	f.Bandwidth = r.bandwidth(&doc.Bandwidth, time.Local)
 	for _, h := range doc.Hosts.items {
 		r.hosts = append(r.hosts, h.name)
 	}
@@ -119,6 +120,7 @@ func (r *rules) host(name string, s *hostEntry, knownHosts []string, sshConfig s
 	if s.SSHConfig.given {
 		h.SSHConfig = r.sshConfig(&s.SSHConfig)
 	}
+	h.Bandwidth = r.bandwidth(&s.Bandwidth, time.Local)
 	h.Given = map[string]bool{
 		"address": s.Address.given, "port": portGiven, "keys": s.Keys.given,
 		"identities_only": s.IdentitiesOnly.given, "connect_timeout": s.ConnectTimeout.given,

@@ -23,6 +23,14 @@ func (r *rules) job(name string, at spot, s *jobEntry) *Job {
 		},
 		Timeout: r.positive(&s.Timeout), Overlap: s.Overlap.value, IfNone: s.IfNone.value, Disabled: s.Disabled.value,
 		Verify: s.Verify.value, Connections: s.Connections.value, FilesInFlight: s.FilesInFlight.value,
+		MaxTransfer: s.MaxTransfer.value, MaxDuration: s.MaxDuration.value, KeepBad: s.KeepBad.value, NoSpaceCheck: !s.SpaceCheck.value,
+	}
+	j.Bandwidth = r.bandwidth(&s.Bandwidth, j.Timezone)
+	if s.MaxTransfer.given && j.MaxTransfer == 0 {
+		r.problem(s.MaxTransfer.at, "`max_transfer` wants at least 1").suggest("remove the line, if a run may move any amount")
+	}
+	if s.MaxDuration.given && j.MaxDuration == 0 {
+		r.problem(s.MaxDuration.at, "`max_duration` wants more than 0").suggest("remove the line, if a run may go on until it is done")
 	}
 	j.Schedule = r.schedule(&s.Schedule, j.Timezone)
 	if s.Log.given {

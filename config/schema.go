@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/invopop/jsonschema"
+
+	"linehaul/bandwidth"
 )
 
 // Schema returns the JSON Schema (2020-12) of the file, made from the structs
@@ -138,6 +140,22 @@ func (*disposal) schema(field) *jsonschema.Schema {
 		words.Enum = append(words.Enum, word)
 	}
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{words, sectionSchema(reflect.TypeFor[moveEntry]())}}
+}
+
+func (*timetable) schema(field) *jsonschema.Schema {
+	one := uint64(1)
+	rate := &jsonschema.Schema{Type: "string", Pattern: "^" + bandwidth.RatePattern + "$"}
+	times := jsonschema.NewProperties()
+	other, zone := *rate, someText()
+	other.Description, other.Default = "The rate at all other times.", "off"
+	zone.Description, zone.Examples = "IANA name of the zone whose clock the times go by.", []any{"Asia/Singapore"}
+	times.Set(otherKey, &other)
+	times.Set(zoneKey, zone)
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+		rate,
+		{Type: "object", Properties: times, AdditionalProperties: rate},
+		{Type: "array", Items: &jsonschema.Schema{Type: "string", Pattern: "(^| )" + bandwidth.RatePattern + "$"}, MinItems: &one},
+	}}
 }
 
 func (*secretRef) schema(field) *jsonschema.Schema {

@@ -313,7 +313,7 @@ func TestSourceMovedTwice(t *testing.T) {
 		job: j, run: &store.Run{ID: "20261123T023001Z-123x7k2q", State: store.Running}, dialer: d, now: time.Now,
 		log: run2log(b), done: map[string]transfer.Result{}, progress: b.Progress,
 	}
-	if err := a.do(t.Context()); fault.ExitCode(err) != 9 {
+	if err := a.do(t.Context(), t.Context()); fault.ExitCode(err) != 9 {
 		t.Fatal(err)
 	}
 	wantTree(t, b.server(), "a.txt=AAA", "later=B")
@@ -321,7 +321,7 @@ func TestSourceMovedTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.After, a.last = after(t, ""), true
-	if err := a.do(t.Context()); err != nil || a.run.State != store.Running {
+	if err := a.do(t.Context(), t.Context()); err != nil || a.run.State != store.Running {
 		t.Fatalf("%v, %s\n%s", err, a.run.State, b.log)
 	}
 	wantTree(t, b.server())

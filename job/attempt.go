@@ -1,11 +1,13 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"linehaul/bandwidth"
 	"linehaul/fault"
 	"linehaul/logs"
 	"linehaul/stamp"
@@ -25,7 +27,8 @@ type attempt struct {
 	now      func() time.Time
 	progress transfer.Progress
 	log      *slog.Logger
-	temp     string // folder for temporary files; empty: the system's
+	gate     *bandwidth.Gate // what its bytes pass; nil: no limit
+	temp     string          // folder for temporary files; empty: the system's
 	done     map[string]transfer.Result
 	dead     []string          // runs of this job that ended, and may have left something
 	upToDate int               // files of this try that the target had already
@@ -44,8 +47,9 @@ func (a *attempt) progressed() bool {
 	return more
 }
 
-// do connects, finds what there is to move, says so, and moves it.
-func (a *attempt) do(ctx context.Context) error {
+// do connects, finds what there is to move, says so, and moves it, until moving
+// ends. What follows then is up to ctx.
+func (a *attempt) do(ctx, moving context.Context) error {
 	verb, from, to := a.job.describe()
 	a.log.Info("will "+verb, logs.Source, from, logs.Target, to)
 	if a.job.Put == nil {
@@ -55,12 +59,12 @@ func (a *attempt) do(ctx context.Context) error {
 		}
 	}
 	began := a.now()
-	conn, err := remote.Dial(ctx, a.dialer, a.job.Host, a.log)
+	conn, err := remote.Dial(moving, a.dialer, a.job.Host, a.log)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	files, err := conn.FilesAt(ctx, a.job.first(a.values))
+	files, err := conn.FilesAt(moving, a.job.first(a.values))
 	if err != nil {
 		return err
 	}
@@ -70,11 +74,11 @@ func (a *attempt) do(ctx context.Context) error {
 	a.log.Info("logged in", logs.Address, info.Address, "user", info.User, logs.Fingerprint, info.HostKey,
 		"server", info.ServerVersion, logs.Protocol, info.Protocol.String(), logs.Seconds, a.now().Sub(began).Round(time.Millisecond).Seconds())
 
-	dest, err := a.job.destination(ctx, files, a.values)
+	dest, err := a.job.destination(moving, files, a.values)
 	if err != nil {
 		return err
 	}
-	items, missed := a.find(ctx, files, dest, info)
+	items, missed := a.find(moving, files, dest, info)
 	if missed != nil && !fault.Is(missed, fault.Partial) {
 		return missed
 	}
@@ -86,8 +90,9 @@ func (a *attempt) do(ctx context.Context) error {
 		return err
 	}
 	// What could not be looked at does not keep back what could.
-	if err = a.move(ctx, conn, pool, files, dest, a.left(items)); err == nil {
-		err = missed
+	fit, over := a.within(a.left(items), dest)
+	if err = a.move(moving, conn, pool, files, dest, fit); err == nil {
+		err = cmp.Or(missed, over)
 	}
 	return a.afterwards(ctx, files, dest, err)
 }
@@ -178,11 +183,13 @@ func (a *attempt) move(ctx context.Context, conn *remote.Conn, pool *remote.Pool
 		m = &transfer.Get{
 			Remote: r, More: pool.Files, Root: dest.root, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress,
 			Verify: verify, NoSum: verify == nil, AtOnce: a.job.FilesInFlight,
+			Limit: a.limit(), Pace: a.pace(), KeepBad: a.job.KeepBad, SkipSpaceCheck: a.job.NoSpaceCheck,
 		}
 	} else {
 		m = &transfer.Put{
 			Remote: r, More: pool.Files, Dead: a.dead, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress,
 			Verify: verify, NoSum: verify == nil, AtOnce: a.job.FilesInFlight,
+			Limit: a.limit(), Pace: a.pace(), KeepBad: a.job.KeepBad, SkipSpaceCheck: a.job.NoSpaceCheck,
 		}
 	}
 	var files, links []transfer.Item

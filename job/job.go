@@ -7,6 +7,7 @@
 package job
 
 import (
+	"linehaul/bandwidth"
 	"linehaul/config"
 	"linehaul/fault"
 	"linehaul/retention"
@@ -36,6 +37,10 @@ type Job struct {
 	Verify        Verify // empty: VerifySize
 	FilesInFlight int    // how many files are moved at a time; 0: as the protocol allows
 
+	Limits       Limits
+	KeepBad      bool // copies that are not what their sources are
+	NoSpaceCheck bool
+
 	After config.After     // what becomes of the sources; the zero value keeps them
 	Keep  retention.Policy // which copies stay; the zero value removes none
 
@@ -44,6 +49,46 @@ type Job struct {
 	Timeout time.Duration // of the whole run; 0 is none
 
 	Log *stamp.Template // the name of the log below the log folder; nil: the runner's
+}
+
+// Limits are what a run may take at most. The zero value sets none.
+type Limits struct {
+	Bandwidth   *bandwidth.Timetable // of this run alone
+	Shared      []SharedLimit        // with other runs
+	MaxTransfer int64                // bytes; 0: any amount
+	MaxDuration time.Duration        // after which it stops; 0: none
+}
+
+// A SharedLimit is the bandwidth of all runs in a process that name it.
+type SharedLimit struct {
+	Name  string
+	Table *bandwidth.Timetable
+}
+
+// SharedLimits are those that a run to and from a host is under: of the host and
+// of the hosts that lie before it, and of all runs together.
+func SharedLimits(f *config.File, host string) []SharedLimit {
+	var all []SharedLimit
+	if f.Bandwidth != nil {
+		all = append(all, SharedLimit{"all", f.Bandwidth})
+	}
+	for c := f.Hosts[host]; c != nil; c = f.Hosts[c.Jump] {
+		if c.Bandwidth != nil {
+			all = append(all, SharedLimit{"host " + c.Name, c.Bandwidth})
+		}
+	}
+	return all
+}
+
+// SharedTables are the timetables of all shared limits of a config, by name.
+func SharedTables(f *config.File) map[string]*bandwidth.Timetable {
+	tables := make(map[string]*bandwidth.Timetable)
+	for _, name := range f.HostOrder {
+		for _, l := range SharedLimits(f, name) {
+			tables[l.Name] = l.Table
+		}
+	}
+	return tables
 }
 
 // IfNone says what a run is that found nothing to move.
@@ -71,6 +116,10 @@ func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 		Name: c.Name, Host: *host,
 		Get: c.Get, Put: c.Put, To: c.To, Recursive: c.Recursive, Select: c.Select, IfNone: IfNone(c.IfNone),
 		After: c.After, Keep: c.Keep, Verify: Verify(c.Verify), Connections: c.Connections, FilesInFlight: c.FilesInFlight,
+		Limits: Limits{
+			Bandwidth: c.Bandwidth, Shared: SharedLimits(f, c.Host), MaxTransfer: c.MaxTransfer, MaxDuration: c.MaxDuration,
+		},
+		KeepBad: c.KeepBad, NoSpaceCheck: c.NoSpaceCheck,
 		Zone:    c.Timezone,
 		Retry:   Retry{Attempts: c.Retry.Attempts, Min: c.Retry.BackoffMin, Max: c.Retry.BackoffMax, Reconnect: c.Retry.Attempts > 1},
 		Timeout: c.Timeout, Log: c.Log,

@@ -107,7 +107,12 @@ func (r *Runner) Plan(ctx context.Context, j *Job, show func(Planned) error) err
 		say(fail) //nolint:errcheck // likewise
 	})
 	var items []transfer.Item // as far as retention has to know them
+	allowed := newAllowance(j.Limits.MaxTransfer, 0)
 	err = transfer.Each(found, func(item transfer.Item) error {
+		if !allowed.fits(item) {
+			skipped++
+			return say(dest.planned(doesSkip, item, transfer.WhyOverTransfer))
+		}
 		moved++
 		if !j.Keep.Empty() {
 			items = append(items, item)

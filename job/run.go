@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"linehaul/bandwidth"
 	"linehaul/fault"
 	"linehaul/logs"
 	"linehaul/stamp"
@@ -37,6 +38,9 @@ type Runner struct {
 	Console slog.Handler
 	// Progress shows a run's progress. It may be nil.
 	Progress transfer.Progress
+	// Limits are the bandwidths that its runs share with all others of the
+	// process. Where it is nil, each run has them for itself.
+	Limits *bandwidth.Shared
 	// Temp is the folder for temporary files of long listings; empty for the
 	// system's.
 	Temp string
@@ -112,8 +116,20 @@ func (r *Runner) guarded(ctx context.Context, j *Job, run store.Run, v stamp.Val
 		ctx, cancel = context.WithTimeoutCause(ctx, j.Timeout, late)
 		defer cancel()
 	}
-	err := r.attempts(ctx, j, &run, v, log)
+	meter := transfer.NewMeter(r.Now)
+	stop := r.noteProgress(meter, run, log)
+	err := r.attempts(ctx, j, &run, v, meter, log)
+	stop()
+	if over := (*overError)(nil); errors.As(err, &over) {
+		err = stoppedInTime(over, run)
+	}
 	return r.end(run, err, log)
+}
+
+// stoppedInTime is the result of a run that has had its time, as a person wants
+// to read it.
+func stoppedInTime(over *overError, run store.Run) error {
+	return fmt.Errorf("%w: %d of %d files were moved, and the rest is left for the next run, with what is there of the files under way", over.err, run.Moved, run.Matched)
 }
 
 // Recover marks the runs whose process died in the middle as interrupted, and
@@ -184,8 +200,12 @@ func (r *Runner) clean(ctx context.Context, before []store.Run, log *slog.Logger
 }
 
 // attempts tries until there is a result.
-func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.Values, log *slog.Logger) error {
-	a := attempt{job: j, run: run, values: v, dialer: r.Dialer, store: r.Store, now: r.Now, progress: r.Progress, temp: r.Temp, done: map[string]transfer.Result{}}
+func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.Values, meter *transfer.Meter, log *slog.Logger) error {
+	a := attempt{job: j, run: run, values: v, dialer: r.Dialer, store: r.Store, now: r.Now, progress: transfer.Watched(r.Progress, meter), temp: r.Temp, gate: r.gate(j.Limits), done: map[string]transfer.Result{}}
+	// What is moved has its own limit: what follows it, such as deleting the
+	// sources of what was moved, is not cut short by that.
+	moving, cancel := forDuration(ctx, j.Limits.MaxDuration)
+	defer cancel()
 	before := r.unfinished(run, log)
 	for _, b := range before {
 		a.dead = append(a.dead, b.ID)
@@ -197,22 +217,22 @@ func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.V
 		}
 		a.last = n >= j.Retry.Attempts
 		began := r.Now()
-		err := a.do(ctx)
-		if ctx.Err() != nil && err != nil {
-			err = stopped(ctx, err)
+		err := a.do(ctx, moving)
+		if moving.Err() != nil && err != nil {
+			err = stopped(moving, err)
 		}
 		run.Attempts = append(run.Attempts, recordAttempt(n, began, r.Now(), err))
 		switch {
 		case err == nil:
 			r.clean(ctx, before, log)
 			return nil
-		case ctx.Err() != nil || !fault.Transient(err):
+		case moving.Err() != nil || !fault.Transient(err):
 			return err
 		case j.Retry.Reconnect && a.progressed():
 			run.Reconnects++
 			a.log.Warn("the connection broke, going on", logs.Layer, fault.KindOf(err).String(), logs.Error, err.Error(), logs.Reconnects, run.Reconnects)
-			if err := sleep(ctx, j.Retry.Wait(1, rand.Float64())); err != nil {
-				return stopped(ctx, err)
+			if err := sleep(moving, j.Retry.Wait(1, rand.Float64())); err != nil {
+				return stopped(moving, err)
 			}
 			n--
 			continue
@@ -223,8 +243,8 @@ func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.V
 		}
 		wait := j.Retry.Wait(n, rand.Float64())
 		a.log.Warn("attempt failed, trying again", logs.Layer, fault.KindOf(err).String(), logs.Error, err.Error(), "wait", wait.Round(time.Millisecond))
-		if err := sleep(ctx, wait); err != nil {
-			return stopped(ctx, err)
+		if err := sleep(moving, wait); err != nil {
+			return stopped(moving, err)
 		}
 	}
 }

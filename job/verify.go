@@ -43,7 +43,8 @@ type verifier struct {
 	files transfer.Remote
 	get   bool
 
-	mute atomic.Bool // the server cannot say it
+	noExtension atomic.Bool // SFTP cannot say it
+	mute        atomic.Bool // no command can
 }
 
 // check is a transfer.VerifyFunc.
@@ -57,7 +58,7 @@ func (v *verifier) check(ctx context.Context, path string, size int64, sum strin
 		return "", err
 	case err != nil && v.how == VerifySHA256:
 		return "", fault.New(fault.Verify, "the SHA-256 of %q cannot be compared: %w", path, err).
-			WithHint("give the server one of sha256sum, shasum, sha256 or openssl, and a shell, or put the sum into %q; or set `verify: auto`", path+".sha256")
+			WithHint("give the server one of sha256sum, shasum, sha256 or openssl, and a shell (or SFTP with the check-file extension), or put the sum into %q; or set `verify: auto`", path+".sha256")
 	case err != nil:
 		return "", nil //nolint:nilerr // VerifyAuto goes as far as the server lets it
 	case said != sum:
@@ -67,9 +68,16 @@ func (v *verifier) check(ctx context.Context, path string, size int64, sum strin
 	return "sha256 by " + by, nil
 }
 
-// ask returns what the server says, by one of its programs or by the file
-// beside a source.
+// ask returns what the server says: by an extension of SFTP, by one of its
+// programs, or by the file beside a source.
 func (v *verifier) ask(ctx context.Context, path string, size int64) (sum, by string, err error) {
+	if s, ok := v.files.(remote.Summer); ok && !v.noExtension.Load() {
+		sum, by, err = s.Sum(ctx, path)
+		if err == nil || !errors.Is(err, remote.ErrNoSum) {
+			return sum, by, err
+		}
+		v.noExtension.Store(true)
+	}
 	if !v.mute.Load() {
 		sum, by, err = v.conn.Sum(ctx, path, size)
 		if err == nil || !errors.Is(err, remote.ErrNoSum) {

@@ -18,6 +18,7 @@ const (
 	SHA256      = "sha256"
 	Verified    = "verified"
 	Resumed     = "resumed"
+	Kept        = "kept"
 	Reconnects  = "reconnects"
 	MTime       = "mtime"
 	Files       = "files"

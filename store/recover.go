@@ -82,7 +82,7 @@ func (s *Store) bury(root *os.Root, rec record) (Run, bool, error) {
 }
 
 func (s *Store) cleanUp(root *os.Root, rec record) error {
-	if err := errors.Join(removeAny(root, rec.temp()), removeAny(root, rec.marker())); err != nil {
+	if err := errors.Join(removeAny(root, rec.temp()), removeAny(root, rec.progress()), removeAny(root, rec.progress()+".tmp"), removeAny(root, rec.marker())); err != nil {
 		return fault.New(fault.LocalDisk, "clean up after run %s in %q: %w", rec.id, s.dir, err)
 	}
 	return nil

@@ -50,6 +50,10 @@ type Run struct {
 	Bytes      int64 `json:"bytes"`             // of the files moved
 	Removed    int   `json:"removed,omitempty"` // old copies that were in the target
 
+	// Progress is how far it is, as far as that was noted: of a run that is
+	// read and has not ended.
+	Progress *Progress `json:"progress,omitempty"`
+
 	Root    string `json:"root,omitempty"` // the local folder that files land below
 	LogPath string `json:"log_path,omitempty"`
 	Version string `json:"version,omitempty"` // of linehaul

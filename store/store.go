@@ -3,6 +3,7 @@
 //
 //	DIR/runs/2026/11/20261123T023001Z-123x7k2q_nightly-db.json
 //	DIR/running/20261123T023001Z-123x7k2q_nightly-db    (empty)
+//	DIR/progress/20261123T023001Z-123x7k2q_nightly-db.json
 //	DIR/locks/nightly-db.lock
 //
 // The id begins with the time, so the newest page is found without reading
@@ -44,6 +45,8 @@ const (
 	runsDir    = "runs"
 	runningDir = "running"
 	locksDir   = "locks"
+	// progressDir has how far runs are that are under way.
+	progressDir = "progress"
 )
 
 // maxRecord bounds what is read of one record, in bytes: enough for a million
@@ -53,7 +56,7 @@ const maxRecord = 512 << 20
 // Open opens the store in dir, and makes the folder, for owner and group,
 // where it is absent.
 func Open(dir string) (*Store, error) {
-	for _, sub := range []string{runsDir, runningDir, locksDir} {
+	for _, sub := range []string{runsDir, runningDir, locksDir, progressDir} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o750); err != nil {
 			return nil, fault.New(fault.LocalDisk, "open the record of runs in %q: %w", dir, err)
 		}
@@ -114,6 +117,7 @@ func (s *Store) Put(r Run) error {
 	if err := r.check(); err != nil {
 		return fault.New(fault.Internal, "record run: %w", err)
 	}
+	r.Progress = nil // it has a place of its own
 	data, err := encode(r)
 	if err != nil {
 		return fault.New(fault.Internal, "record run %s: %w", r.ID, err)
@@ -144,7 +148,7 @@ func (s *Store) put(rec record, data []byte, running bool) error {
 	if err != nil || running {
 		return err
 	}
-	return removeAny(root, rec.marker())
+	return errors.Join(removeAny(root, rec.progress()), removeAny(root, rec.marker()))
 }
 
 func mark(root *os.Root, rec record) error {
@@ -229,6 +233,9 @@ func read(root *os.Root, rec record) (Run, error) {
 		return Run{}, fmt.Errorf("damaged record %q: %w", rec.path(), err)
 	case r.ID != rec.id || r.Job != rec.job:
 		return Run{}, fmt.Errorf("damaged record %q: it is of run %s of job %q", rec.path(), r.ID, r.Job)
+	}
+	if r.State == Running {
+		r.Progress = readProgress(root, rec)
 	}
 	return r, nil
 }

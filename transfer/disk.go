@@ -64,7 +64,9 @@ func checkSpace(root *os.Root, items []Item) error {
 	type volume struct {
 		at         string
 		free, need uint64
+		folders    []string
 	}
+	names := map[string][]string{}
 	volumes := map[uint64]*volume{}
 	folders := map[string]*volume{} // nil where nothing is known
 	for _, item := range items {
@@ -78,15 +80,25 @@ func checkSpace(root *os.Root, items []Item) error {
 			if at, id, free, ok := spaceAt(root, dir); ok {
 				v = cmp.Or(volumes[id], &volume{at: at, free: free})
 				volumes[id] = v
+				v.folders = append(v.folders, dir)
 			}
 			folders[dir] = v
 		}
 		if v != nil {
+			names[dir] = append(names[dir], filepath.Base(item.Target))
 			v.need += min(size, ^uint64(0)-v.need)
 		}
 	}
 	short := make([]*volume, 0, len(volumes))
 	for _, v := range volumes {
+		if v.need <= v.free {
+			continue
+		}
+		// What is there already of a file takes up its room, and is not needed
+		// a second time.
+		for _, dir := range v.folders {
+			v.need -= min(v.need, partsOf(localParts(root, dir), names[dir]))
+		}
 		if v.need > v.free {
 			short = append(short, v)
 		}
@@ -95,8 +107,29 @@ func checkSpace(root *os.Root, items []Item) error {
 		return nil
 	}
 	v := slices.MinFunc(short, func(a, b *volume) int { return cmp.Compare(a.at, b.at) })
-	return fault.New(fault.LocalDisk, "not enough room in %q: %s needed, %s free", v.at, bytesText(v.need), bytesText(v.free)).
-		WithHint("make room on that disk, or choose a target on another one; nothing was fetched")
+	return fault.New(fault.LocalDisk, "not enough room in %q: %s needed, %s free", v.at, BytesText(v.need), BytesText(v.free)).
+		WithHint("make room on that disk, or choose a target on another one; nothing was fetched. Where it compresses, `space_check: false` or --no-space-check leaves this out")
+}
+
+// localParts lists the temporary files in a folder below root.
+func localParts(root *os.Root, dir string) []Entry {
+	f, err := root.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var parts []Entry
+	for {
+		infos, err := f.Readdir(listBatch)
+		for _, info := range infos {
+			if _, _, ok := parsePart(info.Name()); ok && info.Mode().IsRegular() {
+				parts = append(parts, localEntry(info))
+			}
+		}
+		if err != nil {
+			return parts // what cannot be listed counts as not there
+		}
+	}
 }
 
 // spaceAt asks at a folder, or at the nearest one above it that exists.
@@ -114,8 +147,8 @@ func spaceAt(root *os.Root, dir string) (at string, id, free uint64, ok bool) {
 	return localPath(root.Name(), dir), id, free, ok
 }
 
-// bytesText writes a size for people.
-func bytesText(n uint64) string {
+// BytesText writes a size for people.
+func BytesText(n uint64) string {
 	const units = "KMGTPE"
 	if n < 1024 {
 		return fmt.Sprintf("%d bytes", n)

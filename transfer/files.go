@@ -28,6 +28,7 @@ const (
 	keyRate     = "rate"
 	keySHA256   = "sha256"
 	keyResumed  = "resumed"
+	keyKept     = "kept"
 	keyVerified = "verified"
 	keyError    = "error"
 )
@@ -76,6 +77,13 @@ type FileProgress interface {
 	Done(err error)
 }
 
+// A ResumedProgress is a FileProgress that tells what was moved before from what
+// is moved now.
+type ResumedProgress interface {
+	// Resumed says how many bytes of the file were there already.
+	Resumed(n int64)
+}
+
 // A VerifyFunc says whether a copy is what its source is, before the copy gets
 // its final name: path is the remote file that must have this size in bytes
 // and this SHA-256 (hexadecimal), the source of a get, the temporary file of a
@@ -94,7 +102,9 @@ type engine struct {
 	now      func() time.Time
 	verify   VerifyFunc // may be nil
 	noSum    bool
+	bad      bool                                   // copies that are not what their sources are stay
 	limit    func(ctx context.Context, n int) error // may be nil
+	pace     func() int64                           // may be nil
 	atOnce   int
 	total    int           // of the files, if it is known
 	large    chan struct{} // has room for the large files that may be under way
@@ -251,10 +261,19 @@ func (e *engine) leave() { <-e.large }
 
 // wait waits until n bytes more may be moved.
 func (e *engine) wait(ctx context.Context, n int) error {
-	if e.limit == nil {
+	if e.limit == nil || n == 0 {
 		return nil
 	}
 	return e.limit(ctx, n)
+}
+
+// piece is how much of a file that goes in order is moved at a time: less under
+// a limit, so that it goes evenly.
+func (e *engine) piece() int {
+	if e.pace != nil && e.pace() > 0 {
+		return minRequest
+	}
+	return orderedSize
 }
 
 // sumOf is the SHA-256 of a small file, if sums are wanted.
@@ -279,6 +298,21 @@ func (e *engine) verified(ctx context.Context, path string, m *moved) error {
 	}
 	m.verified = cmp.Or(how, m.verified)
 	return nil
+}
+
+// noteBad looks after a copy that is not what its source is. keep leaves it where
+// it can be looked at, and returns what that place is called.
+func (e *engine) noteBad(item Item, err error, keep func() (string, error)) {
+	if !e.bad || !fault.Is(err, fault.Verify) {
+		return
+	}
+	source, target := e.paths(item)
+	kept, keepErr := keep()
+	if keepErr != nil {
+		e.log.Warn("the bad copy could not be kept", keySource, source, keyTarget, target, keyError, keepErr)
+		return
+	}
+	e.log.Warn("kept the bad copy", keyName, item.Entry.Name, keySource, source, keyTarget, target, keyKept, kept)
 }
 
 // file moves one item, from its beginning again if it changed on the way.

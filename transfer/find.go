@@ -330,7 +330,7 @@ func (f *finder) named(ctx context.Context, p pattern) error {
 	item := Item{Source: f.native(path), Path: name, Rel: name, Entry: e}
 	switch {
 	case isOurs(name) && !f.includesEnd(name, partSuffix):
-		err = fault.New(f.kind, "%q is the unfinished file of a transfer", path)
+		err = fault.New(f.kind, "%q is the unfinished file of a transfer, or a bad copy", path)
 	case e.Mode.IsRegular() && name != "":
 		_, err := f.file(ctx, nil, item, candidate{sub: name, entry: e, asked: true})
 		return err

@@ -43,8 +43,14 @@ type Get struct {
 	// SkipSpaceCheck begins although the disk has less room than the files
 	// need by their size: a file system that compresses may hold them.
 	SkipSpaceCheck bool
+	// KeepBad leaves a copy that is not what its source is beside its target, as
+	// .NAME.RUN.bad.
+	KeepBad bool
 	// Limit waits until n bytes more may be moved. It may be nil.
 	Limit func(ctx context.Context, n int) error
+	// Pace is the rate that Limit allows at the moment, in bytes a second; 0 if
+	// it allows any. It may be nil.
+	Pace func() int64
 	// Now is the clock for Result.Took. Default: time.Now.
 	Now func() time.Time
 }
@@ -95,11 +101,11 @@ func (g *Get) root() (*os.Root, error) {
 func (g *Get) stream(ctx context.Context, root *os.Root, items iter.Seq2[Item, error], total int, emit func(int, Result)) error {
 	now, log := orNow(g.Now), orDiscard(g.Log)
 	e := engine{
-		did: "fetched", run: g.Run, host: g.Host, log: log, progress: g.Progress, now: now, verify: g.Verify, noSum: g.NoSum, limit: g.Limit,
+		did: "fetched", run: g.Run, host: g.Host, log: log, progress: g.Progress, now: now, verify: g.Verify, noSum: g.NoSum, bad: g.KeepBad, limit: g.Limit, pace: g.Pace,
 		atOnce: atOnce(g.AtOnce, g.Remote), total: total, large: make(chan struct{}, largeAtOnce),
 		paths: func(i Item) (string, string) { return at(g.Host, i.Source), localPath(g.Root, i.Target) },
 	}
-	e.lanes = newLanes(false, g.Remote, g.More, now, log)
+	e.lanes = newLanes(false, g.Remote, g.More, g.Pace, now, log)
 	defer e.lanes.close()
 	one := getter{engine: &e, remote: g.Remote, root: root, folders: map[string]*openedFolder{}}
 	defer one.closeFolders()
@@ -211,6 +217,10 @@ func (g *getter) get(ctx context.Context, item Item, p FileProgress) (moved, err
 	if home == nil {
 		home = &lane{remote: g.remote}
 	}
+	paid, err := g.payAhead(ctx, home.remote, item.Entry.Size)
+	if err != nil {
+		return moved{}, sorted(ctx, fault.RemoteFile, item.Source, err)
+	}
 	r, opened, err := openStat(ctx, home.remote, item.Source)
 	if err != nil {
 		return moved{}, sorted(ctx, fault.RemoteFile, item.Source, err)
@@ -219,7 +229,17 @@ func (g *getter) get(ctx context.Context, item Item, p FileProgress) (moved, err
 	if !opened.Mode.IsRegular() || opened.Size < 0 {
 		return moved{}, fault.New(fault.RemoteFile, "%q is not a file: %s of %d bytes", item.Source, what(opened.Mode), opened.Size)
 	}
-	return g.open(ctx, &fetch{g: g, item: item, home: home, r: r, opened: opened, dir: dir, final: final, p: p, begun: expected})
+	return g.open(ctx, &fetch{g: g, item: item, home: home, r: r, opened: opened, dir: dir, final: final, p: p, begun: expected, paid: paid})
+}
+
+// payAhead has the limit let pass what a server sends by itself once a file is
+// open, where it does not wait to be asked for each piece.
+func (g *getter) payAhead(ctx context.Context, r Remote, size int64) (int, error) {
+	if _, asked := r.(RequestSizer); asked || g.limit == nil {
+		return 0, nil
+	}
+	n := int(max(0, min(size, channelWindow)))
+	return n, g.wait(ctx, n)
 }
 
 // whole fetches a small file in one go. It does not fit if the file is not what
@@ -248,6 +268,7 @@ func (g *getter) whole(ctx context.Context, r WholeRemote, item Item, dir *folde
 	p.Moved(size)
 	m = moved{size: size, sum: g.sumOf(buf[:n])}
 	if err := g.verified(ctx, item.Source, &m); err != nil {
+		g.noteBad(item, err, t.keepBad)
 		return m, true, err
 	}
 	return m, true, t.commit(ctx, now.MTime)
@@ -264,6 +285,18 @@ type fetch struct {
 	final  string
 	p      FileProgress
 	begun  func() // to be called when lanes carry it
+
+	mu   sync.Mutex
+	paid int // bytes that the limit has let pass already
+}
+
+// due takes off n bytes what the limit has let pass already.
+func (f *fetch) due(n int) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	paid := min(n, f.paid)
+	f.paid -= paid
+	return n - paid
 }
 
 // open makes or finds the temporary file, fills it, and gives it its name.
@@ -295,6 +328,7 @@ func (g *getter) open(ctx context.Context, f *fetch) (moved, error) {
 		}
 	}
 	if err != nil {
+		g.noteBad(f.item, err, t.keepBad)
 		return moved{kept: m.kept}, err
 	}
 	return m, t.commit(ctx, f.opened.MTime)
@@ -329,17 +363,18 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 		follow = newTrail(t.file)
 		defer follow.stop()
 	}
-	resumed := done.size()
+	before := done.size()
+	if before > 0 {
+		resumed(f.p, before)
+	}
 	s := &spread{
 		name: f.item.Source, size: size, done: done, missing: done.missing(size), home: f.home, shared: size >= sharedSize, hasty: true,
 		handles: map[*lane]*handle{f.home: {file: f.r, ready: true}},
 	}
+	s.wait = func(n int) error { return g.wait(ctx, f.due(n)) }
 	s.open = func(ctx context.Context, r Remote) (io.Closer, error) { return f.again(ctx, r) }
 	s.move = func(file io.Closer, offset int64, buf []byte) error {
 		data := buf[Headroom:]
-		if err := g.wait(ctx, len(data)); err != nil {
-			return err
-		}
 		if err := readFull(file.(io.ReaderAt), data, offset); err != nil {
 			return f.readError(ctx, err)
 		}
@@ -360,7 +395,7 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 		}, t.note)
 	}
 	f.begun()
-	m := moved{size: size, resumed: resumed}
+	m := moved{size: size, resumed: before}
 	err := g.lanes.carry(ctx, s)
 	if err == nil {
 		if m.sum, err = follow.sum(ctx, size); err != nil {
@@ -423,7 +458,7 @@ func (f *fetch) readError(ctx context.Context, err error) error {
 func (f *fetch) inOrder(ctx context.Context, t *tempFile) (moved, error) {
 	var disk error
 	w := writerFunc(func(b []byte) (int, error) {
-		if err := f.g.wait(ctx, len(b)); err != nil {
+		if err := f.g.wait(ctx, f.due(len(b))); err != nil {
 			return 0, err
 		}
 		n, err := t.file.Write(b)

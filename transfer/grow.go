@@ -46,6 +46,10 @@ func (l *lanes) grow() {
 		if !ok {
 			return
 		}
+		if l.pace() > 0 {
+			before, tried = 0, 0 // that is the limit's rate, and not the line's
+			continue
+		}
 		if tried > 0 && rate < before*growBy {
 			l.retire(tried)
 			return
@@ -69,11 +73,14 @@ func (l *lanes) first() int {
 			l.rtt = rtt
 		}
 	}
-	window := float64(channelWindow)
+	window, rate := float64(channelWindow), float64(laneRate)
 	if l.put {
 		window = putWindow
 	}
-	want := min(int(laneRate*max(l.rtt, time.Millisecond).Seconds()/window)+1, int(l.left()/laneShare), firstLanes)
+	if pace := l.pace(); pace > 0 {
+		rate = min(rate, float64(pace))
+	}
+	want := min(int(rate*max(l.rtt, time.Millisecond).Seconds()/window)+1, int(l.left()/laneShare), firstLanes)
 	return max(0, want-l.live())
 }
 

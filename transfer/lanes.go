@@ -90,8 +90,11 @@ type spread struct {
 
 	// open opens the file on another lane. move moves one piece by a handle's
 	// file; the buffer has Headroom bytes and the piece. Both run concurrently.
-	open  func(ctx context.Context, r Remote) (io.Closer, error)
-	move  func(file io.Closer, offset int64, buf []byte) error
+	open func(ctx context.Context, r Remote) (io.Closer, error)
+	move func(file io.Closer, offset int64, buf []byte) error
+	// wait waits until n bytes may be moved. It comes before move, so that the
+	// measure of the line leaves it out.
+	wait  func(n int) error
 	moved func(total int64) // may be nil
 }
 
@@ -103,6 +106,7 @@ type lanes struct {
 	now func() time.Time
 	// more opens another session, or is nil if there is no other.
 	more session
+	pace func() int64 // the rate that is allowed, in bytes a second; 0: any
 
 	ctx    context.Context // ends with close
 	cancel context.CancelFunc
@@ -122,8 +126,11 @@ type lanes struct {
 	turn    int
 }
 
-func newLanes(put bool, first Remote, more session, now func() time.Time, log *slog.Logger) *lanes {
-	l := &lanes{put: put, log: log, now: now, more: more}
+func newLanes(put bool, first Remote, more session, pace func() int64, now func() time.Time, log *slog.Logger) *lanes {
+	l := &lanes{put: put, log: log, now: now, more: more, pace: pace}
+	if pace == nil {
+		l.pace = func() int64 { return 0 }
+	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.changed = sync.NewCond(&l.mu)
 	l.add(first, false)
@@ -157,7 +164,7 @@ func (l *lanes) add(r Remote, own bool) bool {
 // rate. The caller holds mu.
 func (l *lanes) begin(a *lane) {
 	share := int64(laneRate * l.rtt.Seconds() / float64(min(l.live()+l.opening, firstLanes)))
-	a.window = min(max(share, leastRequests*a.request(l.put)), maxWindow)
+	a.window = min(max(share, leastRequests*l.request(a)), maxWindow)
 }
 
 // live counts the lanes that take work. The caller holds mu.
@@ -340,7 +347,7 @@ func (l *lanes) piece(a *lane, s *spread) func() {
 	if a.window == 0 {
 		l.begin(a)
 	}
-	p := s.missing.take(a.request(l.put))
+	p := s.missing.take(l.request(a))
 	s.under++
 	a.inFlight += p.size()
 	buf := l.buffer(int(p.size()))
@@ -370,8 +377,11 @@ func (l *lanes) join(a *lane, s *spread, h *handle) {
 
 // transfer moves one piece.
 func (l *lanes) transfer(a *lane, s *spread, h *handle, p span, buf []byte) {
-	began := l.now()
-	err := s.move(h.file, p.From, buf)
+	limited := s.wait(int(p.size()))
+	began, err := l.now(), limited
+	if err == nil {
+		err = s.move(h.file, p.From, buf)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.under--
@@ -386,7 +396,7 @@ func (l *lanes) transfer(a *lane, s *spread, h *handle, p span, buf []byte) {
 		if s.moved != nil {
 			s.moved(s.done.size())
 		}
-	case l.lost(a, err):
+	case limited == nil && l.lost(a, err):
 		// Another session takes it up.
 		h.ready = false
 		s.missing.add(p)
@@ -424,19 +434,23 @@ func (l *lanes) buffer(n int) []byte {
 	return make([]byte, Headroom+n, Headroom+maxRequest)
 }
 
-// request is how much a lane asks for at a time: less on a slow line, where a
-// large piece would take long, and what the server takes at most. The caller
-// holds mu.
-func (a *lane) request(put bool) int64 {
+// request is how much a lane asks for at a time: less on a slow line and under a
+// low limit, where a large piece would take long, and what the server takes at
+// most. The caller holds mu.
+func (l *lanes) request(a *lane) int64 {
 	most := int64(minRequest)
 	if s, ok := a.remote.(RequestSizer); ok {
 		read, write := s.RequestSize()
-		if most = int64(min(read, maxRequest)); put {
+		if most = int64(min(read, maxRequest)); l.put {
 			most = int64(min(write, maxWrite))
 		}
 	}
-	if a.rate > 0 {
-		most = min(most, max(minRequest, int64(a.rate*requestTime.Seconds())))
+	rate := a.rate
+	if pace := l.pace(); pace > 0 && (rate == 0 || float64(pace) < rate) {
+		rate = float64(pace)
+	}
+	if rate > 0 {
+		most = min(most, max(minRequest, int64(rate*requestTime.Seconds())))
 	}
 	return max(1, most)
 }
@@ -469,7 +483,7 @@ func (l *lanes) observe(a *lane, n int64, began, now time.Time) {
 	if l.put {
 		more = 1.2
 	}
-	least := max(leastRequests/int64(l.live()), 2) * a.request(l.put)
+	least := max(leastRequests/int64(l.live()), 2) * l.request(a)
 	// A server that gets going is slow at first, so it shrinks step by step.
 	a.window = min(max(int64(more*product), a.window*3/4, least), maxWindow)
 	a.since, a.count = now, 0

@@ -83,8 +83,8 @@ func (s Source) MatchesName(name string) bool {
 	return false
 }
 
-// IsPart reports whether a name is that of an unfinished file of ours, or of
-// its journal.
+// IsPart reports whether a name is that of an unfinished file of ours, of its
+// journal, or of a bad copy that was kept.
 func IsPart(name string) bool {
 	return isOurs(name)
 }

@@ -142,10 +142,12 @@ func clip(s string) string {
 // temporary file of ours, and is never removed.
 const runForm = "00000000T000000Z-aaaaaaaa"
 
-// The suffixes of a temporary file and of its journal.
+// The suffixes of a temporary file, of its journal, and of a copy that turned
+// out not to be what its source is.
 const (
 	partSuffix    = ".part"
 	journalSuffix = ".todo"
+	badSuffix     = ".bad"
 )
 
 func validRun(run string) bool {
@@ -201,10 +203,18 @@ func partStem(name string) string {
 // journalName returns the name of the journal of a temporary file.
 func journalName(part string) string { return strings.TrimSuffix(part, partSuffix) + journalSuffix }
 
-// isOurs reports whether a name is that of a temporary file or of its journal.
+// badCopyName returns the name under which a temporary file is kept that is not what
+// its source is.
+func badCopyName(part string) string { return strings.TrimSuffix(part, partSuffix) + badSuffix }
+
+// isOurs reports whether a name is that of a temporary file, of its journal, or
+// of a bad copy that was kept.
 func isOurs(name string) bool {
-	if stem, journal := strings.CutSuffix(name, journalSuffix); journal {
-		name = stem + partSuffix
+	for _, suffix := range []string{journalSuffix, badSuffix} {
+		if stem, ok := strings.CutSuffix(name, suffix); ok {
+			name = stem + partSuffix
+			break
+		}
 	}
 	_, _, ok := parsePart(name)
 	return ok

@@ -101,13 +101,13 @@ func pullInOrder(out *hashed, r io.Reader, size int64) error {
 	}
 }
 
-// push copies size bytes of r to w, in order, and returns their SHA-256. w is
-// closed if push fails.
-func push(ctx context.Context, w Writer, r io.Reader, size int64, moved func(int64)) (string, error) {
+// push copies size bytes of r to w, in order and so many at a time, and returns
+// their SHA-256. w is closed if push fails.
+func push(ctx context.Context, w Writer, r io.Reader, size int64, atATime int, moved func(int64)) (string, error) {
 	release := closeWhenDone(ctx, w)
 	defer release()
 	sum := sha256.New()
-	buf := make([]byte, orderedSize)
+	buf := make([]byte, atATime)
 	for done := int64(0); done < size; {
 		piece := buf[:min(int64(len(buf)), size-done)]
 		if _, err := io.ReadFull(r, piece); err != nil {

@@ -58,8 +58,17 @@ type Put struct {
 	// Dead are the ids of runs of the same job that are known to have ended: a
 	// transfer goes on with what they left on the server.
 	Dead []string
+	// SkipSpaceCheck begins although the server says that its disk has less room
+	// than the files need.
+	SkipSpaceCheck bool
+	// KeepBad leaves a copy that is not what its source is beside its target, as
+	// .NAME.RUN.bad.
+	KeepBad bool
 	// Limit waits until n bytes more may be moved. It may be nil.
 	Limit func(ctx context.Context, n int) error
+	// Pace is the rate that Limit allows at the moment, in bytes a second; 0 if
+	// it allows any. It may be nil.
+	Pace func() int64
 	// Now is the clock for Result.Took. Default: time.Now.
 	Now func() time.Time
 }
@@ -67,28 +76,55 @@ type Put struct {
 // Files stores items that Place gave a target, several at a time. Results and
 // errors are as those of Get.Files.
 func (p *Put) Files(ctx context.Context, items []Item) ([]Result, error) {
-	return collect(items, p.Progress, func(emit func(int, Result)) error { return p.stream(ctx, sliceItems(items), len(items), emit) })
+	return collect(items, p.Progress, func(emit func(int, Result)) error { return p.stream(ctx, sliceItems(items), items, emit) })
 }
 
 // Stream is Files for items that come one after the other; see Get.Stream.
 func (p *Put) Stream(ctx context.Context, items iter.Seq2[Item, error], emit func(Result)) error {
-	return p.stream(ctx, items, 0, func(_ int, r Result) { emit(r) })
+	return p.stream(ctx, items, nil, func(_ int, r Result) { emit(r) })
 }
 
-func (p *Put) stream(ctx context.Context, items iter.Seq2[Item, error], total int, emit func(int, Result)) error {
+// stream stores items. All are what is known of them before, nil for nothing.
+func (p *Put) stream(ctx context.Context, items iter.Seq2[Item, error], all []Item, emit func(int, Result)) error {
 	if !validRun(p.Run) {
 		return fault.New(fault.Internal, "%q is not the id of a run", p.Run)
 	}
 	now, log := orNow(p.Now), orDiscard(p.Log)
 	e := engine{
-		did: "stored", run: p.Run, host: p.Host, log: log, progress: p.Progress, now: now, verify: p.Verify, noSum: p.NoSum, limit: p.Limit,
-		atOnce: atOnce(p.AtOnce, p.Remote), total: total, large: make(chan struct{}, largeAtOnce),
+		did: "stored", run: p.Run, host: p.Host, log: log, progress: p.Progress, now: now, verify: p.Verify, noSum: p.NoSum, bad: p.KeepBad, limit: p.Limit, pace: p.Pace,
+		atOnce: atOnce(p.AtOnce, p.Remote), total: len(all), large: make(chan struct{}, largeAtOnce),
 		paths: func(i Item) (string, string) { return i.Source, at(p.Host, i.Target) },
 	}
-	e.lanes = newLanes(true, p.Remote, p.More, now, log)
+	e.lanes = newLanes(true, p.Remote, p.More, p.Pace, now, log)
 	defer e.lanes.close()
 	one := putter{engine: &e, remote: p.Remote, dead: p.Dead, folders: map[string]*remoteFolder{}}
-	return e.files(ctx, items, one.put, emit)
+	one.room = func() error { return nil }
+	if p.SkipSpaceCheck {
+		return e.files(ctx, items, one.put, emit)
+	}
+	// It is asked for at the same time as the rest, and nothing is sent before
+	// it is known.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	known := make(chan struct{})
+	var full error
+	asking.Go(func() {
+		defer close(known)
+		if full = one.checkRoom(ctx, all); full != nil {
+			cancel(full)
+		}
+	})
+	one.room = func() error {
+		<-known
+		return full
+	}
+	err := e.files(ctx, items, one.put, emit)
+	if full := one.room(); full != nil {
+		return full
+	}
+	return err
 }
 
 // A putter stores the items of one call.
@@ -96,6 +132,7 @@ type putter struct {
 	*engine
 	remote WritableRemote
 	dead   []string
+	room   func() error // waits until it is known whether there is room
 
 	mu      sync.Mutex
 	folders map[string]*remoteFolder
@@ -160,6 +197,9 @@ func (p *putter) put(ctx context.Context, item Item, progress FileProgress) (mov
 	if s.to, err = p.folder(ctx, dir); err != nil {
 		return moved{}, err
 	}
+	if err := p.room(); err != nil {
+		return moved{}, err
+	}
 	return s.store(ctx)
 }
 
@@ -212,6 +252,9 @@ func (p *putter) makeFolder(ctx context.Context, f *remoteFolder, dir string) er
 	}
 	parent, _ := splitRemote(dir)
 	if _, err := p.folder(ctx, parent); err != nil {
+		return err
+	}
+	if err := p.room(); err != nil {
 		return err
 	}
 	if err := p.remote.Mkdir(ctx, dir); err != nil {

@@ -15,6 +15,7 @@ const (
 	WhyTooOld        Reason = "too old"
 	WhyUpToDate      Reason = "up to date"
 	WhyNotNewest     Reason = "not among the newest"
+	WhyOverTransfer  Reason = "over max_transfer"
 	WhyNotSettled    Reason = "not settled"
 	WhyNoSentinel    Reason = "no sentinel"
 	WhySentinel      Reason = "a sentinel"
@@ -51,6 +52,7 @@ func reasons() []struct {
 		{WhyTooOld, "it was changed more than `max_age` before the run"},
 		{WhyUpToDate, "`only_new`: the target has its size and its time"},
 		{WhyNotNewest, "`newest`: there are enough newer ones"},
+		{WhyOverTransfer, "`max_transfer`: with it the run would move more than it may; another run takes it"},
 		{WhyNotSettled, "`settle`: it was changed lately, or still changes; the next run looks again"},
 		{WhyNoSentinel, "`settle`: the file that says that it is finished is not there; the next run looks again"},
 		{WhySentinel, "`settle`: it says of another file that it is finished"},

@@ -248,7 +248,7 @@ func (s *selection) file(c candidate, at, clock time.Time) Reason {
 	ours := isOurs(e.Name)
 	end := temporaryEnd(e.Name)
 	if ours && end == "" {
-		return WhyTemporary // a journal
+		return WhyTemporary // a journal, or a bad copy
 	}
 	if end != "" {
 		if (ours || !c.asked) && !s.includesEnd(c.sub, end) {

@@ -47,7 +47,16 @@ func (s *storing) store(ctx context.Context) (moved, error) {
 	}
 	var kept *keptError
 	if !errors.As(err, &kept) {
-		s.p.remove(ctx, s.temp)
+		bad := false
+		s.p.noteBad(s.item, err, func() (string, error) {
+			name := badCopyName(s.temp)
+			err := s.p.remote.Replace(ctx, s.temp, name)
+			bad = err == nil
+			return at(s.p.host, name), err
+		})
+		if !bad {
+			s.p.remove(ctx, s.temp)
+		}
 		s.removeJournal(ctx)
 	}
 	return moved{kept: m.kept}, sorted(ctx, fault.RemoteFile, s.item.Target, err)
@@ -200,12 +209,13 @@ func (s *storing) dropEarly(ctx context.Context, temp string) {
 func (s *storing) inOrder(ctx context.Context, w Writer) (moved, error) {
 	size := s.opened.Size()
 	paced := readerFunc(func(b []byte) (int, error) {
+		b = b[:min(len(b), s.p.piece())]
 		if err := s.p.wait(ctx, len(b)); err != nil {
 			return 0, err
 		}
 		return s.f.Read(b)
 	})
-	sum, err := push(ctx, w, paced, size, s.progress.Moved)
+	sum, err := push(ctx, w, paced, size, s.p.piece(), s.progress.Moved)
 	if err != nil && !errors.Is(err, errShort) {
 		return moved{}, sorted(ctx, fault.RemoteFile, s.temp, err)
 	}
@@ -233,12 +243,16 @@ func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done r
 		follow = newTrail(s.f)
 		defer follow.stop()
 	}
-	resumed := done.size()
+	before := done.size()
+	if before > 0 {
+		resumed(s.progress, before)
+	}
 	home := p.lanes.home()
 	work := &spread{
 		name: s.item.Source, size: size, done: done, missing: done.missing(size), home: home, shared: size >= sharedSize,
 		handles: map[*lane]*handle{home: {file: w, ready: true}},
 	}
+	work.wait = func(n int) error { return p.wait(ctx, n) }
 	work.open = func(ctx context.Context, r Remote) (io.Closer, error) {
 		reopens, ok := r.(Reopener)
 		if !ok {
@@ -248,9 +262,6 @@ func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done r
 	}
 	work.move = func(file io.Closer, offset int64, buf []byte) error {
 		data := buf[Headroom:]
-		if err := p.wait(ctx, len(data)); err != nil {
-			return err
-		}
 		if err := readFull(s.f, data, offset); err != nil {
 			return s.localError(err)
 		}
@@ -290,7 +301,7 @@ func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done r
 	if err != nil {
 		return moved{}, diskError("read", s.item.Source, err)
 	}
-	return moved{size: size, sum: sum, resumed: resumed}, nil
+	return moved{size: size, sum: sum, resumed: before}, nil
 }
 
 // localError sorts the failure to read the source.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -267,6 +268,22 @@ func (t *tempFile) rename(ctx context.Context) error {
 	}
 }
 
+// keepBad leaves the file under a name that nobody takes for a whole one, and
+// returns its path. Like any file that is given its name, it is made durable.
+func (t *tempFile) keepBad() (string, error) {
+	name := badCopyName(t.name)
+	if err := t.file.Sync(); err != nil {
+		return "", diskError("sync", t.dir.join(t.name), err)
+	}
+	t.dropJournal()
+	if err := t.dir.root.Rename(t.name, name); err != nil {
+		return "", diskError("rename to", t.dir.join(name), err)
+	}
+	t.name = ""
+	t.file.Close()
+	return t.dir.join(name), t.dir.syncs.do(t.dir.sync)
+}
+
 // discard removes the file unless it was committed or kept.
 func (t *tempFile) discard() {
 	if t.name == "" {
@@ -296,7 +313,7 @@ func (d *folder) sweep(resumable bool) error {
 			case !e.Type().IsRegular():
 			case part:
 				parts = append(parts, e.Name())
-			case isOurs(e.Name()):
+			case isOurs(e.Name()) && strings.HasSuffix(e.Name(), journalSuffix):
 				journals = append(journals, e.Name())
 			}
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"linehaul/bandwidth"
 	"linehaul/config"
 	"linehaul/fault"
 	"linehaul/job"
@@ -33,6 +34,9 @@ type app struct {
 	stdout, stderr io.Writer
 	env            func(string) string
 	now            func() time.Time
+	// shared are the bandwidths that all runs of this process share, through
+	// every reading of the config.
+	shared *bandwidth.Shared
 
 	configPath string
 	json       bool
@@ -290,6 +294,7 @@ func (a *app) runner(f *config.File) (*job.Runner, error) {
 		return nil, err
 	}
 	r := a.looseRunner()
+	r.Limits.Keep(job.SharedTables(f)) // runs under way go by the new ones too
 	r.Store = s
 	r.Temp = f.State // the system's folder for such is in memory on some
 	r.Logs = job.LogPlace{Dir: f.Logs.Dir, Name: f.Logs.Name, Options: a.logOptions(f.Logs)}
@@ -298,7 +303,11 @@ func (a *app) runner(f *config.File) (*job.Runner, error) {
 
 // looseRunner runs jobs that no config names: nothing is recorded.
 func (a *app) looseRunner() *job.Runner {
+	if a.shared == nil {
+		a.shared = bandwidth.NewShared(a.now)
+	}
 	return &job.Runner{
+		Limits: a.shared,
 		Dialer: dialer(), Now: a.now, Random: randomReader(), Version: versionText(),
 		Console: a.console(),
 	}

@@ -17,9 +17,13 @@ import (
 type moveFlags struct {
 	hostFlags
 	selection   selectFlags
+	limits      limitFlags
+	progress    progressFlag
 	recursive   bool
 	attempts    int
 	verify      string
+	keepBad     bool
+	noSpace     bool
 	connections int
 	timeout     time.Duration
 	ifNone      string
@@ -32,6 +36,10 @@ func (o *moveFlags) add(c *cobra.Command) {
 	f.BoolVarP(&o.recursive, "recursive", "r", false, "folders with all that is below them")
 	o.selection.add(f)
 	f.StringVar(&o.verify, "verify", string(job.VerifySize), "how a copy is compared with its source: `size`, auto or sha256")
+	f.BoolVar(&o.keepBad, "keep-bad", false, "leave a copy that is not what its source is beside the target, as .NAME.RUN.bad")
+	f.BoolVar(&o.noSpace, "no-space-check", false, "begin although the target's disk says that it has too little room, as one that compresses may")
+	o.limits.add(f)
+	o.progress.add(c)
 	f.IntVar(&o.connections, "connections", 0, "over how many connections large files are moved (default: as many as help)")
 	f.IntVar(&o.attempts, "attempts", 0, "how often to try before giving up (default 1, and a connection that breaks\nin the middle is made again as long as that helps)")
 	f.DurationVar(&o.timeout, "timeout", 0, "longest time for all of it (default: none)")
@@ -168,7 +176,12 @@ func (a *app) oneOff(name string, t target, to string, o moveFlags) (*job.Job, e
 	if err != nil {
 		return nil, err
 	}
+	limits, err := a.limits(t, o.hostFlags, o.limits)
+	if err != nil {
+		return nil, err
+	}
 	return &job.Job{
+		Limits: limits, KeepBad: o.keepBad, NoSpaceCheck: o.noSpace, FilesInFlight: o.limits.filesInFlight,
 		Name: name, Host: *h, To: dest, Recursive: o.recursive, Select: o.selection.chosen, IfNone: ifNone, Zone: time.Local, Verify: verify, Connections: o.connections,
 		Retry: job.Retry{Attempts: max(1, o.attempts), Min: time.Second, Max: time.Minute, Reconnect: o.attempts != 1}, Timeout: o.timeout,
 	}, nil
@@ -180,7 +193,7 @@ func (a *app) move(ctx context.Context, j *job.Job, o moveFlags) error {
 	if o.dryRun {
 		return a.dryRun(ctx, r, j)
 	}
-	run, err := a.withProgress(func(r *job.Runner) (store.Run, error) { return r.Run(ctx, j, job.Trigger{}) }, r)
+	run, err := a.withProgress(o.progress, func(r *job.Runner) (store.Run, error) { return r.Run(ctx, j, job.Trigger{}) }, r)
 	return a.showRun(run, err)
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -81,7 +82,29 @@ func (a *app) history(name string, o historyOptions) error {
 		if !r.Ended.IsZero() {
 			took = r.Ended.Sub(r.Started).Round(100 * time.Millisecond).String()
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", r.ID, r.Job, r.Started.Format(time.DateTime), took, r.Moved, bytesText(r.Bytes), r.Summary())
+		files, bytes := progressText(r)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Job, r.Started.Format(time.DateTime), took, files, bytes, resultText(r))
 	}
 	return w.Flush()
+}
+
+// progressText says how many files and bytes a run has moved, and of how many
+// while it goes on.
+func progressText(r store.Run) (files, bytes string) {
+	if p := r.Progress; p != nil {
+		return fmt.Sprintf("%d/%d", p.Files, p.OfFiles), bytesText(p.Bytes) + "/" + bytesText(p.OfBytes)
+	}
+	return strconv.Itoa(r.Moved), bytesText(r.Bytes)
+}
+
+// resultText is how a run ended, or how fast it goes on.
+func resultText(r store.Run) string {
+	text := r.Summary()
+	if p := r.Progress; p != nil && p.Rate > 0 {
+		text += ", " + bytesText(p.Rate) + "/s"
+		if p.Left > 0 {
+			text += ", " + (time.Duration(p.Left) * time.Second).String() + " left"
+		}
+	}
+	return text
 }

@@ -72,7 +72,7 @@ func (a *app) jobs() error {
 	for _, r := range rows {
 		last, result := "never", "-"
 		if r.Last != nil {
-			last, result = r.Last.Started.Format(time.DateTime), r.Last.Summary()
+			last, result = r.Last.Started.Format(time.DateTime), resultText(*r.Last)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Job, dash(r.Schedule), r.next(), last, result)
 	}

@@ -12,21 +12,23 @@ import (
 
 func (a *app) runCmd() *cobra.Command {
 	dryRun := false
+	var progress progressFlag
 	c := &cobra.Command{
 		Use:               "run JOB...",
 		Short:             "Run jobs now",
 		Args:              usageArgs(cobra.MinimumNArgs(1)),
 		ValidArgsFunction: a.completeJobs,
-		RunE:              func(c *cobra.Command, args []string) error { return a.run(c.Context(), args, dryRun) },
+		RunE:              func(c *cobra.Command, args []string) error { return a.run(c.Context(), args, dryRun, progress) },
 	}
 	c.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "show what would be done with each file, and with old copies, and why, and do nothing")
+	progress.add(c)
 	return c
 }
 
 // run runs the named jobs one after another. One that fails does not keep the
 // others from running; the exit code is the failure's, or 9 where some jobs
 // failed and some did not.
-func (a *app) run(ctx context.Context, names []string, dryRun bool) error {
+func (a *app) run(ctx context.Context, names []string, dryRun bool, progress progressFlag) error {
 	f, err := a.load()
 	if err != nil {
 		return err
@@ -49,7 +51,7 @@ func (a *app) run(ctx context.Context, names []string, dryRun bool) error {
 			err = a.dryRun(ctx, r, j)
 		} else {
 			var run store.Run
-			run, err = a.withProgress(func(r *job.Runner) (store.Run, error) { return r.Run(ctx, j, job.Trigger{}) }, r)
+			run, err = a.withProgress(progress, func(r *job.Runner) (store.Run, error) { return r.Run(ctx, j, job.Trigger{}) }, r)
 			err = a.showRun(run, err)
 		}
 		if err != nil {

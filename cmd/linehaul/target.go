@@ -85,13 +85,18 @@ func (t target) sameHost(o target) bool {
 	return t.user == o.user && t.address == o.address && t.port == o.port
 }
 
+// String spells the target so that parseTarget reads the same of it, but for a
+// port, which only a URL can hold.
 func (t target) String() string {
 	s := t.address
+	switch {
+	case t.port != 0:
+		s = net.JoinHostPort(s, strconv.Itoa(t.port))
+	case strings.Contains(s, ":"):
+		s = "[" + s + "]"
+	}
 	if t.user != "" {
 		s = t.user + "@" + s
-	}
-	if t.port != 0 {
-		s = net.JoinHostPort(s, strconv.Itoa(t.port))
 	}
 	return s + ":" + t.path
 }

@@ -30,6 +30,7 @@ type watch struct {
 	asked    time.Time // when the open keepalive was sent; zero for none
 	busy     int       // requests that wait for the server
 	slow     int       // of these, how many may take long
+	mute     int       // of these, how many may keep all of the server from answering
 	progress time.Time // when a request was last answered, or more than noise came
 	// What rx and noise were at that time.
 	progressRx, progressNoise int64
@@ -88,6 +89,20 @@ func (w *watch) slowly(f func() error) error {
 	return f()
 }
 
+// silently is slowly for what may keep a server from answering keepalives, too.
+func (w *watch) silently(f func()) {
+	add := func(n int) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.mute += n
+		// What was asked before may be answered now.
+		w.heard = w.now()
+	}
+	add(1)
+	defer add(-1)
+	w.slowly(func() error { f(); return nil }) //nolint:errcheck // it is nil
+}
+
 // asks notes that the server is asked whether it is there.
 func (w *watch) asks() {
 	w.mu.Lock()
@@ -133,6 +148,9 @@ func (w *watch) check(limit, answer time.Duration) verdict {
 	patience := limit
 	if w.slow > 0 {
 		patience *= slowFactor
+	}
+	if w.mute > 0 {
+		answer *= slowFactor
 	}
 	quiet := now.Sub(w.heard)
 	switch {

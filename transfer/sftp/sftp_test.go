@@ -185,8 +185,11 @@ func testServer(t *testing.T, o sftp.Options) {
 	if to, err := c.Readlink(ctx, name+".link"); err != nil || to != "target" {
 		t.Errorf("link to %q, %v", to, err)
 	}
-	if free, err := c.Free(ctx, dir); err != nil || free < 1<<20 {
-		t.Errorf("%d bytes free, %v", free, err)
+	if v, err := c.Volume(ctx, dir); err != nil || v.BlockSize*v.Available < 1<<20 || v.Available > v.Free || v.Free > v.Blocks {
+		t.Errorf("the volume is %+v, %v", v, err)
+	}
+	if _, err := c.Volume(ctx, dir+"/absent"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the volume of nothing: %v", err)
 	}
 	if p, err := c.Realpath(ctx, dir+"/d/.."); err != nil || p != dir {
 		t.Errorf("realpath %q, %v", p, err)

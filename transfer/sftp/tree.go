@@ -104,26 +104,35 @@ func (c *Client) Limits(ctx context.Context) (Limits, error) {
 	return parsed(Limits{d.uint64(), d.uint64(), d.uint64(), d.uint64()}, d, "the server's limits")
 }
 
-// ExtStatvfs is the extension that Free asks (OpenSSH's PROTOCOL, section 4.4).
+// ExtStatvfs is the extension that Volume asks (OpenSSH's PROTOCOL, section
+// 4.4).
 const ExtStatvfs = "statvfs@openssh.com"
 
-// Free returns how many bytes are free for the user on the file system that
-// holds path. The server must have ExtStatvfs.
-func (c *Client) Free(ctx context.Context, path string) (uint64, error) {
+// A Volume is a file system as statvfs describes it. The numbers are the
+// server's word.
+type Volume struct {
+	BlockSize uint64 // bytes, of the blocks below
+	Blocks    uint64 // in all
+	Free      uint64 // for the superuser
+	Available uint64 // for others
+	ID        uint64
+}
+
+// Volume describes the file system that holds path. The server must have
+// ExtStatvfs.
+func (c *Client) Volume(ctx context.Context, path string) (Volume, error) {
 	body, err := c.Extended(ctx, ExtStatvfs, begin(0, 4+len(path)).string(path).b[9:])
 	if err != nil {
-		return 0, err
+		return Volume{}, err
 	}
 	d := &decoder{b: body}
 	d.uint64() // the block size that is best for reading
-	size := d.uint64()
-	d.uint64() // blocks in all
-	d.uint64() // blocks free for the system
-	blocks := d.uint64()
-	if size > 0 && blocks > 1<<63/size {
-		return 1 << 63, nil
+	v := Volume{BlockSize: d.uint64(), Blocks: d.uint64(), Free: d.uint64(), Available: d.uint64()}
+	for range 3 {
+		d.uint64() // of files: how many there may be, and are left for the superuser and for others
 	}
-	return parsed(size*blocks, d, "the size of the file system")
+	v.ID = d.uint64()
+	return parsed(v, d, "the size of the file system")
 }
 
 // A Name is one entry of a folder.
