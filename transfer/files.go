@@ -45,6 +45,9 @@ const (
 	// smallAtOnce and orderedAtOnce are how many files are under way at a time
 	// where a small file takes few round trips, and elsewhere.
 	smallAtOnce, orderedAtOnce = 64, 4
+	// farAtOnce is how many, where a round trip takes farAway or more.
+	farAtOnce = 256
+	farAway   = 20 * time.Millisecond
 )
 
 // Result is what became of one item.
@@ -127,9 +130,13 @@ type moved struct {
 type mover func(ctx context.Context, item Item, p FileProgress) (moved, error)
 
 func atOnce(n int, r Remote) int {
-	switch _, whole := r.(WholeRemote); {
+	_, whole := r.(WholeRemote)
+	far, ok := r.(RoundTripper)
+	switch {
 	case n > 0:
 		return n
+	case whole && ok && far.RoundTrip() >= farAway:
+		return farAtOnce
 	case whole:
 		return smallAtOnce
 	}

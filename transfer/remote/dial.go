@@ -85,6 +85,7 @@ func handshake(ctx context.Context, d Dialer, h Host, jump *Conn, algorithms []s
 	// A login takes at least loginTrips.
 	const loginTrips = 4
 	trip := time.Since(a.since) / loginTrips
+	c.heard(trip)
 	c.start(conn, channels, requests)
 	if trip >= spareFrom && c.isOpenSSH() {
 		c.openAhead()

@@ -226,7 +226,12 @@ func (f *sftpFiles) RequestSize() (read, write int) { return int(f.readSize.Load
 
 // ask runs a request that returns a description.
 func (f *sftpFiles) ask(ctx context.Context, request func() (sftp.Info, error)) (sftp.Info, error) {
-	return leave(ctx, f.c, nil, request, nil)
+	began := time.Now()
+	info, err := leave(ctx, f.c, nil, request, nil)
+	if err == nil {
+		f.c.heard(time.Since(began))
+	}
+	return info, err
 }
 
 // tell runs a request that returns an error alone.
@@ -236,13 +241,16 @@ func (f *sftpFiles) tell(ctx context.Context, op, path string, request func() er
 }
 
 func (f *sftpFiles) Stat(ctx context.Context, name string) (transfer.Entry, error) {
-	info, err := f.ask(ctx, func() (sftp.Info, error) {
-		if e := f.early.Load(); e != nil && e.path == name && f.early.CompareAndSwap(e, nil) {
+	var info sftp.Info
+	var err error
+	if e := f.early.Load(); e != nil && e.path == name && f.early.CompareAndSwap(e, nil) {
+		info, err = leave(ctx, f.c, nil, func() (sftp.Info, error) {
 			<-e.done // which the end of the connection closes, too
 			return e.info, e.err
-		}
-		return f.client.Stat(ctx, name)
-	})
+		}, nil)
+	} else {
+		info, err = f.ask(ctx, func() (sftp.Info, error) { return f.client.Stat(ctx, name) })
+	}
 	if err != nil {
 		return transfer.Entry{}, f.c.fileError("stat", name, err)
 	}

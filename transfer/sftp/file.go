@@ -86,7 +86,12 @@ func (f *File) ReadAt(ctx context.Context, p []byte, offset int64) (int, error) 
 }
 
 func (f *File) read(p []byte, offset int64) (*request, error) {
-	return f.c.send(begin(typeRead, 16+len(f.handle)).string(f.handle).uint64(uint64(offset)).uint32(uint32(len(p))), p)
+	return f.c.sendOne(f.readRequest(p, offset))
+}
+
+func (f *File) readRequest(p []byte, offset int64) outgoing {
+	e := begin(typeRead, 16+len(f.handle)).string(f.handle).uint64(uint64(offset)).uint32(uint32(len(p)))
+	return outgoing{e.seal, p}
 }
 
 // content says how much of a read came.
@@ -104,7 +109,11 @@ func (q *request) content() (int, error) {
 // most, in one request (section 6.4). The bytes before it are overwritten. Once
 // ctx has ended, the packet belongs to the session.
 func (f *File) WriteAt(ctx context.Context, packet []byte, offset int64) error {
-	q, err := f.write(packet, offset)
+	o, err := f.writeRequest(packet, offset)
+	if err != nil {
+		return err
+	}
+	q, err := f.c.sendOne(o)
 	if err != nil {
 		return err
 	}
@@ -112,12 +121,12 @@ func (f *File) WriteAt(ctx context.Context, packet []byte, offset int64) error {
 	return err
 }
 
-func (f *File) write(packet []byte, offset int64) (*request, error) {
+func (f *File) writeRequest(packet []byte, offset int64) (outgoing, error) {
 	data := uint32(len(packet) - Headroom)
 	if len(packet) < Headroom || data > MaxData {
-		return nil, errors.New("a write that is too large for one request, or has no room for its header")
+		return outgoing{}, errors.New("a write that is too large for one request, or has no room for its header")
 	}
-	return f.c.sendPacket(func(id uint32) []byte {
+	return outgoing{packet: func(id uint32) []byte {
 		// The header ends where the data begins.
 		start := Headroom - (4 + 1 + 4 + 4 + len(f.handle) + 8 + 4)
 		b := packet[start:]
@@ -130,7 +139,7 @@ func (f *File) write(packet []byte, offset int64) (*request, error) {
 		binary.BigEndian.PutUint64(at, uint64(offset))
 		binary.BigEndian.PutUint32(at[8:], data)
 		return b
-	}, nil)
+	}}, nil
 }
 
 // Stat describes the open file (section 6.8).
@@ -202,31 +211,35 @@ func (c *Client) ReadFile(ctx context.Context, path string, p []byte) (int, Info
 		return 0, Info{}, err
 	}
 	defer f.Drop()
-	var reads []*request
+	var all []outgoing
 	for from := 0; from < len(p); from += MaxData {
-		q, err := f.read(p[from:min(from+MaxData, len(p))], int64(from))
+		all = append(all, f.readRequest(p[from:min(from+MaxData, len(p))], int64(from)))
+	}
+	reads := len(all)
+	if !c.options.InOrder {
+		requests, err := c.sendAll(all...)
 		if err != nil {
 			return 0, Info{}, err
 		}
-		reads = append(reads, q)
-	}
-	n := 0
-	if !c.options.InOrder {
-		if n, err = f.gather(ctx, reads); err != nil {
+		n, err := f.gather(ctx, requests)
+		if err != nil {
 			return n, Info{}, err
 		}
+		info, err := f.Stat(ctx)
+		return n, info, err
 	}
-	stat, err := c.send(f.statPacket(), nil)
+	f.closed.Store(true)
+	requests, err := c.sendAll(append(all, f.statPacket().request(), f.closePacket().request())...)
 	if err != nil {
 		return 0, Info{}, err
 	}
-	f.Drop()
-	if c.options.InOrder {
-		if n, err = f.gather(ctx, reads); err != nil {
-			return n, Info{}, err
-		}
+	c.leave(requests[reads+1])
+	n, err := f.gather(ctx, requests[:reads])
+	if err != nil {
+		c.leave(requests[reads])
+		return n, Info{}, err
 	}
-	info, err := infoOf(c.take(ctx, stat, typeAttrs))
+	info, err := infoOf(c.take(ctx, requests[reads], typeAttrs))
 	return n, info, err
 }
 
@@ -260,25 +273,29 @@ func (c *Client) WriteFile(ctx context.Context, path string, packets [][]byte, m
 		return Info{}, err
 	}
 	defer f.Drop()
-	var all []*request
+	var writes []outgoing
 	offset := int64(0)
 	for _, p := range packets {
-		q, err := f.write(p, offset)
+		o, err := f.writeRequest(p, offset)
 		if err != nil {
 			return Info{}, err
 		}
-		all = append(all, q)
+		writes = append(writes, o)
 		offset += int64(len(p) - Headroom)
 	}
-	if !c.options.InOrder {
-		for _, q := range all {
-			if _, err := c.take(ctx, q, typeStatus); err != nil {
-				return Info{}, err
-			}
-		}
-		all = nil
+	if c.options.InOrder {
+		return f.finish(ctx, writes, attrs)
 	}
-	return f.finish(ctx, all, attrs)
+	requests, err := c.sendAll(writes...)
+	if err != nil {
+		return Info{}, err
+	}
+	for _, q := range requests {
+		if _, err := c.take(ctx, q, typeStatus); err != nil {
+			return Info{}, err
+		}
+	}
+	return f.finish(ctx, nil, attrs)
 }
 
 // Finish makes what was written durable where the server can do that, gives the
@@ -302,33 +319,23 @@ func (f *File) Finish(ctx context.Context, attrs Attrs) (Info, error) {
 	return info, f.Close(ctx)
 }
 
-// finish is Finish without waiting for anything before everything is asked for.
-// pending are requests whose answers are statuses.
-func (f *File) finish(ctx context.Context, pending []*request, attrs Attrs) (Info, error) {
-	c := f.c
+// finish is Finish without waiting for anything before everything is asked for,
+// behind the writes.
+func (f *File) finish(ctx context.Context, writes []outgoing, attrs Attrs) (Info, error) {
+	c, all := f.c, writes
 	if _, ok := c.Extension(extFsync); ok {
-		q, err := c.send(f.syncPacket(), nil)
-		if err != nil {
-			return Info{}, err
-		}
-		pending = append(pending, q)
+		all = append(all, f.syncPacket().request())
 	}
-	set, err := c.send(f.setPacket(attrs), nil)
-	if err != nil {
-		return Info{}, err
-	}
-	stat, err := c.send(f.statPacket(), nil)
-	if err != nil {
-		return Info{}, err
-	}
+	all = append(all, f.setPacket(attrs).request(), f.statPacket().request(), f.closePacket().request())
+	n := len(all)
 	f.closed.Store(true)
-	shut, err := c.send(f.closePacket(), nil)
+	requests, err := c.sendAll(all...)
 	if err != nil {
 		return Info{}, err
 	}
-	pending = append(pending, shut)
+	set, stat := requests[n-3], requests[n-2]
 	var first error
-	for _, q := range pending {
+	for _, q := range append(requests[:n-3:n-3], requests[n-1]) {
 		if _, err := c.take(ctx, q, typeStatus); err != nil && first == nil {
 			first = err
 		}
