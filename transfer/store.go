@@ -73,9 +73,8 @@ func (s *storing) fill(ctx context.Context) (moved, error) {
 	var done ranges
 	if reopens != nil && size >= journalSize {
 		w, done = s.resume(ctx, reopens)
-	} else {
-		s.removeDead(ctx)
 	}
+	s.removeDead(ctx)
 	if w == nil {
 		var err error
 		if w, err = s.create(ctx); err != nil {
