@@ -149,7 +149,7 @@ func (a *attempt) loginError(err error) error {
 		text += "; " + bad.Error()
 	}
 	e := fault.New(fault.Login, "%s", text)
-	if errors.Is(err, io.EOF) {
+	if network(err) {
 		// It did not say that it had enough: its process may have died.
 		e = e.AsTransient()
 	}
