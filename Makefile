@@ -45,7 +45,7 @@ race: ## the tests that need no other program, with the race detector, three tim
 	CGO_ENABLED=1 go test -race -short -count 3 ./...
 
 .PHONY: kills
-kills: deps ## kill linehaul KILLS times (default 500) each way in a 256 MiB file, and go on each time (a quarter of an hour)
+kills: deps ## kill linehaul KILLS times (default 500) each way in a 256 MiB file, and go on each time (half an hour)
 	LINEHAUL_KILLS=$(KILLS) LINEHAUL_MUST_RUN=1 go test ./cmd/linehaul -run 'TestKill$$' -count 1 -timeout 3h -v
 
 .PHONY: lint
