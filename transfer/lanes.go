@@ -396,7 +396,7 @@ func (s *spread) carried() bool {
 // strand ends a file that no lane can carry any more, for the reason that the
 // last one gave up, or for err. The caller holds mu.
 func (l *lanes) strand(s *spread, err error) {
-	if s.carried() {
+	if s.carried() || s.done.size() >= s.size {
 		return
 	}
 	for _, a := range l.all {

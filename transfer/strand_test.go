@@ -45,7 +45,7 @@ func TestStranded(t *testing.T) {
 			}
 			calls := 0
 			g := transfer.Get{Remote: r, Root: t.TempDir(), Run: run, AtOnce: 1}
-			g.More = func(context.Context) (transfer.WritableRemote, error) {
+			g.More = func(context.Context, bool) (transfer.WritableRemote, error) {
 				if calls++; calls > 1 {
 					return nil, errors.New("no more sessions")
 				}
