@@ -401,7 +401,7 @@ func tryFault(t *testing.T, row faultRow, way string, several bool, want string)
 		if left := temporaries(x, x.folder); len(left) > 0 {
 			t.Errorf("the next run left %q", left)
 		}
-		if o.code != 0 || row.look == nil && line.next != "0, whole" || row.files > 0 && line.next != "0, all whole" {
+		if o.code != 0 || (row.look == nil || row.files == 0) && line.next != "0, whole" || row.files > 0 && line.next != "0, all whole" {
 			t.Errorf("the next run: %s\n%s", line.next, o)
 		}
 	}
