@@ -9,7 +9,7 @@ LINTER     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 TARGETS    := linux/amd64 linux/arm64 windows/amd64 windows/arm64 darwin/amd64 darwin/arm64 \
               freebsd/amd64 freebsd/arm64 openbsd/amd64 openbsd/arm64
 T          ?= 30s
-KILLS      ?= 200
+KILLS      ?= 500
 BENCHTIME  ?= 1s
 BENCH      ?=
 BENCH_ALL  := -case . -rounds 3 -size 1 -peers all
@@ -38,11 +38,15 @@ deps: ## install what the tests need (as root), or print the command that does
 
 .PHONY: test
 test: deps ## everything, with the race detector, against real OpenSSH and PuTTY
-	CGO_ENABLED=1 LINEHAUL_KILLS=$(KILLS) go test -race -timeout 25m ./...
+	CGO_ENABLED=1 go test -race -timeout 25m ./...
 
 .PHONY: race
 race: ## the tests that need no other program, with the race detector, three times
 	CGO_ENABLED=1 go test -race -short -count 3 ./...
+
+.PHONY: kills
+kills: deps ## kill linehaul KILLS times (default 500) each way in a 256 MiB file, and go on each time (half an hour)
+	LINEHAUL_KILLS=$(KILLS) LINEHAUL_MUST_RUN=1 go test ./cmd/linehaul -run 'TestKill$$' -count 1 -timeout 3h -v
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## gofmt, vet, staticcheck and the rules of .golangci.yml

@@ -41,6 +41,7 @@ func rows() map[string]int {
 		"fault":                      0,
 		"internal/bench":             1,
 		"internal/delay":             0,
+		"internal/faulty":            0,
 		"internal/flock":             0,
 		"internal/lab":               0,
 		"internal/leak":              0,

@@ -158,8 +158,9 @@ func (r *Runner) Recover(ctx context.Context, log *slog.Logger) {
 // longestList is far longer than any search goes on.
 const longestList = 7 * 24 * time.Hour
 
-// maxUnfinished is how many earlier runs are looked at.
-const maxUnfinished = 50
+// maxUnfinished is how many earlier runs are looked at: more than one a minute
+// for a day. After that, what they left is known by its age.
+const maxUnfinished = 2000
 
 // unfinished returns the runs of the job since its last success. They have
 // ended, as this run holds the job's lock; what they left may be gone on with.
@@ -167,19 +168,15 @@ func (r *Runner) unfinished(run *store.Run, log *slog.Logger) []store.Run {
 	if r.Store == nil {
 		return nil
 	}
-	runs, _, err := r.Store.Runs(store.Filter{Job: run.Job, Limit: maxUnfinished})
-	if err != nil {
-		log.Warn("earlier runs could not be looked at", logs.Error, err.Error())
-	}
 	var before []store.Run
-	for _, b := range runs {
-		switch {
-		case b.ID == run.ID || b.State == store.Skipped:
-		case b.State == store.OK || b.State == store.Warning:
-			return before
-		default:
+	_, err := r.Store.Each(store.Filter{Job: run.Job, Limit: maxUnfinished}, func(b store.Run) bool {
+		if b.ID != run.ID && b.State != store.Skipped && b.State != store.OK && b.State != store.Warning {
 			before = append(before, b)
 		}
+		return b.State != store.OK && b.State != store.Warning
+	})
+	if err != nil {
+		log.Warn("earlier runs could not be looked at", logs.Error, err.Error())
 	}
 	return before
 }

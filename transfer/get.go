@@ -479,11 +479,31 @@ func (f *fetch) inOrder(ctx context.Context, t *tempFile) (moved, error) {
 	return moved{size: size, sum: sum}, nil
 }
 
-// unchanged holds the source against what it was when it was opened.
+// unchanged holds the source against what it was when it was opened. In the
+// same round trip it asks for what follows the end, in case that the server
+// says the same wrong size each time.
 func (f *fetch) unchanged(ctx context.Context, size int64) error {
+	release := closeWhenDone(ctx, f.r)
+	defer release()
+	longer := false
+	var asked sync.WaitGroup
+	if there, ok := f.r.(io.ReaderAt); ok && f.opened.Size > 0 {
+		asked.Go(func() {
+			n, _ := there.ReadAt(make([]byte, 1), f.opened.Size) //nolint:errcheck // a server may refuse it
+			longer = n > 0
+		})
+	}
 	now, err := f.r.Stat(ctx)
 	if err != nil {
+		shut(f.r) // which ends the read
+	}
+	asked.Wait()
+	if err != nil {
 		return sorted(ctx, fault.RemoteFile, f.item.Source, err)
+	}
+	if longer && now.Size == f.opened.Size {
+		return &againError{fault.New(fault.RemoteFile, "%q goes on behind the %d bytes that the server says it has", f.item.Source, now.Size).
+			WithHint("the server tells a wrong size; take the file when its writer is done")}
 	}
 	// A file that is made while it is read has no size, and is always new.
 	made := f.opened.Size == 0 && now.Size == 0 && size > 0

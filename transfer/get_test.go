@@ -300,7 +300,8 @@ func TestGetStops(t *testing.T) {
 	}
 }
 
-// TestGetSumsUp: what one error says about many files.
+// TestGetSumsUp: what one error says about many files. Each takes two requests
+// for content: the second finds its end.
 func TestGetSumsUp(t *testing.T) {
 	torn := fault.New(fault.TCP, "connection reset")
 	tests := []struct {
@@ -319,8 +320,8 @@ func TestGetSumsUp(t *testing.T) {
 				r.denied[p] = true
 			}
 		}, fault.RemoteFile, "all 3 files failed, first:", false, []int{0, 1, 2}},
-		{"the line", func(r *memRemote) { r.before = failAt(2, torn) }, fault.TCP, "after 1 of 3 files: connection reset", true, []int{1, 2}},
-		{"one, then the line", func(r *memRemote) { r.denied["/d/a"] = true; r.before = failAt(2, torn) }, fault.TCP, "after 1 of 3 files:", true, []int{0, 2}},
+		{"the line", func(r *memRemote) { r.before = failAt(3, torn) }, fault.TCP, "after 1 of 3 files: connection reset", true, []int{1, 2}},
+		{"one, then the line", func(r *memRemote) { r.denied["/d/a"] = true; r.before = failAt(3, torn) }, fault.TCP, "after 1 of 3 files:", true, []int{0, 2}},
 		{"the line at once", func(r *memRemote) { r.before = failAt(1, torn) }, fault.TCP, "connection reset", true, []int{0, 1, 2}},
 	}
 	for _, tt := range tests {

@@ -168,11 +168,12 @@ func (l *lanes) pause(d time.Duration) bool {
 	}
 }
 
-// retire takes the last n lanes out of use: they did not help.
+// retire takes the last n lanes out of use: they did not help. One stays, also
+// where the first has broken meanwhile.
 func (l *lanes) retire(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i := len(l.all) - 1; i > 0 && n > 0; i-- {
+	for i := len(l.all) - 1; i > 0 && n > 0 && l.live() > 1; i-- {
 		if a := l.all[i]; !a.gone && a.own {
 			a.gone = true
 			n--

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -65,8 +66,9 @@ type lane struct {
 
 // A handle is a file that is open on a lane.
 type handle struct {
-	file  io.Closer
-	ready bool // false while it is being opened, and after that failed
+	file    io.Closer
+	ready   bool // false while it is being opened, and after that failed
+	opening bool
 }
 
 // A spread is a file whose pieces are moved on one lane or on several, in any
@@ -78,6 +80,7 @@ type spread struct {
 	done    ranges
 	under   int // requests and openings under way
 	err     error
+	broke   error // why a session that had it open is gone
 
 	home    *lane // the lane on which it is open first
 	shared  bool  // other lanes may take part
@@ -332,11 +335,12 @@ func (l *lanes) piece(a *lane, s *spread) func() {
 	}
 	h := s.handles[a]
 	if h == nil {
-		// What the others have before them anyway is not worth an opening.
-		if !s.shared || s.missing.size() < maxWindow {
+		// What the others have before them anyway is not worth an opening. If
+		// the sessions that had the file are gone, there are no others.
+		if s.carried() && (!s.shared || s.missing.size() < maxWindow) {
 			return nil
 		}
-		h = &handle{}
+		h = &handle{opening: true}
 		s.handles[a] = h
 		s.under++
 		return func() { l.join(a, s, h) }
@@ -361,12 +365,12 @@ func (l *lanes) join(a *lane, s *spread, h *handle) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.under--
+	h.opening = false
 	switch {
 	case err != nil:
 		l.log.Debug("a session takes no part", keyName, s.name, keyError, err)
-		if l.lost(a, err) {
-			break
-		}
+		l.lost(a, err)
+		l.strand(s, err)
 	case s.err != nil:
 		shut(file)
 	default:
@@ -400,10 +404,36 @@ func (l *lanes) transfer(a *lane, s *spread, h *handle, p span, buf []byte) {
 		// Another session takes it up.
 		h.ready = false
 		s.missing.add(p)
+		s.broke = err
+		l.strand(s, err)
 	default:
 		l.fail(s, err)
 	}
 	l.changed.Broadcast()
+}
+
+// carried reports whether a lane that is in use has the file open, or opens it.
+func (s *spread) carried() bool {
+	for a, h := range s.handles {
+		if !a.gone && (h.ready || h.opening) {
+			return true
+		}
+	}
+	return false
+}
+
+// strand ends a file that no lane can carry any more, for the reason that the
+// last one gave up, or for err. The caller holds mu.
+func (l *lanes) strand(s *spread, err error) {
+	if s.carried() || s.done.size() >= s.size {
+		return
+	}
+	for _, a := range l.all {
+		if !a.gone && s.handles[a] == nil {
+			return // it will open the file
+		}
+	}
+	l.fail(s, cmp.Or(s.broke, err))
 }
 
 // lost takes a lane out of use if the error is one of its session and there is

@@ -1,9 +1,11 @@
 package transfer
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"iter"
 	"log/slog"
@@ -170,10 +172,18 @@ func (p *putter) put(ctx context.Context, item Item, progress FileProgress) (mov
 	if !opened.Mode().IsRegular() {
 		return moved{}, fault.New(fault.LocalDisk, "%q is not a file: %s", item.Source, what(opened.Mode()))
 	}
+	content, size, err := made(f, opened)
+	if err != nil {
+		return moved{}, err
+	}
+	if content != f {
+		defer os.Remove(content.Name()) //nolint:errcheck // the system's folder of such files is cleared by the system, too
+		defer content.Close()
+	}
 	s := &storing{
-		p: p, item: item, f: f, opened: opened, dir: dir, name: name, temp: join(dir, partName(name, p.run)), progress: progress,
-		attrs: Attrs{Size: opened.Size(), Mode: putMode(opened.Mode()), MTime: opened.ModTime().Truncate(time.Second)},
-		begun: p.lanes.expect(opened.Size()),
+		p: p, item: item, f: content, opened: size, dir: dir, name: name, temp: join(dir, partName(name, p.run)), progress: progress,
+		attrs: Attrs{Size: size.Size(), Mode: putMode(opened.Mode()), MTime: opened.ModTime().Truncate(time.Second)},
+		begun: p.lanes.expect(size.Size()),
 	}
 	defer s.begun()
 	var asking sync.WaitGroup
@@ -201,6 +211,39 @@ func (p *putter) put(ctx context.Context, item Item, progress FileProgress) (mov
 		return moved{}, err
 	}
 	return s.store(ctx)
+}
+
+// made copies a file that is made while it is read, such as those in /proc, to
+// a temporary one, as nobody knows its size: it says that it has none. Others,
+// and those that are empty, are returned as they are.
+func made(f *os.File, opened fs.FileInfo) (*os.File, fs.FileInfo, error) {
+	if opened.Size() > 0 {
+		return f, opened, nil
+	}
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(f, first); errors.Is(err, io.EOF) {
+		return f, opened, nil
+	} else if err != nil {
+		return nil, nil, diskError("read", f.Name(), err)
+	}
+	temp, err := os.CreateTemp("", "linehaul-")
+	if err != nil {
+		return nil, nil, diskError("create", os.TempDir(), err)
+	}
+	_, err = io.Copy(temp, io.MultiReader(bytes.NewReader(first), f))
+	if err == nil {
+		_, err = temp.Seek(0, io.SeekStart)
+	}
+	var size fs.FileInfo
+	if err == nil {
+		size, err = temp.Stat()
+	}
+	if err != nil {
+		temp.Close()
+		os.Remove(temp.Name()) //nolint:errcheck // the error before counts
+		return nil, nil, diskError("copy", f.Name(), err)
+	}
+	return temp, size, nil
 }
 
 // remove removes a temporary file after a failure, also when ctx has ended, if

@@ -85,9 +85,8 @@ func (s *storing) fill(ctx context.Context) (moved, error) {
 	s.takeEarly()
 	if reopens != nil && size >= journalSize {
 		w, done = s.resume(ctx, reopens)
-	} else {
-		s.removeDead(ctx)
 	}
+	s.removeDead(ctx)
 	if w == nil {
 		var err error
 		if w, err = s.create(ctx); err != nil {

@@ -180,7 +180,7 @@ func (s *storing) dropDead(ctx context.Context, temp string) {
 }
 
 // removeDead removes what dead runs left of the same target, as Put's comment
-// says.
+// says, but for what is gone on with.
 func (s *storing) removeDead(ctx context.Context) {
 	s.to.mu.Lock()
 	var dead []string
@@ -190,10 +190,11 @@ func (s *storing) removeDead(ctx context.Context) {
 			part = stem + partSuffix
 		}
 		stem, run, _ := parsePart(part)
-		if stem != partStem(s.name) || run == s.p.run || !s.p.isDead(run, e.MTime) {
+		temp := join(s.dir, part)
+		if stem != partStem(s.name) || run == s.p.run || temp == s.temp || !s.p.isDead(run, e.MTime) {
 			return false
 		}
-		dead = append(dead, join(s.dir, part))
+		dead = append(dead, temp)
 		return true
 	})
 	s.to.mu.Unlock()

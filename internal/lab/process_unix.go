@@ -63,6 +63,14 @@ func (p *Process) Signal(sig syscall.Signal) {
 	}
 }
 
+// SignalChildren sends a signal to all that descend from the process, and not
+// to itself.
+func (p *Process) SignalChildren(sig syscall.Signal) {
+	for _, pid := range p.tree()[1:] {
+		syscall.Kill(pid, sig)
+	}
+}
+
 // Kill ends the process and its descendants, and waits for it. It may be
 // called again.
 func (p *Process) Kill() {

@@ -30,6 +30,9 @@ func (p *Process) Log() string { return "" }
 // Signal does nothing.
 func (p *Process) Signal(syscall.Signal) {}
 
+// SignalChildren does nothing.
+func (p *Process) SignalChildren(syscall.Signal) {}
+
 // Kill does nothing.
 func (p *Process) Kill() {}
 

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -441,6 +442,33 @@ func TestLoginNeverAnswered(t *testing.T) {
 	defer cancel()
 	_, err = remote.Dial(ctx, &net.Dialer{}, h, nil)
 	check(t, err, fault.Timeout, "the run is over")
+}
+
+// TestLoginCutShort: a server that dies while it looks at a key has turned
+// nothing down, so that a job tries again; one that says no has.
+func TestLoginCutShort(t *testing.T) {
+	t.Parallel()
+	for name, dies := range map[string]bool{"dies": true, "refuses": false} {
+		config := &ssh.ServerConfig{PublicKeyCallback: func(c ssh.ConnMetadata, _ ssh.PublicKey) (*ssh.Permissions, error) {
+			if dies {
+				c.(io.Closer).Close()
+			}
+			return nil, errors.New("no")
+		}}
+		key, _ := newKey(t)
+		h := hostAt(sshServer(t, config))
+		h.KeyFiles = []string{key}
+		_, err := remote.Dial(t.Context(), &net.Dialer{}, withKeys(h, noKeys(t)), nil)
+		var unknown *keys.HostKeyError
+		if !errors.As(err, &unknown) {
+			t.Fatal(err)
+		}
+		h.HostKeys = pinned(t, ssh.FingerprintSHA256(unknown.Key))
+		_, err = remote.Dial(t.Context(), &net.Dialer{}, h, nil)
+		if fault.Transient(err) != dies {
+			t.Errorf("%s: may it pass? %v: %v", name, fault.Transient(err), err)
+		}
+	}
 }
 
 func withKeys(h remote.Host, k *keys.HostKeys) remote.Host {

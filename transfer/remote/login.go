@@ -149,6 +149,10 @@ func (a *attempt) loginError(err error) error {
 		text += "; " + bad.Error()
 	}
 	e := fault.New(fault.Login, "%s", text)
+	if network(err) {
+		// It did not say that it had enough: its process may have died.
+		e = e.AsTransient()
+	}
 	if len(l.takes) > 0 && !slices.Contains(l.takes, "publickey") && l.creds.password == nil {
 		e = e.WithHint("the server takes no keys: give a `password`, or allow PubkeyAuthentication on it")
 	}

@@ -38,8 +38,9 @@ type Client struct {
 	mu      sync.Mutex
 	next    uint32
 	pending map[uint32]*request
-	err     error         // why the session ended
-	ended   chan struct{} // closed when it has
+	handles map[string]bool // of what is open
+	err     error           // why the session ended
+	ended   chan struct{}   // closed when it has
 
 	drops sync.WaitGroup // of files that nobody waits for
 }
@@ -69,7 +70,7 @@ type request struct {
 // r until the session ends; Wait waits for that. Closing r and w is up to the
 // caller, and ends it.
 func Begin(r io.Reader, w io.WriteCloser, o Options) (*Client, error) {
-	c := &Client{w: w, options: o, pending: map[uint32]*request{}, ended: make(chan struct{}), greeted: make(chan struct{})}
+	c := &Client{w: w, options: o, pending: map[uint32]*request{}, handles: map[string]bool{}, ended: make(chan struct{}), greeted: make(chan struct{})}
 	hello := []byte{0, 0, 0, 5, typeInit, 0, 0, 0, version}
 	if _, err := w.Write(hello); err != nil {
 		return nil, err
@@ -240,8 +241,31 @@ func (c *Client) answer(r *bufio.Reader, q *request, kind byte, length uint32, w
 		return fill(r, q, length)
 	}
 	q.body = make([]byte, length)
-	_, err := io.ReadFull(r, q.body)
-	return err
+	if _, err := io.ReadFull(r, q.body); err != nil || kind != typeHandle {
+		return err
+	}
+	return c.hold(&decoder{b: q.body})
+}
+
+// hold notes the handle of what was opened. If it is that of something else
+// that is open, nobody knows whose content comes.
+func (c *Client) hold(d *decoder) error {
+	handle := d.string()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.handles[handle] {
+		return broken("two open files have the handle %q", handle[:min(len(handle), maxHandle)])
+	}
+	c.handles[handle] = true
+	return nil
+}
+
+// release forgets a handle that is about to be closed: the server may give it
+// to the next file.
+func (c *Client) release(handle string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.handles, handle)
 }
 
 // fill reads content to where it belongs.

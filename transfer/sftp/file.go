@@ -192,7 +192,10 @@ func (f *File) Close(ctx context.Context) error {
 	return err
 }
 
-func (f *File) closePacket() *encoder { return begin(typeClose, 4+len(f.handle)).string(f.handle) }
+func (f *File) closePacket() *encoder {
+	f.c.release(f.handle)
+	return begin(typeClose, 4+len(f.handle)).string(f.handle)
+}
 
 // Drop closes the file without waiting for the answer.
 func (f *File) Drop() {

@@ -51,6 +51,9 @@ type Options struct {
 	HostKey ssh.Signer
 	// NoSFTP leaves SFTP out, NoExec leaves out SCP and all commands.
 	NoSFTP, NoExec bool
+	// SFTP serves the SFTP sessions in place of the server's own, if it is set.
+	// It closes the stream in the end.
+	SFTP func(io.ReadWriteCloser) error
 	// Version is what the server says it is. Default: SSH-2.0-linehaul_demo.
 	Version string
 	// Listen is the TCP address to listen on. Default: 127.0.0.1, a free port.

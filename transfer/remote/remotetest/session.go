@@ -71,9 +71,14 @@ func (s *Server) session(n ssh.NewChannel) {
 
 // serveSFTP runs the protocol until the client ends it.
 func (s *Server) serveSFTP(c *stream) {
-	h := handlers{s.root}
-	server := sftp.NewRequestServer(c, sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h})
-	if err := server.Serve(); err != nil && !errors.Is(err, io.EOF) {
+	serve := s.o.SFTP
+	if serve == nil {
+		h := handlers{s.root}
+		serve = func(rw io.ReadWriteCloser) error {
+			return sftp.NewRequestServer(rw, sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h}).Serve()
+		}
+	}
+	if err := serve(c); err != nil && !errors.Is(err, io.EOF) {
 		s.log.Info("SFTP session ended", "error", err)
 	}
 }
