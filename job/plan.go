@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"strings"
 
 	"linehaul/stamp"
 	"linehaul/store"
@@ -35,12 +34,12 @@ type Planned struct {
 
 // selecting is what of a plan the job says, and the server that it is for.
 func (j *Job) selecting(dest destination, info remote.Info) transfer.Plan {
-	p := transfer.Plan{Recursive: j.Recursive, Select: j.Select, Name: dest.name, Tree: dest.tree, Target: transfer.ThisSystem()}
+	p := transfer.Plan{
+		Recursive: j.Recursive, Select: j.Select, Name: dest.name, Tree: dest.tree, Target: transfer.ThisSystem(),
+		Compare: j.comparison(dest, info),
+	}
 	if j.Put != nil {
-		p.Target = transfer.Unix
-		if strings.Contains(info.ServerVersion, "for_Windows") {
-			p.Target = transfer.Windows
-		}
+		p.Target = system(info)
 	}
 	if info.Protocol == remote.SCP {
 		p.Ahead = -1 // each listing is a command of its own, and takes a session
