@@ -198,7 +198,7 @@ func (p *pass) replace(ctx context.Context, err error) error {
 			if itemErr != nil {
 				return itemErr
 			}
-			wrong := p.inTheWay(item)
+			wrong := p.job.inTheWay(p.dest, item)
 			p.log.Warn("failed", logs.Name, item.Entry.Name, logs.Source, item.Source, logs.Target, p.dest.full(item.Target), logs.Error, wrong.Error())
 			fail(transfer.Result{Item: item, Err: wrong})
 		}
@@ -230,17 +230,17 @@ func (p *pass) replace(ctx context.Context, err error) error {
 	case p.run.Moved == 0 && failed == n:
 		return first
 	}
-	return fault.New(fault.Partial, "%d files could not be moved, first: %w", failed, first).AsPermanent()
+	return fault.New(fault.Partial, "%d files could not be moved, first: %w", failed, first).AsPermanent().WithHint("%s", fault.HintOf(first))
 }
 
 // inTheWay is the failure of an item whose target is something else.
-func (p *pass) inTheWay(i transfer.Item) error {
+func (j *Job) inTheWay(dest destination, i transfer.Item) error {
 	kind := fault.LocalDisk
-	if p.job.Put != nil {
+	if j.Put != nil {
 		kind = fault.RemoteFile
 	}
-	err := fault.New(kind, "%q cannot be replaced: what is there, or on the way there, is of another type", p.dest.full(i.Target))
-	if p.job.Sync.Delete {
+	err := fault.New(kind, "%q cannot be replaced: what is there, or on the way there, is of another type", dest.full(i.Target))
+	if j.Sync.Delete {
 		return err
 	}
 	return err.WithHint("`delete: true` (--delete) replaces a file by a folder, or a folder by a file; or move it away")
@@ -267,7 +267,7 @@ func (j *Job) tooMuch(left transfer.Left) error {
 	if j.Sync.MaxDelete.Allows(n, left.Seen) {
 		return nil
 	}
-	return fault.New(fault.Partial, "everything was moved, and nothing was deleted: %d of %d files and folders at the target are not at the source, and max_delete is %s",
+	return fault.New(fault.Partial, "nothing was deleted: %d of %d files and folders at the target are not at the source, and max_delete is %s",
 		n, left.Seen, j.Sync.MaxDelete).AsPermanent().
 		WithHint("look at them with a dry run (-n); if they should go, raise `max_delete` (--max-delete)")
 }

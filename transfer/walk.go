@@ -31,8 +31,9 @@ func (f *finder) walk(ctx context.Context, at *branch) error {
 		return err
 	})
 	item := Item{Source: f.native(at.dir), Path: at.path, Rel: at.rel, Entry: at.self}
-	// "" is where the source is "." or the like.
-	if err == nil && empty && at.rel != "" && !f.limitsFiles() {
+	// "" is where the source is "." or the like. A mirror's own folder is none
+	// of what is in it.
+	if err == nil && empty && at.rel != "" && !f.limitsFiles() && !(f.folders && at.sub == "") {
 		err = f.take(item)
 	}
 	if err == nil && f.folders {
