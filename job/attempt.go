@@ -29,6 +29,7 @@ type attempt struct {
 	temp     string          // folder for temporary files; empty: the system's
 	dead     []string        // runs of this job that ended, and may have left something
 	last     bool            // there is no further one, whatever happens
+	ahead    int             // how many items are planned before the first is moved
 
 	results  *results
 	upToDate int // files of this try that the target had already

@@ -165,7 +165,7 @@ func (p *pass) carry(ctx context.Context) error {
 	defer stop()
 	var head []transfer.Item
 	more := false
-	for len(head) < planAhead {
+	for len(head) < p.ahead {
 		item, err, ok := next()
 		if err != nil {
 			p.nothing = true

@@ -3,6 +3,7 @@ package job
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"sync"
 
 	"linehaul/config"
 	"linehaul/fault"
@@ -14,11 +15,14 @@ import (
 // attempt: about 160 MB.
 const maxDone = 4 << 20
 
-// results are what became of the files of a run, through all its attempts.
+// results are what became of the files of a run, through all its attempts. Its
+// methods may be called concurrently: while files are planned, others end.
 type results struct {
 	job  *Job
-	run  *store.Run
-	list *store.FileList
+	list *store.FileList // used by others between attempts only
+
+	mu  sync.Mutex
+	run *store.Run // its numbers of files
 	// done has what was moved, for the next attempt: 24 bytes a file. A mirror
 	// needs none of that: it looks at its target.
 	done  map[[16]byte]uint64
@@ -38,19 +42,25 @@ func newResults(j *Job, run *store.Run, list *store.FileList) *results {
 }
 
 // err is why results could not be kept; nil if they could.
-func (r *results) err() error { return r.broke }
+func (r *results) err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.broke
+}
 
 // begin begins an attempt. What failed in an earlier one is tried again, or is
 // there no more.
 func (r *results) begin(dest destination) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.dest, r.base = dest, r.next
 	if r.run.Failed > 0 {
-		r.fail(r.list.Change(func(f *store.File) bool { return f.Error == "" }))
+		r.failLocked(r.list.Change(func(f *store.File) bool { return f.Error == "" }))
 	}
 	r.run.Failed = 0
 }
 
-func (r *results) fail(err error) {
+func (r *results) failLocked(err error) {
 	if r.broke == nil {
 		r.broke = err
 	}
@@ -72,6 +82,8 @@ func version(size int64, mtime int64) uint64 {
 
 // moved reports whether an earlier attempt has moved an item, as it is now.
 func (r *results) moved(i transfer.Item) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	v, ok := r.done[sourceAndTarget(i.Source, r.dest.full(i.Target))]
 	return ok && v == version(i.Entry.Size, i.Entry.MTime.UnixNano())
 }
@@ -91,6 +103,8 @@ func (r *results) add(res transfer.Result, place int) {
 	if r.job.After.Source == config.SourceMove {
 		f.Path = res.Item.Path
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if res.Err != nil {
 		f.Error = res.Err.Error()
 		r.run.Failed++
@@ -100,13 +114,21 @@ func (r *results) add(res transfer.Result, place int) {
 		if f.Kind == "" && res.Item.Entry.Size != res.Bytes {
 			f.Listed = &res.Item.Entry.Size
 		}
-		r.note(res.Item)
+		r.noteLocked(res.Item)
 	}
-	r.put(f, place)
+	r.putLocked(f, place)
 }
 
-// note remembers an item that was moved.
-func (r *results) note(i transfer.Item) {
+// deleted notes what was deleted at the target.
+func (r *results) deleted(f store.File, place int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.run.Removed++
+	r.putLocked(f, place)
+}
+
+// noteLocked remembers an item that was moved.
+func (r *results) noteLocked(i transfer.Item) {
 	if r.done == nil {
 		return
 	}
@@ -114,17 +136,17 @@ func (r *results) note(i transfer.Item) {
 	_, again := r.done[k]
 	r.twice = r.twice || again
 	if !again && len(r.done) >= maxDone {
-		r.fail(fault.New(fault.Usage, "more than %d files cannot be moved by one run", maxDone).
+		r.failLocked(fault.New(fault.Usage, "more than %d files cannot be moved by one run", maxDone).
 			WithHint("make several jobs, or one with `sync`"))
 		return
 	}
 	r.done[k] = version(i.Entry.Size, i.Entry.MTime.UnixNano())
 }
 
-// put puts a line into the list.
-func (r *results) put(f store.File, place int) {
+// putLocked puts a line into the list.
+func (r *results) putLocked(f store.File, place int) {
 	r.next = max(r.next, r.base+place+1)
-	r.fail(r.list.Add(f, r.base+place))
+	r.failLocked(r.list.Add(f, r.base+place))
 }
 
 // What a store.File is, if it is no file.

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,8 @@ type Runner struct {
 	// Temp is the folder for temporary files of long listings; empty for the
 	// system's.
 	Temp string
+
+	ahead int // how many items are planned before the first is moved; 0: planAhead
 }
 
 // Trigger is what made a run start.
@@ -207,7 +210,7 @@ func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.V
 	}
 	a := attempt{
 		job: j, run: run, values: v, dialer: r.Dialer, store: r.Store, now: r.Now, progress: transfer.Watched(r.Progress, meter), temp: r.Temp,
-		gate: r.gate(j.Limits), results: newResults(j, run, list),
+		gate: r.gate(j.Limits), results: newResults(j, run, list), ahead: cmp.Or(r.ahead, planAhead),
 	}
 	defer func() {
 		if listErr := list.End(run); listErr != nil && err == nil {

@@ -380,13 +380,12 @@ func (d *deletion) one(ctx context.Context, item transfer.Item) {
 	defer d.mu.Unlock()
 	switch {
 	case err == nil:
-		d.run.Removed++
 		d.log.Info("deleted", logs.Name, item.Entry.Name, logs.Target, d.tree.show(item.Target))
 		f := store.File{Target: d.tree.full(item.Target), Kind: kind, Deleted: true, MTime: item.Entry.MTime}
 		if kind == "" {
 			f.Bytes = item.Entry.Size
 		}
-		d.results.put(f, d.count)
+		d.results.deleted(f, d.count)
 		d.count++
 		return
 	case !ofOneFile(err) && d.ended == nil:

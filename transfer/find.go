@@ -128,7 +128,9 @@ func (s *Sieve) Items(found iter.Seq2[Item, error]) iter.Seq2[Item, error] {
 				s.failed.add(err)
 				continue
 			}
-			s.n++
+			if !item.Closing {
+				s.n++
+			}
 			if !yield(item, nil) {
 				return
 			}

@@ -240,7 +240,8 @@ type ordered struct {
 	held  int
 	last  string
 	begun bool
-	// What find has come to in merge.
+	// What find was asked for last, and has come to in merge.
+	asked string
 	found Entry
 	ended bool
 }
@@ -288,9 +289,10 @@ func (s *ordered) find(name string) (e Entry, there, known bool, err error) {
 		}
 		return e, there, true, nil
 	}
-	if s.begun && name < s.last {
+	if name < s.asked {
 		return Entry{}, false, false, nil
 	}
+	s.asked = name
 	for !s.ended && (!s.begun || s.last < name) {
 		var ok bool
 		if s.found, ok, err = s.next(); err != nil {

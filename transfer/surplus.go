@@ -96,9 +96,6 @@ func (s Surplus) find(ctx context.Context, from, to tree, source, target string)
 	w.source.keyed = func(name string) string { return keyed(s.Target.key(s.targetName(name)), name) }
 	w.target.keyed = func(name string) string { return keyed(s.Target.key(name), name) }
 	_, err = w.walk(ctx, &pair{both: true})
-	if errors.Is(err, fs.ErrNotExist) && !w.listed {
-		err = nil // there is no target yet
-	}
 	for _, l := range []*lister{w.source, w.target} {
 		if closeErr := l.close(); closeErr != nil {
 			w.log.Warn("cannot remove a temporary folder", keyError, closeErr)
@@ -155,7 +152,6 @@ type surplus struct {
 	source, target *lister
 	from, to       string // the two folders
 	log            *slog.Logger
-	listed         bool // the target's folder
 	left           Left
 }
 
@@ -188,6 +184,15 @@ func (w *surplus) walk(ctx context.Context, p *pair) (bool, error) {
 	defer w.target.drop(p.dstList)
 	if p.both {
 		defer w.source.drop(p.srcList)
+	}
+	if <-p.dstList.done; p.dstList.err != nil {
+		gone := errors.Is(p.dstList.err, fs.ErrNotExist) || p.depth > 0 && errors.Is(p.dstList.err, errNoFolder)
+		if gone { // there is none yet, or it has changed since its parent was listed
+			return false, nil
+		}
+		return false, p.dstList.err
+	}
+	if p.both {
 		if <-p.srcList.done; p.srcList.err != nil {
 			return false, p.srcList.err
 		}
@@ -195,13 +200,6 @@ func (w *surplus) walk(ctx context.Context, p *pair) (bool, error) {
 			return false, bad[0]
 		}
 	}
-	if <-p.dstList.done; p.dstList.err != nil {
-		if p.depth > 0 && (errors.Is(p.dstList.err, fs.ErrNotExist) || errors.Is(p.dstList.err, errNoFolder)) {
-			return false, nil // it has changed since its parent was listed
-		}
-		return false, p.dstList.err
-	}
-	w.listed = true
 	whole := true
 	for _, bad := range p.dstList.complaints(join(w.to, p.dst)) {
 		w.log.Warn("it stays", keyTarget, join(w.to, p.dst), keyError, bad)
