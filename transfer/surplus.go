@@ -54,7 +54,7 @@ func (s Surplus) Get(ctx context.Context, r Remote, source, root string) (Left, 
 	if err != nil {
 		return Left{}, err
 	}
-	defer below.Close()
+	defer below.Close() //nolint:errcheck // it was only read
 	from, to := remoteTree(r), tree{kind: fault.LocalDisk, list: below.listSeq}
 	return s.find(ctx, from, to, source, "")
 }

@@ -33,7 +33,7 @@ func (f *finder) walk(ctx context.Context, at *branch) error {
 	item := Item{Source: f.native(at.dir), Path: at.path, Rel: at.rel, Entry: at.self}
 	// "" is where the source is "." or the like. A mirror's own folder is none
 	// of what is in it.
-	if err == nil && empty && at.rel != "" && !f.limitsFiles() && !(f.folders && at.sub == "") {
+	if err == nil && empty && at.rel != "" && !f.limitsFiles() && (!f.folders || at.sub != "") {
 		err = f.take(item)
 	}
 	if err == nil && f.folders {
