@@ -44,10 +44,10 @@ type Run struct {
 	// beside: EachFile has all of them.
 	Files     []File `json:"files,omitempty"`
 	MoreFiles int    `json:"more_files,omitempty"`
-	Matched  int       `json:"matched"`
-	Moved    int       `json:"moved"`
-	Failed   int       `json:"failed"`
-	Skipped  int       `json:"skipped"`
+	Matched   int    `json:"matched"`
+	Moved     int    `json:"moved"`
+	Failed    int    `json:"failed"`
+	Skipped   int    `json:"skipped"`
 	// Reconnects is how often a connection broke and the transfer went on.
 	Reconnects int   `json:"reconnects,omitempty"`
 	Bytes      int64 `json:"bytes"`             // of the files moved

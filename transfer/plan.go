@@ -43,7 +43,7 @@ type Plan struct {
 	// only what differs comes, each with its Standing, and each folder as
 	// Find.Folders has it. Select.OnlyNew has no meaning then.
 	Compare *Comparison
-	Log   *slog.Logger // may be nil
+	Log     *slog.Logger // may be nil
 	// Skipped is told of each file that is left alone. It may be nil.
 	Skipped func(Skip)
 }

@@ -90,7 +90,7 @@ type remoteTargets struct {
 	stat    func(ctx context.Context, path string) (Entry, error)
 	list    func(ctx context.Context, dir string) iter.Seq2[Entry, error]
 	read    func(ctx context.Context, path string) (string, error) // nil: it cannot
-	follow  bool // a link is described as what it leads to
+	follow  bool                                                   // a link is described as what it leads to
 	spool   *spool
 	folders []knownFolder // the one that was used last stands last
 }
