@@ -14,8 +14,8 @@ import (
 	"linehaul/transfer/remote"
 )
 
-// attempt is one try within a run. What an earlier try has moved already is
-// kept in done, and is not moved again unless the source has changed since.
+// attempt is one try within a run. What an earlier try has moved already stands
+// in results, and is not moved again unless the source has changed since.
 type attempt struct {
 	job      *Job
 	run      *store.Run
