@@ -166,7 +166,7 @@ func TestSyncAsRsync(t *testing.T) {
 			sync := func(files int, more ...string) {
 				t.Helper()
 				args := append([]string{"sync", "--symlinks", "copy", "--delete", "--max-delete", "100%"}, s.flags()...)
-				o := linehaul(t, time.Minute, append(append(args, more...), from, to)...)
+				o := linehaul(t, 5*time.Minute, append(append(args, more...), from, to)...)
 				if o.code != 0 || files >= 0 && !strings.Contains("\n"+o.stdout, fmt.Sprintf("\n%d files", files)) {
 					t.Errorf("want %d files: %s", files, o)
 				}
@@ -249,7 +249,7 @@ func TestSyncKilled(t *testing.T) {
 			}
 		}
 	}
-	if o := linehaul(t, time.Minute, args...); o.code != 0 {
+	if o := linehaul(t, 5*time.Minute, args...); o.code != 0 {
 		t.Fatalf("the run after the kills: %s", o)
 	}
 	if killed == 0 {
