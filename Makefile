@@ -100,8 +100,9 @@ $(BIN)/bench:
 	CGO_ENABLED=0 go test -c -o $(BIN)/bench ./internal/bench
 
 .PHONY: scale
-scale: ## plan FILES files (default a million) and show what is held in memory
+scale: ## plan and mirror FILES files (default a million) and show what is held in memory
 	LINEHAUL_SCALE=$(FILES) go test ./transfer -count 1 -timeout 60m -run TestScale -v | grep -v '^=== '
+	LINEHAUL_SCALE=$(FILES) LINEHAUL_SCALE_DIR=$(wildcard /dev/shm) go test ./cmd/linehaul -count 1 -timeout 180m -run TestScaleSync -v | grep -v '^=== '
 
 # Each target in turn; a target without seeds is a defect, so it fails.
 .PHONY: fuzz

@@ -136,6 +136,9 @@ type Job struct {
 
 	Keep  retention.Policy // empty: nothing is ever removed
 	After After
+
+	// Sync is not nil where the folder that Get or Put names is mirrored to To.
+	Sync *Sync
 }
 
 // Retry says how often a run is tried and how long the waits in between are.

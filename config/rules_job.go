@@ -39,13 +39,18 @@ func (r *rules) job(name string, at spot, s *jobEntry) *Job {
 	switch {
 	case s.Get.given && s.Put.given:
 		r.problem(s.Put.at, "%s has both `get` and `put`", quote(name)).suggest("make two jobs of it")
+	case s.Sync.given && (s.Get.given || s.Put.given):
+		r.problem(s.Sync.at, "%s has `sync` beside `get` or `put`", quote(name)).suggest("make two jobs of it")
+	case s.Sync.given:
+		r.sync(j, s)
 	case s.Get.given:
 		r.get(j, s)
 	case s.Put.given:
 		r.put(j, s)
 	default:
-		r.problem(at, "`%s` has neither `get` nor `put`", at.name).suggest("add `get: HOST:PATH`, or `put: PATH`")
+		r.problem(at, "`%s` has neither `get` nor `put` nor `sync`", at.name).suggest("add `get: HOST:PATH`, or `put: PATH`, or `sync` with either")
 	}
+	r.syncOnly(s)
 	r.keep(j, s)
 	r.after(j, &s.After.Source)
 	j.Select = r.selection(s, j.To)

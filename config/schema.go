@@ -55,7 +55,7 @@ func sectionSchema(t reflect.Type) *jsonschema.Schema {
 		}
 	}
 	if t == reflect.TypeFor[jobEntry]() {
-		s.OneOf = []*jsonschema.Schema{{Required: []string{"get"}}, {Required: []string{"put"}}}
+		s.OneOf = []*jsonschema.Schema{{Required: []string{"get"}}, {Required: []string{"put"}}, {Required: []string{"sync"}}}
 	}
 	return s
 }
@@ -122,6 +122,13 @@ func (*period) schema(field) *jsonschema.Schema {
 func (*size) schema(field) *jsonschema.Schema {
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
 		{Type: "string", Pattern: sizePattern},
+		{Type: "integer", Minimum: "0"},
+	}}
+}
+
+func (*share) schema(field) *jsonschema.Schema {
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+		{Type: "string", Pattern: sharePattern},
 		{Type: "integer", Minimum: "0"},
 	}}
 }

@@ -3,6 +3,7 @@ package config_test
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -161,12 +162,19 @@ func TestExamplesAreValid(t *testing.T) {
 	}
 	host, job := values("properties", "hosts", "additionalProperties"), values("properties", "jobs", "additionalProperties")
 	job["retry"] = values("properties", "jobs", "additionalProperties", "properties", "retry")
-	delete(job, "put")
+	mirror := maps.Clone(job)
+	for _, name := range []string{"get", "put", "keep"} {
+		delete(mirror, name)
+	}
+	mirror["to"] = "/srv/mirror"
+	for _, name := range []string{"put", "sync", "compare", "delete", "max_delete", "delete_excluded"} {
+		delete(job, name)
+	}
 	bastion := map[string]any{"address": "bastion.example.net", "user": "jump"}
 	file := values()
 	file["logs"] = values("properties", "logs")
 	file["hosts"] = map[string]any{"hk1": host, "bastion": bastion}
-	file["jobs"] = map[string]any{"nightly": job}
+	file["jobs"] = map[string]any{"nightly": job, "mirror": mirror}
 	data, err := json.Marshal(file)
 	if err != nil {
 		t.Fatal(err)

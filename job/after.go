@@ -5,9 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"path"
-	"slices"
+	"path/filepath"
 	"strconv"
-	"strings"
 
 	"linehaul/config"
 	"linehaul/fault"
@@ -35,7 +34,7 @@ func (a *attempt) afterwards(ctx context.Context, files transfer.WritableRemote,
 	if ctx.Err() != nil || err != nil && fault.Transient(err) && !a.last {
 		return err
 	}
-	if afterErr := a.dispose(ctx, files, dest); err == nil {
+	if afterErr := a.dispose(ctx, files); err == nil {
 		err = afterErr
 	}
 	if err != nil || a.run.State != store.Running {
@@ -103,7 +102,7 @@ func makeRemoteFolder(ctx context.Context, files transfer.WritableRemote, dir st
 // One that cannot be is a failure of the run, which no further attempt helps;
 // one that has changed since is kept with a warning, as its copy is not of
 // what is there now.
-func (a *attempt) dispose(ctx context.Context, files transfer.WritableRemote, dest destination) error {
+func (a *attempt) dispose(ctx context.Context, files transfer.WritableRemote) error {
 	action := a.job.After.Source
 	if action != config.SourceDelete && action != config.SourceMove {
 		return nil
@@ -112,39 +111,45 @@ func (a *attempt) dispose(ctx context.Context, files transfer.WritableRemote, de
 	if a.job.Put == nil {
 		s = remoteSide(files, a.job.Host.Name)
 	}
-	a.files = nil // it has grown since
-	var results []transfer.Result
-	for _, res := range a.done {
-		// A source that changed between two attempts was moved twice: the
-		// record has the second time.
-		if f := a.recorded(dest, res); f != nil && f.Error == "" && f.Bytes == res.Bytes && f.MTime.Equal(res.Item.Entry.MTime) && isFile(res.Item) {
-			results = append(results, res)
+	total, failed, stopped := 0, 0, false
+	var first error
+	changed := a.results.list.Change(func(f *store.File) bool {
+		if !a.results.latest(*f) {
+			return false // its source changed between two attempts, and it was moved again
 		}
-	}
-	slices.SortFunc(results, func(x, y transfer.Result) int { return strings.Compare(x.Item.Source, y.Item.Source) })
-	failed, first := 0, error(nil)
-	for i, res := range results {
-		became, err := a.disposeOne(ctx, s, res)
-		a.note(dest, res, became)
+		if f.Error != "" || f.Kind != "" || f.Deleted {
+			return true
+		}
+		total++
+		if stopped {
+			failed++
+			return true
+		}
+		became, err := a.disposeOne(ctx, s, *f)
+		f.After, f.AfterTarget, f.AfterReason = became.what, became.target, became.reason
 		if err == nil {
-			continue
+			return true
 		}
 		if first == nil {
 			first = err
 		}
 		failed++
-		a.log.Warn("the source stays: it could not be "+done(action), logs.Name, res.Item.Entry.Name, logs.Source, s.show(res.Item.Source), logs.Error, err.Error())
-		if !ofOneFile(err) {
-			failed += len(results) - i - 1
-			break
-		}
+		a.log.Warn("the source stays: it could not be "+done(action), logs.Name, nameOf(*f), logs.Source, s.show(f.Source), logs.Error, err.Error())
+		stopped = !ofOneFile(err)
+		return true
+	})
+	switch {
+	case failed == 0:
+		return changed
+	case changed != nil:
+		return changed
 	}
-	if failed == 0 {
-		return nil
-	}
-	return fault.New(fault.Partial, "everything was moved, and %d of %d sources could not be %s, first: %w", failed, len(results), done(action), first).
+	return fault.New(fault.Partial, "everything was moved, and %d of %d sources could not be %s, first: %w", failed, total, done(action), first).
 		AsPermanent().WithHint("the copies are whole; the log names each source that stayed and why")
 }
+
+// nameOf is the base name of a source, on this machine or on a server.
+func nameOf(f store.File) string { return path.Base(filepath.ToSlash(f.Source)) }
 
 // isFile: only files have sources that go and copies that are kept. Folders
 // stay where they are, and so do links that were made anew.
@@ -173,10 +178,9 @@ func ofOneFile(err error) bool {
 type disposal struct{ what, target, reason string }
 
 // disposeOne deletes or moves one source, if it still is what was copied.
-func (a *attempt) disposeOne(ctx context.Context, s side, res transfer.Result) (disposal, error) {
-	source := res.Item.Source
-	fields := []any{logs.Name, res.Item.Entry.Name, logs.Source, s.show(source)}
-	now, err := s.lstat(ctx, source)
+func (a *attempt) disposeOne(ctx context.Context, s side, f store.File) (disposal, error) {
+	fields := []any{logs.Name, nameOf(f), logs.Source, s.show(f.Source)}
+	now, err := s.lstat(ctx, f.Source)
 	why := ""
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -185,7 +189,7 @@ func (a *attempt) disposeOne(ctx context.Context, s side, res transfer.Result) (
 		return disposal{sourceFailed, "", err.Error()}, err
 	case now.Mode&fs.ModeSymlink != 0:
 		why = "it is a symbolic link"
-	case res.Item.Entry.Size != res.Bytes, !transfer.SameFile(now, res.Bytes, res.Item.Entry.MTime):
+	case f.Listed != nil, !transfer.SameFile(now, f.Bytes, f.MTime):
 		why = "it has changed since it was copied"
 	}
 	if why != "" {
@@ -194,13 +198,13 @@ func (a *attempt) disposeOne(ctx context.Context, s side, res transfer.Result) (
 		return disposal{sourceKept, "", why}, nil
 	}
 	if a.job.After.Source == config.SourceDelete {
-		if err := s.remove(ctx, source); err != nil {
+		if err := s.remove(ctx, f.Source); err != nil {
 			return disposal{sourceFailed, "", err.Error()}, err
 		}
 		a.log.Info("deleted the source", fields...)
 		return disposal{what: sourceDeleted}, nil
 	}
-	target, err := a.moveAway(ctx, s, res)
+	target, err := a.moveAway(ctx, s, f)
 	if err != nil {
 		return disposal{sourceFailed, "", err.Error()}, err
 	}
@@ -209,16 +213,16 @@ func (a *attempt) disposeOne(ctx context.Context, s side, res transfer.Result) (
 }
 
 // moveAway moves one source to the first name that is not taken.
-func (a *attempt) moveAway(ctx context.Context, s side, res transfer.Result) (string, error) {
+func (a *attempt) moveAway(ctx context.Context, s side, f store.File) (string, error) {
 	v := a.values
-	v.Name, v.Path, v.MTime = res.Item.Entry.Name, res.Item.Path, res.Item.Entry.MTime
-	wanted, err := a.job.After.Target(res.Item.Source, v, a.job.Put != nil)
+	v.Name, v.Path, v.MTime = nameOf(f), f.Path, f.MTime
+	wanted, err := a.job.After.Target(f.Source, v, a.job.Put != nil)
 	if err != nil {
 		return "", err
 	}
 	target := wanted
 	for n := 1; ; n++ {
-		err := s.move(ctx, res.Item.Source, target)
+		err := s.move(ctx, f.Source, target)
 		if err == nil {
 			return target, nil
 		}
@@ -235,25 +239,4 @@ func (a *attempt) warn() {
 	if a.run.State == store.Running {
 		a.run.State = store.Warning
 	}
-}
-
-// note enters what became of a source into the run's record.
-func (a *attempt) note(dest destination, res transfer.Result, d disposal) {
-	if f := a.recorded(dest, res); f != nil {
-		f.After, f.AfterTarget, f.AfterReason = d.what, d.target, d.reason
-	}
-}
-
-// recorded is what the run's record has of a file; nil for nothing.
-func (a *attempt) recorded(dest destination, res transfer.Result) *store.File {
-	if a.files == nil {
-		a.files = map[[2]string]int{}
-		for i, f := range a.run.Files {
-			a.files[[2]string{f.Source, f.Target}] = i
-		}
-	}
-	if i, ok := a.files[[2]string{res.Item.Source, dest.full(res.Item.Target)}]; ok {
-		return &a.run.Files[i]
-	}
-	return nil
 }

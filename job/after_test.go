@@ -274,7 +274,7 @@ func TestSourcesWaitForTheLastAttempt(t *testing.T) {
 	wantTree(t, b.server(), "b.txt=B")
 
 	makeTree(t, b.server(), "a.txt=A")
-	a := attempt{job: j, run: &store.Run{State: store.Running}, log: run2log(b), done: map[string]transfer.Result{}}
+	a := attempt{job: j, run: &store.Run{State: store.Running}, log: run2log(b)}
 	transient := fault.New(fault.Partial, "1 of 2 files failed")
 	if err := a.afterwards(t.Context(), nil, destination{}, transient); !errors.Is(err, transient) {
 		t.Errorf("another attempt follows, and got %v", err)
@@ -309,9 +309,10 @@ func TestSourceMovedTwice(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	run := &store.Run{ID: "20261123T023001Z-123x7k2q", State: store.Running}
 	a := attempt{
-		job: j, run: &store.Run{ID: "20261123T023001Z-123x7k2q", State: store.Running}, dialer: d, now: time.Now,
-		log: run2log(b), done: map[string]transfer.Result{}, progress: b.Progress,
+		job: j, run: run, dialer: d, now: time.Now,
+		log: run2log(b), progress: b.Progress, ahead: planAhead, results: newResults(j, run, store.NewFileList(t.TempDir())),
 	}
 	if err := a.do(t.Context(), t.Context()); fault.ExitCode(err) != 9 {
 		t.Fatal(err)

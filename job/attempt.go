@@ -1,9 +1,7 @@
 package job
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -16,8 +14,8 @@ import (
 	"linehaul/transfer/remote"
 )
 
-// attempt is one try within a run. What an earlier try has moved already is
-// kept in done, and is not moved again unless the source has changed since.
+// attempt is one try within a run. What an earlier try has moved already stands
+// in results, and is not moved again unless the source has changed since.
 type attempt struct {
 	job      *Job
 	run      *store.Run
@@ -29,11 +27,12 @@ type attempt struct {
 	log      *slog.Logger
 	gate     *bandwidth.Gate // what its bytes pass; nil: no limit
 	temp     string          // folder for temporary files; empty: the system's
-	done     map[string]transfer.Result
-	dead     []string          // runs of this job that ended, and may have left something
-	upToDate int               // files of this try that the target had already
-	last     bool              // there is no further one, whatever happens
-	files    map[[2]string]int // where run.Files has a source and target; made by recorded
+	dead     []string        // runs of this job that ended, and may have left something
+	last     bool            // there is no further one, whatever happens
+	ahead    int             // how many items are planned before the first is moved
+
+	results  *results
+	upToDate int // files of this try that the target had already
 
 	// What is moved for good, now and when progressed was last asked.
 	kept, keptBefore int64
@@ -78,42 +77,22 @@ func (a *attempt) do(ctx, moving context.Context) error {
 	if err != nil {
 		return err
 	}
-	items, missed := a.find(moving, files, dest, info)
-	if missed != nil && !fault.Is(missed, fault.Partial) {
-		return missed
-	}
-	a.run.Matched = len(items)
-	if len(items) == 0 && missed == nil {
-		return a.none()
-	}
-	if err := a.begin(dest); err != nil {
+	if err := a.job.checkSource(moving, files); err != nil {
 		return err
 	}
-	// What could not be looked at does not keep back what could.
-	fit, over := a.within(a.left(items), dest)
-	if err = a.move(moving, conn, pool, files, dest, fit); err == nil {
-		err = cmp.Or(missed, over)
+	p := a.pass(moving, conn, pool, files, dest)
+	defer p.close()
+	err = p.carry(moving)
+	if resultsErr := a.results.err(); resultsErr != nil {
+		return resultsErr
+	}
+	if p.nothing {
+		return err
+	}
+	if a.job.Sync != nil {
+		err = p.mirror(moving, err)
 	}
 	return a.afterwards(ctx, files, dest, err)
-}
-
-// find plans what is to be moved, and counts what is not.
-func (a *attempt) find(ctx context.Context, files transfer.Remote, dest destination, info remote.Info) ([]transfer.Item, error) {
-	a.run.Skipped, a.run.Failed, a.upToDate = 0, 0, 0
-	p := a.job.selecting(dest, info)
-	p.At, p.Now, p.Temp, p.Log = a.run.Started, a.now, a.temp, a.log
-	p.Skipped = func(s transfer.Skip) {
-		if _, moved := a.done[key(s.Item)]; moved {
-			return // by an earlier attempt
-		}
-		if a.run.Skipped++; s.Reason == transfer.WhyUpToDate {
-			a.upToDate++
-		}
-	}
-	return transfer.Collect(telling(a.job.planned(ctx, p, files, dest), func(item transfer.Item, err error) {
-		a.log.Warn("failed", logs.Name, item.Entry.Name, logs.Source, item.Source, logs.Error, err.Error())
-		a.record(dest, transfer.Result{Item: item, Err: err})
-	}))
 }
 
 // begin records where files are about to land, so that a later run can clean
@@ -132,6 +111,9 @@ func (a *attempt) none() error {
 	if a.upToDate > 0 {
 		a.log.Info("everything is up to date", logs.Source, from)
 		return nil
+	}
+	if a.job.Sync != nil && a.job.Sync.Delete {
+		a.log.Warn("nothing is deleted at the target, as nothing is at the source", logs.Source, from)
 	}
 	switch a.job.IfNone {
 	case NoneOK:
@@ -153,100 +135,4 @@ func nothing(from string, skipped int) error {
 			WithHint("a dry run (`linehaul run JOB -n`) gives a reason for each; `if_none: ok` accepts that nothing is left")
 	}
 	return fault.New(fault.NoMatch, "nothing matched %s", from)
-}
-
-// key is what makes a source the same one in the next attempt.
-func key(i transfer.Item) string {
-	return fmt.Sprintf("%s\x00%s\x00%d\x00%d", i.Source, i.Target, i.Entry.Size, i.Entry.MTime.UnixNano())
-}
-
-// left leaves out what an earlier attempt has moved.
-func (a *attempt) left(items []transfer.Item) []transfer.Item {
-	var left []transfer.Item
-	for _, i := range items {
-		if _, moved := a.done[key(i)]; !moved {
-			left = append(left, i)
-		}
-	}
-	return left
-}
-
-// move moves the items and enters what became of each into the run's record.
-// Links come last: they may lead to the files.
-func (a *attempt) move(ctx context.Context, conn *remote.Conn, pool *remote.Pool, r transfer.WritableRemote, dest destination, items []transfer.Item) error {
-	var verify transfer.VerifyFunc
-	if a.job.Verify == VerifyAuto || a.job.Verify == VerifySHA256 {
-		verify = (&verifier{how: a.job.Verify, conn: conn, files: r, get: a.job.Put == nil}).check
-	}
-	var m mover
-	if a.job.Put == nil {
-		m = &transfer.Get{
-			Remote: r, More: pool.Files, Root: dest.root, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress,
-			Verify: verify, NoSum: verify == nil, AtOnce: a.job.FilesInFlight,
-			Limit: a.limit(), Pace: a.pace(), KeepBad: a.job.KeepBad, SkipSpaceCheck: a.job.NoSpaceCheck,
-		}
-	} else {
-		m = &transfer.Put{
-			Remote: r, More: pool.Files, Dead: a.dead, Run: a.run.ID, Host: a.job.Host.Name, Log: a.log, Progress: a.progress,
-			Verify: verify, NoSum: verify == nil, AtOnce: a.job.FilesInFlight,
-			Limit: a.limit(), Pace: a.pace(), KeepBad: a.job.KeepBad, SkipSpaceCheck: a.job.NoSpaceCheck,
-		}
-	}
-	var files, links []transfer.Item
-	for _, i := range items {
-		if i.Link != "" {
-			links = append(links, i)
-		} else {
-			files = append(files, i)
-		}
-	}
-	results, err := m.Files(ctx, files)
-	if len(links) > 0 && (err == nil || fault.Is(err, fault.Partial)) {
-		made, linkErr := m.Links(ctx, links)
-		results = append(results, made...)
-		if err == nil && linkErr != nil && len(files) > 0 {
-			err = fault.New(fault.Partial, "some links could not be made: %w", linkErr)
-		} else if err == nil {
-			err = linkErr
-		}
-	}
-	a.kept = a.run.Bytes
-	for _, res := range results {
-		a.record(dest, res)
-		a.kept += res.Kept + res.Bytes
-	}
-	return err
-}
-
-// A mover moves files and links one way.
-type mover interface {
-	Files(ctx context.Context, items []transfer.Item) ([]transfer.Result, error)
-	Links(ctx context.Context, items []transfer.Item) ([]transfer.Result, error)
-}
-
-var (
-	_ mover = (*transfer.Get)(nil)
-	_ mover = (*transfer.Put)(nil)
-)
-
-func (a *attempt) record(dest destination, res transfer.Result) {
-	f := store.File{
-		Source: res.Item.Source, Target: dest.full(res.Item.Target), Bytes: res.Bytes, MTime: res.Item.Entry.MTime,
-		SHA256: res.SHA256, Verified: res.Verified, Resumed: res.Resumed, Seconds: res.Took.Seconds(),
-	}
-	if res.Err != nil {
-		f.Error = res.Err.Error()
-		a.run.Failed++
-	} else {
-		a.done[key(res.Item)] = res
-		a.run.Moved++
-		a.run.Bytes += res.Bytes
-	}
-	for i, old := range a.run.Files {
-		if old.Source == f.Source && old.Target == f.Target {
-			a.run.Files[i] = f
-			return
-		}
-	}
-	a.run.Files = append(a.run.Files, f)
 }

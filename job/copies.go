@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -194,7 +195,7 @@ func (c *collector) ours(f stamp.Found) bool {
 // judge finds out which copies are known to be bad: those that have another
 // size than the record says was moved there, and those that are empty where
 // another of the series is not.
-func judge(j *Job, s *store.Store, t *tree, all []dated, current store.Run) error {
+func judge(j *Job, s *store.Store, t *tree, all []dated, current *store.FileList) error {
 	at, holds := map[string]*dated{}, map[string]bool{}
 	for _, d := range all {
 		holds[d.found.Series] = holds[d.found.Series] || d.entry.Size > 0
@@ -207,29 +208,33 @@ func judge(j *Job, s *store.Store, t *tree, all []dated, current store.Run) erro
 		}
 		at[clean(j, t.full(d.path))] = d
 	}
-	look := func(r store.Run) {
-		for _, f := range r.Files {
-			d := at[clean(j, f.Target)]
-			if d == nil || f.Error != "" {
-				continue
-			}
-			if f.Bytes != d.entry.Size {
-				d.bad = fmt.Sprintf("it has %d bytes, and %d were moved", d.entry.Size, f.Bytes)
-			}
-			delete(at, clean(j, f.Target))
+	look := func(f store.File) error {
+		d := at[clean(j, f.Target)]
+		if d == nil || f.Error != "" {
+			return nil
+		}
+		if f.Bytes != d.entry.Size {
+			d.bad = fmt.Sprintf("it has %d bytes, and %d were moved", d.entry.Size, f.Bytes)
+		}
+		delete(at, clean(j, f.Target))
+		return nil
+	}
+	if current != nil {
+		if err := current.Each(look); err != nil {
+			return err
 		}
 	}
-	look(current)
 	if s == nil {
 		return nil
 	}
 	seen := 0
+	var listErr error
 	_, err := s.Each(store.Filter{Job: j.Name}, func(r store.Run) bool {
-		look(r)
+		listErr = r.EachFile(look)
 		seen++
-		return len(at) > 0 && seen < maxRuns
+		return len(at) > 0 && seen < maxRuns && listErr == nil
 	})
-	return err
+	return cmp.Or(err, listErr)
 }
 
 // clean makes spellings of one target the same.

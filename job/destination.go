@@ -19,6 +19,7 @@ import (
 // full remote paths for a put.
 type destination struct {
 	root   string // of a get
+	dir    string // of a mirror that is put: the folder, without a slash at its end
 	name   func(transfer.Item) (string, error)
 	folder bool // the job's target names a folder
 	tree   bool // files keep their place below one folder
@@ -26,6 +27,9 @@ type destination struct {
 
 // destination says where a job's files land.
 func (j *Job) destination(ctx context.Context, r transfer.Remote, v stamp.Values) (destination, error) {
+	if j.Sync != nil && j.Put != nil {
+		return j.mirror(v)
+	}
 	if j.Put == nil {
 		return j.local(v)
 	}
@@ -60,6 +64,9 @@ func endsInSeparator(s string, local bool) bool {
 // local is where the files of a get land. Everything before the last folder
 // that does not depend on the file is trusted: it is what the config says.
 func (j *Job) local(v stamp.Values) (destination, error) {
+	if j.Sync != nil {
+		return j.mirror(v)
+	}
 	folder, err := j.checkTo(func() (bool, error) {
 		p, err := j.To.Expand(v)
 		if err != nil {
@@ -82,6 +89,35 @@ func (j *Job) local(v stamp.Values) (destination, error) {
 		root = "."
 	}
 	return destination{root: root, name: expander(rest, v)}, err
+}
+
+// mirror is where the files of a mirror land: in the folder that the target
+// names, in the place that they have below the source.
+func (j *Job) mirror(v stamp.Values) (destination, error) {
+	if j.To.PerFile() {
+		return destination{}, fault.New(fault.Config, "%q names each file, and a mirror is a folder", j.To.String())
+	}
+	below, err := j.mirrored()
+	if err != nil {
+		return destination{}, err
+	}
+	to, err := j.To.Expand(v)
+	if err != nil {
+		return destination{}, err
+	}
+	d := destination{folder: true, tree: true}
+	if j.Put == nil {
+		if d.root = to; to == "" {
+			d.root = "."
+		}
+		d.name = func(i transfer.Item) (string, error) { return dotted(below(i)), nil }
+		return d, nil
+	}
+	if d.dir = path.Clean(to); d.dir == "." {
+		d.dir = ""
+	}
+	d.name = func(i transfer.Item) (string, error) { return dotted(path.Join(d.dir, below(i))), nil }
+	return d, nil
 }
 
 // remote is where the files of a put land.

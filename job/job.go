@@ -41,6 +41,9 @@ type Job struct {
 	KeepBad      bool // copies that are not what their sources are
 	NoSpaceCheck bool
 
+	// Sync makes a mirror of the one folder that Get or Put names; nil: no.
+	Sync *Sync
+
 	After config.After     // what becomes of the sources; the zero value keeps them
 	Keep  retention.Policy // which copies stay; the zero value removes none
 
@@ -112,8 +115,12 @@ func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	var mirror *Sync
+	if c.Sync != nil {
+		mirror = &Sync{*c.Sync}
+	}
 	return &Job{
-		Name: c.Name, Host: *host,
+		Sync: mirror, Name: c.Name, Host: *host,
 		Get: c.Get, Put: c.Put, To: c.To, Recursive: c.Recursive, Select: c.Select, IfNone: IfNone(c.IfNone),
 		After: c.After, Keep: c.Keep, Verify: Verify(c.Verify), Connections: c.Connections, FilesInFlight: c.FilesInFlight,
 		Limits: Limits{

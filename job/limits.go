@@ -6,7 +6,6 @@ import (
 
 	"linehaul/bandwidth"
 	"linehaul/fault"
-	"linehaul/logs"
 	"linehaul/transfer"
 )
 
@@ -90,21 +89,6 @@ func (w *allowance) fits(i transfer.Item) bool {
 		w.huge++
 	}
 	return false
-}
-
-// within leaves out the items that would go over max_transfer, and says so.
-func (a *attempt) within(items []transfer.Item, dest destination) ([]transfer.Item, error) {
-	w := newAllowance(a.job.Limits.MaxTransfer, a.run.Bytes)
-	fit := items[:0:0]
-	for _, i := range items {
-		if w.fits(i) {
-			fit = append(fit, i)
-			continue
-		}
-		a.log.Info("left for another run", logs.Source, i.Source, logs.Target, dest.full(i.Target), logs.Bytes, i.Entry.Size, logs.Reason, string(transfer.WhyOverTransfer))
-	}
-	a.run.Skipped += w.over
-	return fit, w.err()
 }
 
 // err is the result of a run that left something, nil if it left nothing.

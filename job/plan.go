@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"strings"
+	"path"
+	"path/filepath"
 
 	"linehaul/stamp"
 	"linehaul/store"
@@ -15,18 +16,20 @@ import (
 
 // What a dry run says of a file besides get and put.
 const (
-	doesSkip = "skip"
-	doesFail = "fail"
+	doesSkip   = "skip"
+	doesFail   = "fail"
+	doesSet    = "set"    // its mode or time, of a mirror
+	doesDelete = "delete" // what a mirror's source does not have
 )
 
 // Planned is one file as a dry run shows it: one that is looked at to be moved,
 // or a copy that is there.
 type Planned struct {
-	Does   string `json:"does"`             // get, put, skip or fail; keep or remove of a copy
-	Source string `json:"source,omitempty"` // empty of a copy
+	Does   string `json:"does"`             // get, put, skip or fail; set or delete of a mirror; keep or remove of a copy
+	Source string `json:"source,omitempty"` // empty of a copy, and of what is deleted
 	Target string `json:"target,omitempty"`
 	Bytes  int64  `json:"bytes"`
-	Dir    bool   `json:"dir,omitempty"`    // an empty folder that is made
+	Dir    bool   `json:"dir,omitempty"`    // an empty folder that is made, or a folder that is deleted
 	Link   string `json:"link,omitempty"`   // the text of a link that is made anew
 	After  string `json:"after,omitempty"`  // what becomes of the source, if it goes
 	Reason string `json:"reason,omitempty"` // of a skip one of transfer.Reasons; of keep and remove
@@ -35,12 +38,12 @@ type Planned struct {
 
 // selecting is what of a plan the job says, and the server that it is for.
 func (j *Job) selecting(dest destination, info remote.Info) transfer.Plan {
-	p := transfer.Plan{Recursive: j.Recursive, Select: j.Select, Name: dest.name, Tree: dest.tree, Target: transfer.ThisSystem()}
+	p := transfer.Plan{
+		Recursive: j.Recursive, Select: j.Select, Name: dest.name, Tree: dest.tree, Target: transfer.ThisSystem(),
+		Compare: j.comparison(dest, info),
+	}
 	if j.Put != nil {
-		p.Target = transfer.Unix
-		if strings.Contains(info.ServerVersion, "for_Windows") {
-			p.Target = transfer.Windows
-		}
+		p.Target = system(info)
 	}
 	if info.Protocol == remote.SCP {
 		p.Ahead = -1 // each listing is a command of its own, and takes a session
@@ -84,61 +87,145 @@ func (r *Runner) Plan(ctx context.Context, j *Job, show func(Planned) error) err
 	if err != nil {
 		return err
 	}
-	verb, from, _ := j.describe()
-	moved, skipped, upToDate := 0, 0, 0
-	var showErr error
-	say := func(p Planned) error {
-		if showErr == nil {
-			showErr = show(p)
-		}
-		return showErr
-	}
-	p := j.selecting(dest, conn.Info())
-	p.At, p.Now, p.Temp, p.Log = now, r.Now, r.Temp, log
-	p.Skipped = func(s transfer.Skip) {
-		if skipped++; s.Reason == transfer.WhyUpToDate {
-			upToDate++
-		}
-		say(dest.planned(doesSkip, s.Item, s.Reason)) //nolint:errcheck // the next item brings it
-	}
-	found := telling(j.planned(ctx, p, files, dest), func(item transfer.Item, err error) {
-		fail := dest.planned(doesFail, item, "")
-		fail.Error = err.Error()
-		say(fail) //nolint:errcheck // likewise
-	})
-	var items []transfer.Item // as far as retention has to know them
-	allowed := newAllowance(j.Limits.MaxTransfer, 0)
-	err = transfer.Each(found, func(item transfer.Item) error {
-		if !allowed.fits(item) {
-			skipped++
-			return say(dest.planned(doesSkip, item, transfer.WhyOverTransfer))
-		}
-		moved++
-		if !j.Keep.Empty() {
-			items = append(items, item)
-		}
-		line := dest.planned(verb, item, "")
-		var err error
-		if line.After, err = j.planAfter(item, values); err != nil {
-			return err
-		}
-		return say(line)
-	})
-	switch {
-	case showErr != nil:
-		return showErr
-	case err == nil && moved == 0 && upToDate == 0 && j.IfNone == NoneFails:
-		return nothing(from, skipped)
-	case err != nil:
+	if err := j.checkSource(ctx, files); err != nil {
 		return err
 	}
-	copies, err := j.planCopies(ctx, files, dest, items, r.Store, now)
+	d := dryRun{Runner: r, job: j, conn: conn, files: files, dest: dest, values: values, log: log, show: show}
+	err = d.plan(ctx)
+	switch {
+	case d.failed != nil:
+		return d.failed
+	case err != nil:
+		return err
+	case j.Sync != nil && j.Sync.Delete && d.moved+d.upToDate > 0 && !d.over:
+		return d.extra(ctx)
+	}
+	copies, err := j.planCopies(ctx, files, dest, d.items, r.Store, now)
 	for _, c := range copies {
-		if err := say(c); err != nil {
+		if err := d.say(c); err != nil {
 			return err
 		}
 	}
 	return err
+}
+
+// A dryRun shows what a job would do.
+type dryRun struct {
+	*Runner
+	job    *Job
+	conn   *remote.Conn
+	files  transfer.WritableRemote
+	dest   destination
+	values stamp.Values
+	log    *slog.Logger
+	show   func(Planned) error
+	failed error // of show
+
+	moved, skipped, upToDate int
+	over                     bool            // something is left for another run
+	items                    []transfer.Item // as far as retention has to know them
+}
+
+func (d *dryRun) say(p Planned) error {
+	if d.failed == nil {
+		d.failed = d.show(p)
+	}
+	return d.failed
+}
+
+// plan shows what would be moved, and what would not.
+func (d *dryRun) plan(ctx context.Context) error {
+	j := d.job
+	verb := "get"
+	if j.Put != nil {
+		verb = "put"
+	}
+	p := j.selecting(d.dest, d.conn.Info())
+	p.At, p.Now, p.Temp, p.Log = d.values.At, d.Now, d.Temp, d.log
+	if p.Compare != nil && j.Sync.hash() {
+		a := &attempt{job: j, log: d.log}
+		p.Compare.Same = (&pass{attempt: a, conn: d.conn, files: d.files, dest: d.dest}).same
+	}
+	p.Skipped = func(s transfer.Skip) {
+		if d.skipped++; s.Reason == transfer.WhyUpToDate {
+			d.upToDate++
+		}
+		d.say(d.dest.planned(doesSkip, s.Item, s.Reason)) //nolint:errcheck // the next item brings it
+	}
+	found := telling(j.planned(ctx, p, d.files, d.dest), func(item transfer.Item, err error) {
+		fail := d.dest.planned(doesFail, item, "")
+		fail.Error = err.Error()
+		d.say(fail) //nolint:errcheck // likewise
+	})
+	blocked := error(nil)
+	allowed := newAllowance(j.Limits.MaxTransfer, 0)
+	err := transfer.Each(found, func(item transfer.Item) error {
+		does := verb
+		switch {
+		case item.Closing:
+			return nil
+		case item.Standing == transfer.Alike:
+			d.upToDate++
+			does = doesSet
+		case item.Standing == transfer.InTheWay && !j.Sync.Delete:
+			fail := d.dest.planned(doesFail, item, "")
+			blocked = j.inTheWay(d.dest, item)
+			fail.Error = blocked.Error()
+			return d.say(fail)
+		case !allowed.fits(item):
+			d.skipped++
+			d.over = true
+			return d.say(d.dest.planned(doesSkip, item, transfer.WhyOverTransfer))
+		default:
+			d.moved++
+		}
+		if !j.Keep.Empty() {
+			d.items = append(d.items, item)
+		}
+		line := d.dest.planned(does, item, "")
+		var err error
+		if line.After, err = j.planAfter(item, d.values); err != nil {
+			return err
+		}
+		return d.say(line)
+	})
+	_, from, _ := j.describe()
+	switch {
+	case err != nil:
+		return err
+	case blocked != nil:
+		return blocked
+	case d.moved == 0 && d.upToDate == 0 && j.IfNone == NoneFails:
+		return nothing(from, d.skipped)
+	}
+	return nil
+}
+
+// extra shows what a mirror would delete. More than it may is shown all the
+// same, before the error that says so.
+func (d *dryRun) extra(ctx context.Context) error {
+	left, err := d.job.surplus(ctx, d.files, d.dest, d.conn.Info(), transfer.Surplus{Temp: d.Temp, Log: d.log})
+	if err != nil {
+		return err
+	}
+	defer left.Extra.Close() //nolint:errcheck // it goes with the process at the latest
+	full := func(p string) string { return filepath.Join(d.dest.root, filepath.FromSlash(p)) }
+	if d.job.Put != nil {
+		full = func(p string) string { return path.Join(d.dest.dir, p) }
+	}
+	for item, err := range left.Extra.Items() {
+		if err != nil {
+			return err
+		}
+		p := Planned{Does: doesDelete, Target: full(item.Target), Bytes: item.Entry.Size, Dir: item.Entry.Mode.IsDir()}
+		if p.Dir {
+			p.Bytes = 0
+		}
+		if err := d.say(p); err != nil {
+			return err
+		}
+	}
+	return d.job.tooMuch(left)
 }
 
 // telling tells of the items that cannot be moved as they come by.

@@ -23,7 +23,7 @@ import (
 // well and moved something. Where a folder cannot be looked at, or a copy of
 // this run cannot be found again, nothing is removed.
 func (a *attempt) prune(ctx context.Context, files transfer.WritableRemote, dest destination) error {
-	if a.job.Keep.Empty() || len(a.done) == 0 {
+	if a.job.Keep.Empty() || a.run.Moved == 0 {
 		return nil
 	}
 	m, err := a.job.layout(dest)
@@ -43,19 +43,26 @@ func (a *attempt) prune(ctx context.Context, files transfer.WritableRemote, dest
 	for _, d := range all {
 		there[d.path] = true
 	}
-	for _, res := range a.done {
-		if !isFile(res.Item) {
-			continue
-		}
-		p, ok := below(a.job, m, dest.full(res.Item.Target))
-		if !ok || !there[p] {
-			a.log.Warn("no old copy is removed: one of this run is not found among them", logs.Target, dest.full(res.Item.Target))
-			a.warn()
+	missing := ""
+	if err := a.results.list.Each(func(f store.File) error {
+		if f.Kind != "" || f.Error != "" {
 			return nil
 		}
+		p, ok := below(a.job, m, f.Target)
+		if !ok || !there[p] {
+			missing = f.Target
+		}
 		made[p] = true
+		return nil
+	}); err != nil {
+		return notPruned(err)
 	}
-	if err := judge(a.job, a.store, t, all, *a.run); err != nil {
+	if missing != "" {
+		a.log.Warn("no old copy is removed: one of this run is not found among them", logs.Target, missing)
+		a.warn()
+		return nil
+	}
+	if err := judge(a.job, a.store, t, all, a.results.list); err != nil {
 		return notPruned(err)
 	}
 	return a.remove(ctx, t, a.job.decide(all, made, a.now()))
@@ -181,7 +188,7 @@ func (j *Job) planCopies(ctx context.Context, files transfer.WritableRemote, des
 	if err != nil {
 		return nil, err
 	}
-	if err := judge(j, s, t, all, store.Run{}); err != nil {
+	if err := judge(j, s, t, all, nil); err != nil {
 		return nil, err
 	}
 	made := map[string]bool{}

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,8 @@ type Runner struct {
 	// Temp is the folder for temporary files of long listings; empty for the
 	// system's.
 	Temp string
+
+	ahead int // how many items are planned before the first is moved; 0: planAhead
 }
 
 // Trigger is what made a run start.
@@ -196,9 +199,21 @@ func (r *Runner) clean(ctx context.Context, before []store.Run, log *slog.Logger
 	}
 }
 
-// attempts tries until there is a result.
-func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.Values, meter *transfer.Meter, log *slog.Logger) error {
-	a := attempt{job: j, run: run, values: v, dialer: r.Dialer, store: r.Store, now: r.Now, progress: transfer.Watched(r.Progress, meter), temp: r.Temp, gate: r.gate(j.Limits), done: map[string]transfer.Result{}}
+// attempts tries until there is a result, and enters the files into the run.
+func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.Values, meter *transfer.Meter, log *slog.Logger) (err error) {
+	list := store.NewFileList(r.Temp)
+	if r.Store != nil {
+		list = r.Store.FileList(*run)
+	}
+	a := attempt{
+		job: j, run: run, values: v, dialer: r.Dialer, store: r.Store, now: r.Now, progress: transfer.Watched(r.Progress, meter), temp: r.Temp,
+		gate: r.gate(j.Limits), results: newResults(j, run, list), ahead: cmp.Or(r.ahead, planAhead),
+	}
+	defer func() {
+		if listErr := list.End(run); listErr != nil && err == nil {
+			err = listErr
+		}
+	}()
 	// What is moved has its own limit: what follows it, such as deleting the
 	// sources of what was moved, is not cut short by that.
 	moving, cancel := forDuration(ctx, j.Limits.MaxDuration)
@@ -314,6 +329,13 @@ func (r *Runner) end(run store.Run, err error, log *slog.Logger) (store.Run, err
 
 // describe says in one line what a job will do.
 func (j *Job) describe() (verb, from, to string) {
+	if j.Sync != nil {
+		from, to = dotted(strings.Join(append(j.Get, j.Put...), " ")), dotted(j.To.String())
+		if j.Put == nil {
+			return "sync", j.Host.Name + ":" + from, to
+		}
+		return "sync", from, j.Host.Name + ":" + to
+	}
 	if j.Put == nil {
 		return "get", j.Host.Name + ":" + strings.Join(j.Get, " "), j.To.String()
 	}

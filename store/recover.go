@@ -73,6 +73,11 @@ func (s *Store) bury(root *os.Root, rec record) (Run, bool, error) {
 		why := fault.New(fault.Interrupted, "process %d ended in the middle of the run", r.PID)
 		r.State, r.Code = Interrupted, fault.ExitCode(why)
 		r.Layer, r.Error, r.Hint = fault.KindOf(why).String(), why.Error(), fault.HintOf(why)
+		if r.MoreFiles == 0 {
+			if err := removeAny(root, rec.more()); err != nil {
+				return r, true, fault.New(fault.LocalDisk, "clean up after run %s in %q: %w", rec.id, s.dir, err)
+			}
+		}
 		return r, true, s.Put(r)
 	case errors.Is(err, os.ErrNotExist):
 		err = nil // cut off before there was a record

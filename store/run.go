@@ -40,15 +40,18 @@ type Run struct {
 	Hint  string `json:"hint,omitempty"`
 
 	Attempts []Attempt `json:"attempts,omitempty"`
-	Files    []File    `json:"files,omitempty"`
-	Matched  int       `json:"matched"`
-	Moved    int       `json:"moved"`
-	Failed   int       `json:"failed"`
-	Skipped  int       `json:"skipped"`
+	// Files are the first MaxFiles, and MoreFiles says how many there are
+	// beside: EachFile has all of them.
+	Files     []File `json:"files,omitempty"`
+	MoreFiles int    `json:"more_files,omitempty"`
+	Matched   int    `json:"matched"`
+	Moved     int    `json:"moved"`
+	Failed    int    `json:"failed"`
+	Skipped   int    `json:"skipped"`
 	// Reconnects is how often a connection broke and the transfer went on.
 	Reconnects int   `json:"reconnects,omitempty"`
 	Bytes      int64 `json:"bytes"`             // of the files moved
-	Removed    int   `json:"removed,omitempty"` // old copies that were in the target
+	Removed    int   `json:"removed,omitempty"` // old copies that were in the target, and what a mirror has deleted there
 
 	// Progress is how far it is, as far as that was noted: of a run that is
 	// read and has not ended.
@@ -58,6 +61,8 @@ type Run struct {
 	LogPath string `json:"log_path,omitempty"`
 	Version string `json:"version,omitempty"` // of linehaul
 	PID     int    `json:"pid,omitempty"`
+
+	more string // the path of the file with MoreFiles
 }
 
 // Attempt is one try within a run.
@@ -72,15 +77,17 @@ type Attempt struct {
 
 // File is one file that a run moved or tried to.
 type File struct {
-	Source   string    `json:"source"`
+	Source   string    `json:"source"` // empty of what was deleted
 	Target   string    `json:"target"`
+	Kind     string    `json:"kind,omitempty"` // "folder" or "link"; empty of a file
 	Bytes    int64     `json:"bytes"`
 	MTime    time.Time `json:"mtime,omitzero"`
 	SHA256   string    `json:"sha256,omitempty"`   // hexadecimal
 	Verified string    `json:"verified,omitempty"` // how it was held against its source
 	Resumed  int64     `json:"resumed,omitempty"`  // bytes of it that an earlier attempt had moved
 	Seconds  float64   `json:"seconds"`
-	Error    string    `json:"error,omitempty"` // empty: it was moved
+	Error    string    `json:"error,omitempty"`   // empty: it was moved
+	Deleted  bool      `json:"deleted,omitempty"` // at the target, by a mirror whose source has none
 
 	// After is what became of the source then, where the job asks for
 	// something: "deleted", "moved", "kept" or "failed". For the last two
@@ -88,6 +95,13 @@ type File struct {
 	After       string `json:"after,omitempty"`
 	AfterTarget string `json:"after_target,omitempty"` // where it was moved to
 	AfterReason string `json:"after_reason,omitempty"`
+	// Path is the one below the source's leading folders, and Listed the size
+	// that the source was found with, if that is not Bytes: where the job moves
+	// its sources.
+	Path   string `json:"path,omitempty"`
+	Listed *int64 `json:"listed,omitempty"`
+
+	place int // in a FileList
 }
 
 // Summary says in one line how a run is or ended: the state and, where

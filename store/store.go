@@ -2,9 +2,13 @@
 // locks that keep a job from running twice at once:
 //
 //	DIR/runs/2026/11/20261123T023001Z-123x7k2q_nightly-db.json
+//	DIR/runs/2026/11/20261123T023001Z-123x7k2q_nightly-db.files.jsonl
 //	DIR/running/20261123T023001Z-123x7k2q_nightly-db    (empty)
 //	DIR/progress/20261123T023001Z-123x7k2q_nightly-db.json
 //	DIR/locks/nightly-db.lock
+//
+// The second holds the files of a run that are too many for its record, and is
+// written as they end: one JSON object a line.
 //
 // The id begins with the time, so the newest page is found without reading
 // more than it shows; the job stands in the name, so its runs are found
@@ -94,6 +98,9 @@ func (r record) folder() string { return path.Join(runsDir, r.id[:4], r.id[4:6])
 func (r record) path() string { return path.Join(r.folder(), r.base()+".json") }
 
 func (r record) temp() string { return r.path() + ".tmp" }
+
+// more holds the files that are too many for the record.
+func (r record) more() string { return path.Join(r.folder(), r.base()+moreSuffix) }
 
 func (r record) marker() string { return path.Join(runningDir, r.base()) }
 
@@ -236,6 +243,9 @@ func read(root *os.Root, rec record) (Run, error) {
 	}
 	if r.State == Running {
 		r.Progress = readProgress(root, rec)
+	}
+	if r.MoreFiles > 0 {
+		r.more = filepath.Join(root.Name(), filepath.FromSlash(rec.more()))
 	}
 	return r, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"time"
@@ -120,6 +121,11 @@ func (t *LocalTree) List(dir string) ([]Entry, error) {
 		entries[i] = localEntry(info)
 	}
 	return entries, nil
+}
+
+// listSeq is List piece by piece, with "" for the tree's own folder.
+func (t *LocalTree) listSeq(ctx context.Context, dir string) iter.Seq2[Entry, error] {
+	return readDir(ctx, t.path(dir), func() (*os.File, error) { return t.root.Open(filepath.FromSlash(dot(dir))) })
 }
 
 // Lstat describes what is at path itself.

@@ -60,6 +60,7 @@ type Result struct {
 	Verified string // how it was held against its source: "size", or by whom the SHA-256 was said
 	SHA256   string // hexadecimal, of what was moved; empty for a folder and on failure
 	Err      error  // nil: the target is whole and durable
+	Number   int    // of the item in a Stream, from 0
 }
 
 // Progress is told how a transfer goes on, for a person to watch. Its methods,

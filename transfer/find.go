@@ -46,6 +46,11 @@ type Item struct {
 	// Target is set by Placing: for a get the path below the root folder, for
 	// a put the full remote path.
 	Target string
+	// Closing is a folder that comes after all that is in it, for its mode and
+	// time, and that is not made; see Find.Folders.
+	Closing bool
+	// Standing is what a Comparison has found at the target.
+	Standing Standing
 }
 
 // Find turns sources into items. A source may hold wildcards in any element:
@@ -68,6 +73,9 @@ type Item struct {
 type Find struct {
 	// Recursive takes folders with all that is below them.
 	Recursive bool
+	// Folders gives each folder that is looked into, too, after all that is
+	// in it, as an Item that is Closing.
+	Folders bool
 	// Select says which files are taken.
 	Select Select
 	// At is the run's instant, for the ages of files.
@@ -101,32 +109,60 @@ func (f Find) Local(ctx context.Context, sources ...string) iter.Seq2[Item, erro
 	return f.in(ctx, localTree(), sources)
 }
 
-// Each calls do for all items. Its error is the one that ended the search, that
-// of do, or the reason why nothing was found; of kind fault.Partial it says
-// that there were items, and that not all could be found or placed.
-func Each(found iter.Seq2[Item, error], do func(Item) error) error {
-	var failed tally
-	n := 0
-	for item, err := range found {
-		switch {
-		case err != nil && (stopsAll(err) || fault.Is(err, fault.Config)):
-			return err
-		case err != nil:
-			failed.add(err)
-			continue
-		}
-		n++
-		if err := do(item); err != nil {
-			return err
+// A Sieve passes on what a plan gives but for errors that concern one file or
+// folder, which it sums up. The zero value is ready to use.
+type Sieve struct {
+	failed tally
+	n      int
+}
+
+// Items passes on the items, and the error that ends the plan.
+func (s *Sieve) Items(found iter.Seq2[Item, error]) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		for item, err := range found {
+			switch {
+			case err != nil && (stopsAll(err) || fault.Is(err, fault.Config)):
+				yield(Item{}, err)
+				return
+			case err != nil:
+				s.failed.add(err)
+				continue
+			}
+			if !item.Closing {
+				s.n++
+			}
+			if !yield(item, nil) {
+				return
+			}
 		}
 	}
+}
+
+// Err is the reason why nothing was found; of kind fault.Partial it says that
+// there were items, and that not all could be found or placed.
+func (s *Sieve) Err() error {
 	switch {
-	case failed.n == 0:
+	case s.failed.n == 0:
 		return nil
-	case n == 0:
-		return failed.all("source")
+	case s.n == 0:
+		return s.failed.all("source")
 	}
-	return fault.New(fault.Partial, "found %d files, and had %d problems, first: %w", n, failed.n, failed.first)
+	return fault.New(fault.Partial, "found %d files, and had %d problems, first: %w", s.n, s.failed.n, s.failed.first)
+}
+
+// Each calls do for all items. Its error is the one that ended the search, that
+// of do, or that of a Sieve.
+func Each(found iter.Seq2[Item, error], do func(Item) error) error {
+	var s Sieve
+	for item, err := range s.Items(found) {
+		if err == nil {
+			err = do(item)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.Err()
 }
 
 // Collect takes all items, for a few of them. An error of kind fault.Partial
@@ -151,6 +187,7 @@ type finder struct {
 	tree
 	*selection
 	recursive bool
+	folders   bool
 	at, clock time.Time
 	lister    *lister
 	yield     func(Item, error) bool
@@ -166,7 +203,7 @@ type finder struct {
 func (f Find) in(ctx context.Context, t tree, sources []string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		s := finder{
-			tree: t, recursive: f.Recursive, at: f.At, clock: f.Clock,
+			tree: t, recursive: f.Recursive, folders: f.Folders, at: f.At, clock: f.Clock,
 			yield: yield, left: leaver{log: orDiscard(f.Log), told: f.Skipped},
 		}
 		if s.clock.IsZero() {
@@ -414,6 +451,15 @@ func (l leaver) leave(item Item, why Reason) {
 	l.log.Info("skipped", keyName, item.Entry.Name, keySource, item.Source, keyReason, why.String())
 	if l.told != nil {
 		l.told(Skip{Item: item, Reason: why})
+	}
+}
+
+// upToDate says the same of what a mirror's target has: mostly that is nearly
+// everything.
+func (l leaver) upToDate(item Item) {
+	l.log.Debug("skipped", keyName, item.Entry.Name, keySource, item.Source, keyReason, WhyUpToDate.String())
+	if l.told != nil {
+		l.told(Skip{Item: item, Reason: WhyUpToDate})
 	}
 }
 

@@ -54,9 +54,15 @@ func localReadLink(_ context.Context, path string) (string, error) {
 
 // localList yields a folder's entries as the system lists them.
 func localList(ctx context.Context, dir string) iter.Seq2[Entry, error] {
+	dir = filepath.FromSlash(dir)
+	return readDir(ctx, dir, func() (*os.File, error) { return os.Open(dir) })
+}
+
+// readDir yields the entries of a folder that open opens; dir is its path for
+// messages.
+func readDir(ctx context.Context, dir string, open func() (*os.File, error)) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		dir := filepath.FromSlash(dir)
-		f, err := os.Open(dir)
+		f, err := open()
 		if err != nil {
 			yield(Entry{}, diskError("list", dir, err))
 			return

@@ -37,6 +37,9 @@ type Get struct {
 	Verify   VerifyFunc   // nil: size and modification time only
 	// NoSum leaves the SHA-256 of files out, which saves time.
 	NoSum bool
+	// ExactModes gives files the permission bits of their sources, whatever the
+	// umask; their owner may always read them.
+	ExactModes bool
 	// AtOnce is how many files are under way at a time. Default: 64 where the
 	// protocol moves small files in few round trips, and 4 elsewhere.
 	AtOnce int
@@ -88,7 +91,10 @@ func (g *Get) Stream(ctx context.Context, items iter.Seq2[Item, error], emit fun
 		return err
 	}
 	defer root.Close()
-	return g.stream(ctx, root, items, 0, func(_ int, r Result) { emit(r) })
+	return g.stream(ctx, root, items, 0, func(i int, r Result) {
+		r.Number = i
+		emit(r)
+	})
 }
 
 func (g *Get) root() (*os.Root, error) {
@@ -107,7 +113,7 @@ func (g *Get) stream(ctx context.Context, root *os.Root, items iter.Seq2[Item, e
 	}
 	e.lanes = newLanes(false, g.Remote, g.More, g.Pace, now, log)
 	defer e.lanes.close()
-	one := getter{engine: &e, remote: g.Remote, root: root, folders: map[string]*openedFolder{}}
+	one := getter{engine: &e, remote: g.Remote, root: root, exact: g.ExactModes, folders: map[string]*openedFolder{}}
 	defer one.closeFolders()
 	return e.files(ctx, items, one.get, emit)
 }
@@ -117,6 +123,7 @@ type getter struct {
 	*engine
 	remote Remote
 	root   *os.Root
+	exact  bool
 
 	mu      sync.Mutex
 	folders map[string]*openedFolder
@@ -257,7 +264,7 @@ func (g *getter) whole(ctx context.Context, r WholeRemote, item Item, dir *folde
 	if int64(n) != size || now.Size != size || !now.Mode.IsRegular() || !now.MTime.Equal(item.Entry.MTime) {
 		return m, false, nil
 	}
-	t, err := dir.create(final, g.run, fileMode(now.Mode))
+	t, err := g.create(dir, final, now.Mode)
 	if err != nil {
 		return m, true, err
 	}
@@ -272,6 +279,15 @@ func (g *getter) whole(ctx context.Context, r WholeRemote, item Item, dir *folde
 		return m, true, err
 	}
 	return m, true, t.commit(ctx, now.MTime)
+}
+
+// create makes the temporary file of a source with that mode.
+func (g *getter) create(dir *folder, final string, mode fs.FileMode) (*tempFile, error) {
+	t, err := dir.create(final, g.run, fileMode(mode))
+	if err == nil && g.exact && keepsModes && mode.Perm() != 0 {
+		t.mode = mode.Perm() | 0o400
+	}
+	return t, err
 }
 
 // A fetch is one file on its way here.
@@ -312,7 +328,7 @@ func (g *getter) open(ctx context.Context, f *fetch) (moved, error) {
 	}
 	if t == nil {
 		var err error
-		if t, err = f.dir.create(f.final, g.run, fileMode(f.opened.Mode)); err != nil {
+		if t, err = g.create(f.dir, f.final, f.opened.Mode); err != nil {
 			return moved{}, err
 		}
 	}

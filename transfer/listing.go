@@ -40,6 +40,7 @@ type tree struct {
 // owner calls close, which waits for them.
 type lister struct {
 	list    func(ctx context.Context, dir string) iter.Seq2[Entry, error]
+	keyed   func(name string) string // what stands for a name in order; nil: itself
 	spool   *spool
 	ahead   int
 	ctx     context.Context // ends with the search
@@ -123,6 +124,9 @@ func (x *listing) read(l *lister, dir string) {
 			if why := badName(e.Name, false); why != "" {
 				x.complain(dir, e.Name, why)
 				continue
+			}
+			if l.keyed != nil {
+				e.Name = l.keyed(e.Name)
 			}
 			err = s.add(e)
 		}

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"linehaul/fault"
 )
 
 // A Source is a source of a transfer, taken apart, to ask what it takes
@@ -87,4 +89,26 @@ func (s Source) MatchesName(name string) bool {
 // journal, or of a bad copy that was kept.
 func IsPart(name string) bool {
 	return isOurs(name)
+}
+
+// Folder takes a source apart that names one folder: its path without
+// escapes, and its name, which begins the Rel of all that is in it; empty
+// where the source is the like of "." or "..".
+func Folder(source string, local bool) (path, name string, err error) {
+	parse := parseRemote
+	if local {
+		parse = parseLocal
+	}
+	p, err := parse(source)
+	switch {
+	case err != nil:
+		return "", "", err
+	case len(p.rest) > 0:
+		return "", "", fault.New(fault.Usage, "%q has wildcards, and one folder is wanted", source).
+			WithHint("name the folder, and choose with `include` and `exclude`; a backslash before *, ?, [ or { takes that character as it is")
+	}
+	if n := len(p.fixed); n > 0 && p.fixed[n-1] != ".." {
+		name = p.fixed[n-1]
+	}
+	return folderPath(p.top, p.fixed), name, nil
 }

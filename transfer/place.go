@@ -302,7 +302,7 @@ type level struct {
 }
 
 func (c *treeClaims) claim(item Item) error {
-	if !c.system.folds() {
+	if !c.system.folds() || item.Closing {
 		return nil // names in a folder are different, and so are their targets
 	}
 	elements := strings.Split(path.Clean(filepath.ToSlash(item.Target)), "/")

@@ -39,14 +39,18 @@ type Plan struct {
 	// Temp and Ahead are as in Find.
 	Temp  string
 	Ahead int
-	Log   *slog.Logger // may be nil
+	// Compare makes the plan that of a mirror: of what the target has already,
+	// only what differs comes, each with its Standing, and each folder as
+	// Find.Folders has it. Select.OnlyNew has no meaning then.
+	Compare *Comparison
+	Log     *slog.Logger // may be nil
 	// Skipped is told of each file that is left alone. It may be nil.
 	Skipped func(Skip)
 }
 
 // Get plans to fetch from a server into a folder of this machine.
 func (p Plan) Get(ctx context.Context, r Remote, root string, sources ...string) iter.Seq2[Item, error] {
-	return p.in(ctx, remoteTree(r), localTargets(root), false, sources)
+	return p.in(ctx, remoteTree(r), func() targets { return localTargets{root} }, false, sources)
 }
 
 // Put plans to send files of this machine to a server.
@@ -55,10 +59,10 @@ func (p Plan) Put(ctx context.Context, r Remote, sources ...string) iter.Seq2[It
 		return failing(fault.New(fault.Config, "symbolic links cannot be made by this protocol, and `symlinks: copy` needs that").
 			WithHint("use SFTP, or another way with links"))
 	}
-	return p.in(ctx, localTree(), newRemoteTargets(r).look, true, sources)
+	return p.in(ctx, localTree(), func() targets { return newRemoteTargets(r, p.Temp, p.Compare == nil) }, true, sources)
 }
 
-func (p Plan) in(ctx context.Context, from tree, look lookup, put bool, sources []string) iter.Seq2[Item, error] {
+func (p Plan) in(ctx context.Context, from tree, open func() targets, put bool, sources []string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		left := leaver{log: orDiscard(p.Log), told: p.Skipped}
 		skew, known := time.Duration(0), from.local
@@ -66,13 +70,22 @@ func (p Plan) in(ctx context.Context, from tree, look lookup, put bool, sources 
 			skew, known = p.skew(ctx, from.clock)
 		}
 		find := Find{
-			Recursive: p.Recursive, Select: p.Select, At: p.At, Clock: orNow(p.Now)().Add(skew),
+			Recursive: p.Recursive, Folders: p.Compare != nil, Select: p.Select, At: p.At, Clock: orNow(p.Now)().Add(skew),
 			Temp: p.Temp, Ahead: p.Ahead, Log: p.Log, Skipped: p.Skipped,
 		}
 		place := Placing{Name: p.Name, Put: put, Tree: p.Tree, Target: p.Target, Names: p.Select.Names}
 		items := place.Place(find.in(ctx, from, sources))
-		if p.Select.OnlyNew {
-			items = onlyNew(ctx, items, look, left)
+		there := open()
+		defer func() {
+			if err := there.close(); err != nil {
+				left.log.Warn("cannot remove a temporary folder", keyError, err)
+			}
+		}()
+		switch {
+		case p.Compare != nil:
+			items = p.Compare.items(ctx, items, there, left)
+		case p.Select.OnlyNew:
+			items = onlyNew(ctx, items, there.look, left)
 		}
 		if p.Select.Settle > 0 {
 			s := settling{

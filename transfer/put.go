@@ -26,6 +26,8 @@ const (
 	// deadAfter is the age at which a remote temporary file of another run is
 	// taken for a dead one.
 	deadAfter = 24 * time.Hour
+	// maxFoldersMade is how many folders of a server are known to be there.
+	maxFoldersMade = 4096
 )
 
 // Put stores files on a server. Remote and Run must be set. It is used for one
@@ -83,7 +85,10 @@ func (p *Put) Files(ctx context.Context, items []Item) ([]Result, error) {
 
 // Stream is Files for items that come one after the other; see Get.Stream.
 func (p *Put) Stream(ctx context.Context, items iter.Seq2[Item, error], emit func(Result)) error {
-	return p.stream(ctx, items, nil, func(_ int, r Result) { emit(r) })
+	return p.stream(ctx, items, nil, func(i int, r Result) {
+		r.Number = i
+		emit(r)
+	})
 }
 
 // stream stores items. All are what is known of them before, nil for nothing.
@@ -269,6 +274,9 @@ func (p *putter) folder(ctx context.Context, dir string) (*remoteFolder, error) 
 	p.mu.Lock()
 	f := p.folders[dir]
 	if f == nil {
+		if len(p.folders) >= maxFoldersMade {
+			clear(p.folders) // what is asked for again is looked at again
+		}
 		f = &remoteFolder{}
 		p.folders[dir] = f
 	}

@@ -241,6 +241,28 @@ func (s *selection) leaves(c candidate) Reason {
 // file says why a file is not taken, or nothing, as far as its listing tells.
 // at is the run's instant, clock what the files' own clock says then.
 func (s *selection) file(c candidate, at, clock time.Time) Reason {
+	if why := s.named(c); why != "" {
+		return why
+	}
+	e := c.entry
+	age := at.Sub(e.MTime)
+	switch {
+	case e.Size < s.MinSize:
+		return WhyTooSmall
+	case s.MaxSize > 0 && e.Size > s.MaxSize:
+		return WhyTooLarge
+	case s.MinAge > 0 && age < s.MinAge:
+		return WhyTooYoung
+	case s.MaxAge > 0 && age > s.MaxAge:
+		return WhyTooOld
+	case s.Settle > 0 && clock.Sub(e.MTime) < s.Settle:
+		return WhyNotSettled
+	}
+	return ""
+}
+
+// named says why a file of that name is not taken, or nothing.
+func (s *selection) named(c candidate) Reason {
 	e := c.entry
 	if why := s.leaves(c); why != "" {
 		return why
@@ -260,19 +282,6 @@ func (s *selection) file(c candidate, at, clock time.Time) Reason {
 	}
 	if len(s.include) > 0 && !s.includes(c.sub) {
 		return WhyNotIncluded
-	}
-	age := at.Sub(e.MTime)
-	switch {
-	case e.Size < s.MinSize:
-		return WhyTooSmall
-	case s.MaxSize > 0 && e.Size > s.MaxSize:
-		return WhyTooLarge
-	case s.MinAge > 0 && age < s.MinAge:
-		return WhyTooYoung
-	case s.MaxAge > 0 && age > s.MaxAge:
-		return WhyTooOld
-	case s.Settle > 0 && clock.Sub(e.MTime) < s.Settle:
-		return WhyNotSettled
 	}
 	return ""
 }

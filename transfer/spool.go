@@ -29,8 +29,11 @@ const (
 	// buffer of runBuffer bytes.
 	maxRuns   = 64
 	runBuffer = 16 << 10
-	// spoolPrefix begins the names of private folders.
+	// spoolPrefix begins the names of private folders and files.
 	spoolPrefix = "linehaul-list-"
+	// maxKeyed bounds a name that is read back, in bytes: a Surplus puts
+	// another spelling before it, which may be some times longer.
+	maxKeyed = 8 * maxName
 )
 
 // A spool is where the listings of one search go that are too large for
@@ -74,16 +77,16 @@ func (s *spool) close() error {
 	return os.RemoveAll(s.dir)
 }
 
-// SweepLists removes the private folders of searches that were killed, from
-// the folder that was their Find.Temp: those that nothing was made in since an
-// instant that no search can have begun before and still go on.
+// SweepLists removes the private folders and files of searches that were
+// killed, from the folder that was their Find.Temp: those that nothing was made
+// in since an instant that no search can have begun before and still go on.
 func SweepLists(temp string, since time.Time) error {
 	entries, err := os.ReadDir(temp)
 	if err != nil {
 		return diskError("list", temp, err)
 	}
 	for _, e := range entries {
-		if !e.IsDir() || !strings.HasPrefix(e.Name(), spoolPrefix) {
+		if !strings.HasPrefix(e.Name(), spoolPrefix) {
 			continue
 		}
 		info, err := e.Info()
@@ -237,6 +240,10 @@ type ordered struct {
 	held  int
 	last  string
 	begun bool
+	// What find was asked for last, and has come to in merge.
+	asked string
+	found Entry
+	ended bool
 }
 
 // next returns one entry after the other. Of several with one name, which no
@@ -272,6 +279,30 @@ func (s *ordered) has(name string) (has, known bool) {
 	return has, true
 }
 
+// find returns the entry of a name. What lies on disk is read on for it, so that
+// only names that come in order are known there; next must not be used then.
+func (s *ordered) find(name string) (e Entry, there, known bool, err error) {
+	if s.merge == nil {
+		i, there := slices.BinarySearchFunc(s.mem, name, func(e Entry, name string) int { return cmp.Compare(e.Name, name) })
+		if there {
+			e = s.mem[i]
+		}
+		return e, there, true, nil
+	}
+	if name < s.asked {
+		return Entry{}, false, false, nil
+	}
+	s.asked = name
+	for !s.ended && (!s.begun || s.last < name) {
+		var ok bool
+		if s.found, ok, err = s.next(); err != nil {
+			return Entry{}, false, false, err
+		}
+		s.ended = !ok
+	}
+	return s.found, !s.ended && s.last == name, true, nil
+}
+
 func (s *ordered) close() {
 	s.spool.held.Add(-int64(s.held))
 	s.mem, s.held = nil, 0
@@ -296,7 +327,7 @@ func readEntry(r *bufio.Reader) (Entry, error) {
 	if err != nil {
 		return Entry{}, err // io.EOF: the run has ended
 	}
-	if n > maxName {
+	if n > maxKeyed {
 		return Entry{}, errDamaged
 	}
 	name := make([]byte, n)

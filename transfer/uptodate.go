@@ -17,10 +17,7 @@ const (
 	// sameTime is how far apart the times of a file and its copy may be: FAT
 	// keeps every other second.
 	sameTime = 2 * time.Second
-	// maxKnown is how many entries of target folders on a server are kept; of
-	// a folder with more of them, each target is asked for by itself.
-	maxKnown = 100_000
-	// maxFolders is how many of these folders.
+	// maxFolders is how many target folders of a server are known at a time.
 	maxFolders = 64
 )
 
@@ -35,6 +32,13 @@ func upToDate(item Item, there Entry) bool {
 
 // A lookup describes a target. It wraps fs.ErrNotExist if there is none.
 type lookup func(ctx context.Context, target string) (Entry, error)
+
+// targets are what is where a plan leads to.
+type targets interface {
+	look(ctx context.Context, target string) (Entry, error) // a lookup
+	readLink(ctx context.Context, target string) (string, error)
+	close() error
+}
 
 // onlyNew leaves out items whose target is there already, and as it should be.
 // A target that cannot be looked at is tried: moving tells what is wrong.
@@ -63,36 +67,64 @@ func onlyNew(ctx context.Context, items iter.Seq2[Item, error], look lookup, lef
 
 // localTargets looks below a folder of this machine. It does not follow links:
 // nor does what puts files there.
-func localTargets(root string) lookup {
-	return func(_ context.Context, target string) (Entry, error) {
-		path := localPath(root, target)
-		info, err := os.Lstat(path)
-		if err != nil {
-			return Entry{}, diskError("look at", path, err)
-		}
-		return localEntry(info), nil
+type localTargets struct{ root string }
+
+func (t localTargets) look(_ context.Context, target string) (Entry, error) {
+	path := localPath(t.root, target)
+	info, err := os.Lstat(path)
+	if err != nil {
+		return Entry{}, diskError("look at", path, err)
 	}
+	return localEntry(info), nil
 }
 
+func (t localTargets) readLink(ctx context.Context, target string) (string, error) {
+	return localReadLink(ctx, localPath(t.root, target))
+}
+
+func (t localTargets) close() error { return nil }
+
 // remoteTargets looks at a server's files folder by folder, as targets mostly
-// come.
+// come. It is used by one goroutine at a time, which closes it.
 type remoteTargets struct {
 	stat    func(ctx context.Context, path string) (Entry, error)
 	list    func(ctx context.Context, dir string) iter.Seq2[Entry, error]
+	read    func(ctx context.Context, path string) (string, error) // nil: it cannot
+	follow  bool                                                   // a link is described as what it leads to
+	spool   *spool
 	folders []knownFolder // the one that was used last stands last
-	entries int
 }
 
 // A knownFolder is one that was listed.
 type knownFolder struct {
 	dir     string
-	large   bool // it has too many entries to keep
-	entries map[string]Entry
+	entries *ordered
 }
 
-func newRemoteTargets(r Remote) *remoteTargets {
+// newRemoteTargets looks through links if follow is set, and at links themselves
+// otherwise, where the server can.
+func newRemoteTargets(r Remote, temp string, follow bool) *remoteTargets {
 	t := remoteTree(r)
-	return &remoteTargets{stat: t.stat, list: t.list}
+	targets := &remoteTargets{stat: t.stat, list: t.list, read: t.readLink, follow: follow, spool: newSpool(temp, maxHeld)}
+	if l, ok := r.(LinkStater); ok && !follow {
+		targets.stat = l.Lstat
+	}
+	return targets
+}
+
+func (t *remoteTargets) readLink(ctx context.Context, target string) (string, error) {
+	if t.read == nil {
+		return "", errors.ErrUnsupported
+	}
+	return t.read(ctx, target)
+}
+
+func (t *remoteTargets) close() error {
+	for _, k := range t.folders {
+		k.entries.close()
+	}
+	t.folders = nil
+	return t.spool.close()
 }
 
 func (t *remoteTargets) look(ctx context.Context, target string) (Entry, error) {
@@ -105,15 +137,14 @@ func (t *remoteTargets) look(ctx context.Context, target string) (Entry, error) 
 	if err != nil {
 		return Entry{}, err
 	}
-	if known.large {
-		return t.stat(ctx, target)
-	}
-	e, ok := known.entries[name]
+	e, there, sure, err := known.entries.find(name)
 	switch {
-	case !ok:
-		return Entry{}, fs.ErrNotExist
-	case e.Mode&fs.ModeSymlink != 0:
+	case err != nil:
+		return Entry{}, err
+	case !sure, there && t.follow && e.Mode&fs.ModeSymlink != 0:
 		return t.stat(ctx, target)
+	case !there:
+		return Entry{}, fs.ErrNotExist
 	}
 	return e, nil
 }
@@ -125,24 +156,38 @@ func (t *remoteTargets) folder(ctx context.Context, dir string) (knownFolder, er
 		t.folders = append(slices.Delete(t.folders, i, i+1), k)
 		return k, nil
 	}
-	k := knownFolder{dir: dir, entries: map[string]Entry{}}
+	s := &sorter{spool: t.spool}
 	for e, err := range t.list(ctx, dot(dir)) {
 		if errors.Is(err, fs.ErrNotExist) {
 			break
 		}
+		if err == nil {
+			err = s.add(e)
+		}
 		if err != nil {
-			return k, err
+			s.drop()
+			return knownFolder{}, err
 		}
-		if len(k.entries) >= maxKnown {
-			k.large, k.entries = true, nil
-			break
-		}
-		k.entries[e.Name] = e
+	}
+	k := knownFolder{dir: dir}
+	var err error
+	if k.entries, err = s.done(); err != nil {
+		return k, err
 	}
 	t.folders = append(t.folders, k)
-	for t.entries += len(k.entries); len(t.folders) > 1 && (t.entries > maxKnown || len(t.folders) > maxFolders); {
-		t.entries -= len(t.folders[0].entries)
-		t.folders = slices.Delete(t.folders, 0, 1)
+	for len(t.folders) > maxFolders {
+		t.forget(dir)
 	}
 	return k, nil
+}
+
+// forget gives a folder up: the one that was not used for longest, and none that
+// leads to dir, as what comes folder by folder comes back there.
+func (t *remoteTargets) forget(dir string) {
+	i := slices.IndexFunc(t.folders, func(k knownFolder) bool {
+		return k.dir != dir && !strings.HasPrefix(dir, strings.TrimSuffix(k.dir, "/")+"/")
+	})
+	i = max(i, 0)
+	t.folders[i].entries.close()
+	t.folders = slices.Delete(t.folders, i, i+1)
 }

@@ -30,11 +30,17 @@ func (f *finder) walk(ctx context.Context, at *branch) error {
 		empty = empty && !took
 		return err
 	})
-	// "" is where the source is "." or the like.
-	if err != nil || !empty || at.rel == "" || f.limitsFiles() {
-		return err
+	item := Item{Source: f.native(at.dir), Path: at.path, Rel: at.rel, Entry: at.self}
+	// "" is where the source is "." or the like. A mirror's own folder is none
+	// of what is in it.
+	if err == nil && empty && at.rel != "" && !f.limitsFiles() && (!f.folders || at.sub != "") {
+		err = f.take(item)
 	}
-	return f.take(Item{Source: f.native(at.dir), Path: at.path, Rel: at.rel, Entry: at.self})
+	if err == nil && f.folders {
+		item.Closing = true
+		err = f.emit(item)
+	}
+	return err
 }
 
 // inside is a folder, or something else, in one that is taken.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"time"
@@ -31,10 +32,15 @@ type moveFlags struct {
 }
 
 func (o *moveFlags) add(c *cobra.Command) {
+	c.Flags().BoolVarP(&o.recursive, "recursive", "r", false, "folders with all that is below them")
+	o.addShared(c)
+}
+
+// addShared adds those that sync has too.
+func (o *moveFlags) addShared(c *cobra.Command, without ...string) {
 	o.hostFlags.add(c)
 	f := c.Flags()
-	f.BoolVarP(&o.recursive, "recursive", "r", false, "folders with all that is below them")
-	o.selection.add(f)
+	o.selection.add(f, without...)
 	f.StringVar(&o.verify, "verify", string(job.VerifySize), "how a copy is compared with its source: `size`, auto or sha256")
 	f.BoolVar(&o.keepBad, "keep-bad", false, "leave a copy that is not what its source is beside the target, as .NAME.RUN.bad")
 	f.BoolVar(&o.noSpace, "no-space-check", false, "begin although the target's disk says that it has too little room, as one that compresses may")
@@ -194,7 +200,11 @@ func (a *app) move(ctx context.Context, j *job.Job, o moveFlags) error {
 		return a.dryRun(ctx, r, j)
 	}
 	run, err := a.withProgress(o.progress, func(r *job.Runner) (store.Run, error) { return r.Run(ctx, j, job.Trigger{}) }, r)
-	return a.showRun(run, err)
+	err = a.showRun(run, err)
+	if forgetErr := run.Forget(); forgetErr != nil && err == nil {
+		err = forgetErr
+	}
+	return err
 }
 
 // showRun prints what a run moved, and returns its error for the exit code.
@@ -203,7 +213,7 @@ func (a *app) showRun(run store.Run, err error) error {
 		if run.ID == "" {
 			return err
 		}
-		if printErr := a.printJSON(run); printErr != nil && err == nil {
+		if printErr := run.WriteJSON(a.stdout); printErr != nil && err == nil {
 			return printErr
 		}
 		if err != nil {
@@ -214,12 +224,25 @@ func (a *app) showRun(run store.Run, err error) error {
 	if a.quiet {
 		return err
 	}
-	for _, f := range run.Files {
-		if f.Error == "" {
-			fmt.Fprintf(a.stdout, "%s -> %s (%s)%s\n", printable(f.Source), printable(f.Target), bytesText(f.Bytes), afterText(f))
-		} else {
-			fmt.Fprintf(a.stdout, "%s failed: %s\n", printable(f.Source), printable(f.Error))
+	out, deletes := bufio.NewWriter(a.stdout), false
+	listErr := run.EachFile(func(f store.File) error {
+		var err error
+		switch {
+		case f.Error != "":
+			_, err = fmt.Fprintf(out, "%s failed: %s\n", printable(f.Source), printable(f.Error))
+		case f.Deleted:
+			deletes = true
+			_, err = fmt.Fprintf(out, "deleted %s\n", printable(f.Target))
+		default:
+			_, err = fmt.Fprintf(out, "%s -> %s (%s)%s\n", printable(f.Source), printable(f.Target), bytesText(f.Bytes), afterText(f))
 		}
+		return err
+	})
+	if flushErr := out.Flush(); listErr == nil {
+		listErr = flushErr
+	}
+	if err == nil {
+		err = listErr
 	}
 	if err == nil {
 		took := run.Ended.Sub(run.Started)
@@ -227,7 +250,9 @@ func (a *app) showRun(run store.Run, err error) error {
 		if rate := rateText(run.Bytes, took); rate != "" {
 			line += ", " + rate
 		}
-		if run.Removed > 0 {
+		if run.Removed > 0 && deletes {
+			line += fmt.Sprintf("; %d deleted", run.Removed)
+		} else if run.Removed > 0 {
 			line += fmt.Sprintf("; %d old copies removed", run.Removed)
 		}
 		fmt.Fprintln(a.stdout, line)
@@ -278,6 +303,12 @@ func plannedText(p job.Planned) string {
 		p.After = ", then " + printable(p.After)
 	}
 	switch {
+	case p.Does == "delete" && p.Dir:
+		return fmt.Sprintf("delete %s (folder)", printable(p.Target))
+	case p.Does == "delete":
+		return fmt.Sprintf("delete %s (%s)", printable(p.Target), bytesText(p.Bytes))
+	case p.Does == "set":
+		return fmt.Sprintf("set %s -> %s (mode and time)", source, printable(p.Target))
 	case p.Source == "":
 		return fmt.Sprintf("%s %s (%s)", p.Does, printable(p.Target), p.Reason)
 	case p.Reason != "":

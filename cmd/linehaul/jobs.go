@@ -107,6 +107,12 @@ func (a *app) jobRow(c *config.Job, s *store.Store) (jobRow, error) {
 
 // describeJob says in a few words what a job moves.
 func describeJob(c *config.Job) string {
+	switch {
+	case c.Sync != nil && c.Put == nil:
+		return fmt.Sprintf("sync %s:%s to %s", c.Host, c.Get[0], c.To)
+	case c.Sync != nil:
+		return fmt.Sprintf("sync %s to %s:%s", c.Put[0], c.Host, c.To)
+	}
 	if c.Put == nil {
 		return fmt.Sprintf("get %s:%s to %s", c.Host, c.Get[0], c.To)
 	}

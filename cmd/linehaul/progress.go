@@ -115,6 +115,9 @@ func (b *bar) label() string {
 	if len(name) > nameWidth-12 {
 		name = append(name[:nameWidth-13], '…')
 	}
+	if r.OfFiles == 0 { // there are too many to have been counted
+		return fmt.Sprintf("%d %s ", r.Files, string(name))
+	}
 	return fmt.Sprintf("%d/%d %s ", r.Files, r.OfFiles, string(name))
 }
 

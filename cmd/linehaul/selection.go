@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/spf13/pflag"
 
 	"linehaul/config"
@@ -13,8 +15,11 @@ import (
 // their meaning and description.
 type selectFlags struct{ chosen transfer.Select }
 
-func (o *selectFlags) add(f *pflag.FlagSet) {
+func (o *selectFlags) add(f *pflag.FlagSet, without ...string) {
 	for _, s := range config.SelectionFlags() {
+		if slices.Contains(without, s.Name) {
+			continue
+		}
 		flag := f.VarPF(&selectValue{flag: s, to: &o.chosen, text: s.Default}, s.Name, "", s.Usage)
 		if s.Switch {
 			flag.NoOptDefVal = "true"

@@ -16,6 +16,7 @@ import (
 // their folders.
 var (
 	_ transfer.Mover         = (*sftpFiles)(nil)
+	_ transfer.AttrSetter    = (*sftpFiles)(nil)
 	_ transfer.LinkStater    = (*sftpFiles)(nil)
 	_ transfer.FolderRemover = (*sftpFiles)(nil)
 	_ transfer.Mover         = (*scpFiles)(nil)
@@ -56,6 +57,13 @@ func (f *sftpFiles) Lstat(ctx context.Context, name string) (transfer.Entry, err
 
 func (f *sftpFiles) RemoveFolder(ctx context.Context, name string) error {
 	return f.tell(ctx, "remove folder", name, func() error { return f.client.Rmdir(ctx, name) })
+}
+
+// SetAttrs sets the mode, unless it is 0, and the time.
+func (f *sftpFiles) SetAttrs(ctx context.Context, name string, a transfer.Attrs) error {
+	return f.tell(ctx, "set mode and time of", name, func() error {
+		return f.client.Set(ctx, name, sftp.Attrs{SetMode: a.Mode != 0, Mode: a.Mode.Perm(), MTime: a.MTime})
+	})
 }
 
 // Move has mv refuse to replace, and then looks whether it did anything: some

@@ -1,0 +1,165 @@
+package job
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"sync"
+
+	"linehaul/config"
+	"linehaul/fault"
+	"linehaul/store"
+	"linehaul/transfer"
+)
+
+// maxDone bounds how many files that were moved are remembered for a further
+// attempt: about 160 MB.
+const maxDone = 4 << 20
+
+// results are what became of the files of a run, through all its attempts. Its
+// methods may be called concurrently: while files are planned, others end.
+type results struct {
+	job  *Job
+	list *store.FileList // used by others between attempts only
+
+	mu  sync.Mutex
+	run *store.Run // its numbers of files
+	// done has what was moved, for the next attempt: 24 bytes a file. A mirror
+	// needs none of that: it looks at its target.
+	done  map[[16]byte]uint64
+	twice bool // something was moved a second time, as its source had changed
+	broke error
+	dest  destination
+	base  int // the places of earlier attempts end there
+	next  int
+}
+
+func newResults(j *Job, run *store.Run, list *store.FileList) *results {
+	r := &results{job: j, run: run, list: list}
+	if j.Sync == nil && (j.Retry.Attempts > 1 || j.Retry.Reconnect) {
+		r.done = map[[16]byte]uint64{}
+	}
+	return r
+}
+
+// err is why results could not be kept; nil if they could.
+func (r *results) err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.broke
+}
+
+// begin begins an attempt. What failed in an earlier one is tried again, or is
+// there no more.
+func (r *results) begin(dest destination) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dest, r.base = dest, r.next
+	if r.run.Failed > 0 {
+		r.failLocked(r.list.Change(func(f *store.File) bool { return f.Error == "" }))
+	}
+	r.run.Failed = 0
+}
+
+func (r *results) failLocked(err error) {
+	if r.broke == nil {
+		r.broke = err
+	}
+}
+
+// sourceAndTarget and version tell a file, and its states, from others.
+func sourceAndTarget(source, target string) [16]byte {
+	sum := sha256.Sum256([]byte(source + "\x00" + target))
+	return [16]byte(sum[:16])
+}
+
+func version(size int64, mtime int64) uint64 {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(size))
+	binary.BigEndian.PutUint64(b[8:], uint64(mtime))
+	sum := sha256.Sum256(b[:])
+	return binary.BigEndian.Uint64(sum[:8])
+}
+
+// moved reports whether an earlier attempt has moved an item, as it is now.
+func (r *results) moved(i transfer.Item) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	v, ok := r.done[sourceAndTarget(i.Source, r.dest.full(i.Target))]
+	return ok && v == version(i.Entry.Size, i.Entry.MTime.UnixNano())
+}
+
+// add notes what became of an item. place is its number in this attempt.
+func (r *results) add(res transfer.Result, place int) {
+	f := store.File{
+		Source: res.Item.Source, Target: r.dest.full(res.Item.Target), Bytes: res.Bytes, MTime: res.Item.Entry.MTime,
+		SHA256: res.SHA256, Verified: res.Verified, Resumed: res.Resumed, Seconds: res.Took.Seconds(),
+	}
+	switch {
+	case res.Item.Link != "":
+		f.Kind = kindLink
+	case res.Item.Entry.Mode.IsDir():
+		f.Kind = kindFolder
+	}
+	if r.job.After.Source == config.SourceMove {
+		f.Path = res.Item.Path
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if res.Err != nil {
+		f.Error = res.Err.Error()
+		r.run.Failed++
+	} else {
+		r.run.Moved++
+		r.run.Bytes += res.Bytes
+		if f.Kind == "" && res.Item.Entry.Size != res.Bytes {
+			f.Listed = &res.Item.Entry.Size
+		}
+		r.noteLocked(res.Item)
+	}
+	r.putLocked(f, place)
+}
+
+// deleted notes what was deleted at the target.
+func (r *results) deleted(f store.File, place int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.run.Removed++
+	r.putLocked(f, place)
+}
+
+// noteLocked remembers an item that was moved.
+func (r *results) noteLocked(i transfer.Item) {
+	if r.done == nil {
+		return
+	}
+	k := sourceAndTarget(i.Source, r.dest.full(i.Target))
+	_, again := r.done[k]
+	r.twice = r.twice || again
+	if !again && len(r.done) >= maxDone {
+		r.failLocked(fault.New(fault.Usage, "more than %d files cannot be moved by one run", maxDone).
+			WithHint("make several jobs, or one with `sync`"))
+		return
+	}
+	r.done[k] = version(i.Entry.Size, i.Entry.MTime.UnixNano())
+}
+
+// putLocked puts a line into the list.
+func (r *results) putLocked(f store.File, place int) {
+	r.next = max(r.next, r.base+place+1)
+	r.failLocked(r.list.Add(f, r.base+place))
+}
+
+// What a store.File is, if it is no file.
+const (
+	kindLink   = "link"
+	kindFolder = "folder"
+)
+
+// latest reports whether a line is of the last time that its file was moved.
+func (r *results) latest(f store.File) bool {
+	size := f.Bytes
+	if f.Listed != nil {
+		size = *f.Listed
+	}
+	return f.Kind != "" || f.Error != "" || f.Deleted || !r.twice || r.done[sourceAndTarget(f.Source, f.Target)] == version(size, f.MTime.UnixNano())
+}
