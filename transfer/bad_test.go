@@ -1,6 +1,7 @@
 package transfer_test
 
 import (
+	"errors"
 	"context"
 	"log/slog"
 	"os"
@@ -137,6 +138,9 @@ func TestPutNoRoom(t *testing.T) {
 		{name: "an answer that is none", room: func(string) (transfer.Room, error) { return transfer.Room{Free: 1}, nil }, fits: true},
 		{name: "a refusal", room: func(p string) (transfer.Room, error) {
 			return transfer.Room{}, fault.New(fault.RemoteFile, "operation unsupported")
+		}, fits: true},
+		{name: "a server that cannot tell", room: func(p string) (transfer.Room, error) {
+			return transfer.Room{}, errors.ErrUnsupported
 		}, fits: true},
 		{name: "a part is there already", room: at(700), part: 400, fits: true},
 		{name: "a part that is not enough", room: at(700), part: 399},

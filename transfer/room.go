@@ -21,7 +21,8 @@ type Room struct {
 
 // A Roomer tells how much room there is.
 type Roomer interface {
-	// Room describes the file system of a path that exists.
+	// Room describes the file system of a path that exists. The error is
+	// errors.ErrUnsupported where the server cannot tell.
 	Room(ctx context.Context, path string) (Room, error)
 }
 
@@ -81,7 +82,7 @@ func (p *putter) checkRoom(ctx context.Context, items []Item) error {
 	asked.Wait()
 	for i, dir := range dirs {
 		at, room, err := answers[i].at, answers[i].room, answers[i].err
-		if err != nil && (stopsAll(err) || ctx.Err() != nil) {
+		if err != nil && !errors.Is(err, errors.ErrUnsupported) && (stopsAll(err) || ctx.Err() != nil) {
 			return sorted(ctx, fault.RemoteFile, dir, err)
 		}
 		if err != nil || !room.Known {
