@@ -1,8 +1,8 @@
 package transfer_test
 
 import (
-	"errors"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"

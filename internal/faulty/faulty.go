@@ -206,7 +206,8 @@ func (c *session) write(w io.Writer) {
 				return
 			}
 			held = append(held, p)
-			if len(held) > c.s.now().Reorder {
+			// The greeting comes first in any case.
+			if len(held) > c.s.now().Reorder || p[4] == typeVersion {
 				flush()
 			} else {
 				idle = time.After(reorderWait)
