@@ -1,0 +1,249 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"linehaul/fault"
+)
+
+// A fetch is one file on its way here.
+type fetch struct {
+	g      *getter
+	item   Item
+	home   *lane
+	r      Reader
+	opened Entry
+	dir    *folder
+	final  string
+	p      FileProgress
+	begun  func() // to be called when lanes carry it
+
+	mu   sync.Mutex
+	paid int // bytes that the limit has let pass already
+}
+
+// due takes off n bytes what the limit has let pass already.
+func (f *fetch) due(n int) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	paid := min(n, f.paid)
+	f.paid -= paid
+	return n - paid
+}
+
+// open makes or finds the temporary file, fills it, and gives it its name.
+func (g *getter) open(ctx context.Context, f *fetch) (moved, error) {
+	at, spreads := f.r.(io.ReaderAt)
+	spreads = spreads && f.opened.Size > 0
+	var t *tempFile
+	var done ranges
+	if spreads && f.opened.Size >= journalSize {
+		if t, done = f.resume(at); t != nil {
+			g.log.Info("going on with a file that was begun before", keyName, f.item.Entry.Name, keyTarget, f.dir.join(f.final), keyBytes, done.size())
+		}
+	}
+	if t == nil {
+		var err error
+		if t, err = g.create(f.dir, f.final, f.opened.Mode); err != nil {
+			return moved{}, err
+		}
+	}
+	defer t.discard()
+	var m moved
+	var err error
+	if spreads {
+		m, err = f.spread(ctx, t, done)
+	} else {
+		m, err = f.inOrder(ctx, t)
+		if err == nil {
+			err = f.check(ctx, &m)
+		}
+	}
+	if err != nil {
+		g.noteBad(f.item, err, t.keepBad)
+		return moved{kept: m.kept}, err
+	}
+	return m, t.commit(ctx, f.opened.MTime)
+}
+
+// resume finds what an earlier run left of the file, if its end is still that
+// of the source.
+func (f *fetch) resume(source io.ReaderAt) (*tempFile, ranges) {
+	t, done := f.dir.adopt(f.final, at(f.g.host, f.item.Source), f.opened)
+	if t == nil {
+		return nil, nil
+	}
+	if alike, err := tailAlike(t.file, source, done); err != nil || !alike {
+		f.g.log.Warn("beginning again: what was fetched before is not what the source has", keyTarget, t.dir.join(t.name))
+		t.discard()
+		return nil, nil
+	}
+	return t, done
+}
+
+// spread fetches the content in pieces, over as many sessions as help.
+func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, error) {
+	g, size := f.g, f.opened.Size
+	if size >= sharedSize {
+		if err := g.enter(ctx); err != nil {
+			return moved{}, err
+		}
+		defer g.leave()
+	}
+	var follow *trail
+	if !g.noSum {
+		follow = newTrail(t.file)
+		defer follow.stop()
+	}
+	before := done.size()
+	if before > 0 {
+		resumed(f.p, before)
+	}
+	s := &spread{
+		name: f.item.Source, size: size, done: done, missing: done.missing(size), home: f.home, shared: size >= sharedSize, hasty: true,
+		handles: map[*lane]*handle{f.home: {file: f.r, ready: true}},
+	}
+	s.wait = func(n int) error { return g.wait(ctx, f.due(n)) }
+	s.open = func(ctx context.Context, r Remote) (io.Closer, error) { return f.again(ctx, r) }
+	s.move = func(file io.Closer, offset int64, buf []byte) error {
+		data := buf[Headroom:]
+		if err := readFull(file.(io.ReaderAt), data, offset); err != nil {
+			return f.readError(ctx, err)
+		}
+		if _, err := t.file.WriteAt(data, offset); err != nil {
+			return diskError("write", t.dir.join(f.final), err)
+		}
+		return nil
+	}
+	s.moved = func(total int64) {
+		f.p.Moved(total)
+		follow.advance(s.done.prefix())
+	}
+	var notes *checkpoint
+	if size >= journalSize {
+		t.keepJournal()
+		notes = newCheckpoint(func() journalEntry {
+			return journalEntry{at(g.host, f.item.Source), size, f.opened.MTime.UnixNano(), uint32(t.mode), g.lanes.doneOf(s)}
+		}, t.note)
+	}
+	f.begun()
+	m := moved{size: size, resumed: before}
+	err := g.lanes.carry(ctx, s)
+	if err == nil {
+		if m.sum, err = follow.sum(ctx, size); err != nil {
+			err = diskError("read", t.dir.join(f.final), err)
+		}
+	}
+	if err == nil {
+		err = f.check(ctx, &m)
+	}
+	keep := err != nil && resumable(ctx, err)
+	if noteErr := notes.stop(keep); noteErr != nil && err == nil {
+		err = noteErr
+	}
+	if err != nil {
+		if keep && notes != nil {
+			t.keep()
+			return moved{kept: notes.last}, err
+		}
+		return moved{}, err
+	}
+	return m, nil
+}
+
+// check finds out whether what was fetched is what the source is.
+func (f *fetch) check(ctx context.Context, m *moved) error {
+	if err := f.unchanged(ctx, m.size); err != nil {
+		return err
+	}
+	return f.g.verified(ctx, f.item.Source, m)
+}
+
+// again opens the file on another session, where it must be the same.
+func (f *fetch) again(ctx context.Context, r Remote) (Reader, error) {
+	file, now, err := openStat(ctx, r, f.item.Source)
+	if err != nil {
+		return nil, err
+	}
+	if now.Size != f.opened.Size || !now.MTime.Equal(f.opened.MTime) {
+		err = errors.New("another file has its name now")
+	}
+	if _, ok := file.(io.ReaderAt); err == nil && !ok {
+		err = errors.New("this session cannot read in pieces")
+	}
+	if err != nil {
+		shut(file)
+		return nil, err
+	}
+	return file, nil
+}
+
+// readError sorts the failure of a read.
+func (f *fetch) readError(ctx context.Context, err error) error {
+	if ctx.Err() == nil && errors.Is(err, errShort) {
+		return changed(fault.RemoteFile, f.item.Source, f.opened.Size, f.opened.Size)
+	}
+	return sorted(ctx, fault.RemoteFile, f.item.Source, err)
+}
+
+// inOrder fetches the content from its beginning to its end.
+func (f *fetch) inOrder(ctx context.Context, t *tempFile) (moved, error) {
+	var disk error
+	w := writerFunc(func(b []byte) (int, error) {
+		if err := f.g.wait(ctx, f.due(len(b))); err != nil {
+			return 0, err
+		}
+		n, err := t.file.Write(b)
+		if err != nil {
+			disk = diskError("write", t.dir.join(t.final), err)
+		}
+		return n, err
+	})
+	size, sum, err := pull(ctx, w, f.r, f.opened.Size, f.p.Moved)
+	switch {
+	case disk != nil:
+		return moved{}, disk
+	case ctx.Err() == nil && (errors.Is(err, errShort) || errors.Is(err, errLong)):
+		return moved{}, changed(fault.RemoteFile, f.item.Source, f.opened.Size, size)
+	case err != nil:
+		return moved{}, sorted(ctx, fault.RemoteFile, f.item.Source, err)
+	}
+	return moved{size: size, sum: sum}, nil
+}
+
+// unchanged holds the source against what it was when it was opened. In the
+// same round trip it asks for what follows the end, in case that the server
+// says the same wrong size each time.
+func (f *fetch) unchanged(ctx context.Context, size int64) error {
+	release := closeWhenDone(ctx, f.r)
+	defer release()
+	longer := false
+	var asked sync.WaitGroup
+	if there, ok := f.r.(io.ReaderAt); ok && f.opened.Size > 0 {
+		asked.Go(func() {
+			n, _ := there.ReadAt(make([]byte, 1), f.opened.Size) //nolint:errcheck // a server may refuse it
+			longer = n > 0
+		})
+	}
+	now, err := f.r.Stat(ctx)
+	if err != nil {
+		shut(f.r) // which ends the read
+	}
+	asked.Wait()
+	if err != nil {
+		return sorted(ctx, fault.RemoteFile, f.item.Source, err)
+	}
+	if longer && now.Size == f.opened.Size {
+		return &againError{fault.New(fault.RemoteFile, "%q goes on behind the %d bytes that the server says it has", f.item.Source, now.Size).
+			WithHint("the server tells a wrong size; take the file when its writer is done")}
+	}
+	// A file that is made while it is read has no size, and is always new.
+	made := f.opened.Size == 0 && now.Size == 0 && size > 0
+	if now.Size != f.opened.Size || !now.MTime.Equal(f.opened.MTime) && !made {
+		return changed(fault.RemoteFile, f.item.Source, f.opened.Size, now.Size)
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"linehaul/fault"
+	"linehaul/transfer"
+)
+
+// Files opens a session for files. It may be called several times: each call
+// opens a channel of its own, which lasts as long as c. Where a server has
+// several ways, the one that worked is kept for the next call.
+func (c *Conn) Files(ctx context.Context) (transfer.WritableRemote, error) { return c.files(ctx, "") }
+
+func (c *Conn) files(ctx context.Context, first string) (transfer.WritableRemote, error) {
+	ways := c.ways()
+	var failed []error
+	for i, w := range ways {
+		files, err := c.try(ctx, w, first, i == len(ways)-1)
+		if err == nil {
+			c.keep(w, failed)
+			return files, nil
+		}
+		if gone := c.gone(); gone != nil {
+			return nil, fmt.Errorf("open files on %s: %w", c.host.Name, gone)
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("open files on %s: %w", c.host.Name, ctxError(ctx))
+		}
+		c.log.Debug("no file session", "by", w.name, "reason", err)
+		failed = append(failed, fmt.Errorf("%s: %w", w.name, err))
+	}
+	return nil, fault.New(fault.SSH, "open files on %s: %w", c.host.Name, joinLine(failed)).AsPermanent().
+		WithHint("the login works, but the server allows no file transfer: it needs `Subsystem sftp` in its sshd_config, or the program scp, and a shell that prints nothing on its own")
+}
+
+// FilesAt is Files for somebody whose first question is what path is: where the
+// server is known to take it, the question goes out with the greeting.
+func (c *Conn) FilesAt(ctx context.Context, path string) (transfer.WritableRemote, error) {
+	return c.files(ctx, path)
+}
+
+// heard notes how long the server took for something that is no work.
+func (c *Conn) heard(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d > 0 && (c.rtt == 0 || d < c.rtt) {
+		c.rtt = d
+	}
+}
+
+// roundTrip is the shortest that was seen.
+func (c *Conn) roundTrip() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rtt
+}
+
+// another opens one more session for files, by the way that worked. It returns
+// before the server has said that it does, where the server is known to take
+// what comes right behind: what was wrong is the error of the first request.
+func (c *Conn) another(ctx context.Context) (transfer.WritableRemote, error) {
+	c.mu.Lock()
+	hasty := c.way.hasty
+	c.mu.Unlock()
+	if hasty == nil || !c.isOpenSSH() {
+		return c.Files(ctx)
+	}
+	files, err := hasty(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open files on %s: %w", c.host.Name, err)
+	}
+	return files, nil
+}
+
+// keep notes the way that worked after others had failed.
+func (c *Conn) keep(w way, failed []error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.way.open == nil && c.host.Protocol == SCP && w.protocol == SFTP {
+		c.log.Warn("the server does no SCP: using SFTP", "reason", joinLine(failed))
+	}
+	c.log.Debug("file session open", "by", w.name)
+	c.way, c.info.Protocol = w, w.protocol
+}
+
+// try opens files in one way. A server may take a request and then not know
+// what to do with it: if there is another way, this one gets less time than the
+// watch would give it.
+func (c *Conn) try(ctx context.Context, w way, first string, last bool) (transfer.WritableRemote, error) {
+	if !last {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.host.StallTimeout*3/4)
+		defer cancel()
+	}
+	return w.open(ctx, first)
+}
+
+// A way is one way to transfer files.
+type way struct {
+	name     string
+	protocol Protocol
+	// open opens files; first is a path to ask about at once, if it is not empty.
+	open func(ctx context.Context, first string) (transfer.WritableRemote, error)
+	// hasty is open without waiting for answers. It may be nil.
+	hasty func(context.Context) (transfer.WritableRemote, error)
+}
+
+// ways lists what to try, best first.
+func (c *Conn) ways() []way {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.way.open != nil {
+		return []way{c.way}
+	}
+	sftp := []way{
+		{"SFTP subsystem", SFTP, func(ctx context.Context, first string) (transfer.WritableRemote, error) {
+			return c.openSFTP(ctx, "subsystem", "sftp", first)
+		}, func(ctx context.Context) (transfer.WritableRemote, error) {
+			return c.beginSFTP(ctx, "subsystem", "sftp")
+		}},
+		{"sftp-server", SFTP, func(ctx context.Context, first string) (transfer.WritableRemote, error) {
+			return c.openSFTP(ctx, "exec", findSFTPServer, first)
+		}, nil},
+	}
+	scp := way{"SCP", SCP, func(ctx context.Context, _ string) (transfer.WritableRemote, error) { return c.openSCP(ctx) }, nil}
+	switch c.host.Protocol {
+	case SFTP:
+		return sftp
+	case SCP:
+		return append([]way{scp}, sftp...)
+	default:
+		return append(sftp, scp)
+	}
+}

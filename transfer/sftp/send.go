@@ -1,0 +1,103 @@
+package sftp
+
+import ()
+
+// drop sends a request whose answer does not matter.
+func (c *Client) drop(e *encoder) {
+	if q, err := c.send(e, nil); err == nil {
+		c.leave(q)
+	}
+}
+
+// An outgoing is a request on its way: packet makes its bytes of the id that is
+// given to it, and data is where the content of the answer goes, for a read.
+type outgoing struct {
+	packet func(id uint32) []byte
+	data   []byte
+}
+
+// request is what an encoder holds, for sendAll.
+func (e *encoder) request() outgoing { return outgoing{packet: e.seal} }
+
+// send sends a packet. data is where the content of the answer goes, for a
+// read.
+func (c *Client) send(e *encoder, data []byte) (*request, error) {
+	return c.sendOne(outgoing{e.seal, data})
+}
+
+func (c *Client) sendOne(o outgoing) (*request, error) {
+	requests, err := c.sendAll(o)
+	if err != nil {
+		return nil, err
+	}
+	return requests[0], nil
+}
+
+// maxJoined is up to how many bytes requests are written in one piece, which
+// saves both sides packets of SSH and system calls.
+const maxJoined = 16 << 10
+
+// sendAll sends requests one behind the other. After an error none of them is
+// waited for.
+func (c *Client) sendAll(all ...outgoing) ([]*request, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	requests, ids := make([]*request, len(all)), make([]uint32, len(all))
+	c.mu.Lock()
+	if c.pending == nil {
+		err := ended(c.err)
+		c.mu.Unlock()
+		return nil, err
+	}
+	for i, o := range all {
+		for c.pending[c.next] != nil {
+			c.next++
+		}
+		requests[i], ids[i] = &request{done: make(chan struct{}), data: o.data}, c.next
+		c.pending[c.next] = requests[i]
+		c.next++
+	}
+	c.mu.Unlock()
+	if c.options.Sent != nil {
+		for range all {
+			c.options.Sent()
+		}
+	}
+	if err := c.write(all, ids); err != nil {
+		for i, id := range ids {
+			c.mu.Lock()
+			open := c.pending[id] == requests[i]
+			delete(c.pending, id)
+			c.mu.Unlock()
+			if open {
+				c.answered()
+			}
+		}
+		return nil, ended(err)
+	}
+	return requests, nil
+}
+
+// write writes packets, small ones in one piece. The caller holds writing.
+func (c *Client) write(all []outgoing, ids []uint32) error {
+	var joined []byte
+	for i, o := range all {
+		p := o.packet(ids[i])
+		if len(joined)+len(p) <= maxJoined && len(all) > 1 {
+			if joined = append(joined, p...); i < len(all)-1 {
+				continue
+			}
+			p = nil
+		}
+		for _, piece := range [][]byte{joined, p} {
+			if len(piece) == 0 {
+				continue
+			}
+			if _, err := c.w.Write(piece); err != nil {
+				return err
+			}
+		}
+		joined = joined[:0]
+	}
+	return nil
+}
