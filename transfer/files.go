@@ -45,9 +45,11 @@ const (
 	// smallAtOnce and orderedAtOnce are how many files are under way at a time
 	// where a small file takes few round trips, and elsewhere.
 	smallAtOnce, orderedAtOnce = 64, 4
-	// farAtOnce is how many, where a round trip takes farAway or more.
-	farAtOnce = 256
+	// farAtOnce is how many, where a round trip takes farAway or more: fewer
+	// where they are larger than farSize, in bytes, as each is held in memory.
+	farAtOnce = 512
 	farAway   = 20 * time.Millisecond
+	farSize   = 64 << 10
 )
 
 // Result is what became of one item.
@@ -182,24 +184,32 @@ func (e *engine) files(ctx context.Context, items iter.Seq2[Item, error], move m
 		emit(i, res)
 	}
 	slots := make(chan struct{}, e.atOnce)
+	take := func(n int) {
+		for range n {
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
 	var planErr error
 	for item, err := range items {
 		if err != nil {
 			planErr = err
 			break
 		}
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-		}
-		if ctx.Err() != nil {
+		n := e.weight(item)
+		if take(n); ctx.Err() != nil {
 			break
 		}
 		i := count
 		count++
 		work.Go(func() {
 			finish(i, e.file(ctx, item, move))
-			<-slots
+			for range n {
+				<-slots
+			}
 		})
 	}
 	if planErr != nil && stopsAll(planErr) {
@@ -221,6 +231,14 @@ func (e *engine) files(ctx context.Context, items iter.Seq2[Item, error], move m
 		return failed.all("file")
 	}
 	return failed.partial(count)
+}
+
+// weight is how many places an item takes of those that are under way.
+func (e *engine) weight(item Item) int {
+	if e.atOnce < farAtOnce || item.Entry.Size < farSize {
+		return 1
+	}
+	return int(min(item.Entry.Size, maxRequest)/farSize) + 1
 }
 
 // collect gives each of the items its result, in their order, whatever became

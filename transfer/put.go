@@ -150,6 +150,7 @@ type putter struct {
 type remoteFolder struct {
 	once sync.Once
 	err  error
+	made bool // by us, so that there is nothing in it
 
 	mu    sync.Mutex
 	parts []Entry // temporary files and journals
@@ -286,6 +287,12 @@ func (p *putter) folder(ctx context.Context, dir string) (*remoteFolder, error) 
 }
 
 func (p *putter) makeFolder(ctx context.Context, f *remoteFolder, dir string) error {
+	parent, _ := splitRemote(dir)
+	if parent != dir && p.knows(parent) {
+		if above, err := p.folder(ctx, parent); err == nil && above.made {
+			return p.mkdir(ctx, f, dir)
+		}
+	}
 	var looking sync.WaitGroup
 	defer looking.Wait()
 	parts := make(chan []Entry, 1)
@@ -301,16 +308,21 @@ func (p *putter) makeFolder(ctx context.Context, f *remoteFolder, dir string) er
 	case !errors.Is(err, fs.ErrNotExist) || dir == "" || dir == "/":
 		return sorted(ctx, fault.RemoteFile, dir, err)
 	}
-	parent, _ := splitRemote(dir)
 	if _, err := p.folder(ctx, parent); err != nil {
 		return err
 	}
+	return p.mkdir(ctx, f, dir)
+}
+
+// mkdir makes a folder in one that is there.
+func (p *putter) mkdir(ctx context.Context, f *remoteFolder, dir string) error {
 	if err := p.room(); err != nil {
 		return err
 	}
 	if err := p.remote.Mkdir(ctx, dir); err != nil {
 		return sorted(ctx, fault.RemoteFile, dir, err)
 	}
+	f.made = true
 	return nil
 }
 

@@ -113,15 +113,29 @@ func (p *putter) checkRoom(ctx context.Context, items []Item) error {
 	return nil
 }
 
-// roomAbove asks at a folder, or at the nearest one above it that exists.
+// roomAbove asks at a folder, or at the nearest one above it that exists. It
+// asks at all of them at once: on a long line that is quicker.
 func roomAbove(ctx context.Context, asks Roomer, dir string) (string, Room, error) {
-	for {
-		room, err := asks.Room(ctx, dot(dir))
-		if err == nil || !errors.Is(err, fs.ErrNotExist) || dir == "" || dir == "/" {
-			return dir, room, err
-		}
-		dir, _ = splitRemote(dir)
+	type answer struct {
+		room Room
+		err  error
 	}
+	dirs := []string{dir}
+	for dir != "" && dir != "/" {
+		dir, _ = splitRemote(dir)
+		dirs = append(dirs, dir)
+	}
+	answers := make([]answer, len(dirs))
+	var asked sync.WaitGroup
+	for i, dir := range dirs {
+		asked.Go(func() { answers[i].room, answers[i].err = asks.Room(ctx, dot(dir)) })
+	}
+	asked.Wait()
+	i := 0
+	for i < len(dirs)-1 && errors.Is(answers[i].err, fs.ErrNotExist) {
+		i++
+	}
+	return dirs[i], answers[i].room, answers[i].err
 }
 
 // partsOf sums up the temporary files that stand for some of the names.
