@@ -99,6 +99,10 @@ $(BIN)/bench:
 	@mkdir -p $(BIN)
 	CGO_ENABLED=0 go test -c -o $(BIN)/bench ./internal/bench
 
+.PHONY: rates
+rates: ## hold limits of bandwidth to a few percent, on a quiet machine (two minutes)
+	LINEHAUL_RATES=1 go test ./job -count 1 -v -run TestRate | grep -v '^=== '
+
 .PHONY: scale
 scale: ## plan and mirror FILES files (default a million) and show what is held in memory
 	LINEHAUL_SCALE=$(FILES) go test ./transfer -count 1 -timeout 60m -run TestScale -v | grep -v '^=== '

