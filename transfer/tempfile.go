@@ -166,6 +166,13 @@ func (d *folder) create(final, run string, mode fs.FileMode) (*tempFile, error) 
 	mode = mode.Perm() | 0o400
 	for range lockTries {
 		f, err := d.root.OpenFile(t.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode|privateMode)
+		if errors.Is(err, fs.ErrExist) {
+			// The name has this run's id: an earlier attempt of it left the file,
+			// and could not be gone on with.
+			d.remove(t.name)
+			d.remove(journalName(t.name))
+			continue
+		}
 		if err != nil {
 			return nil, diskError("create", d.join(t.name), err)
 		}

@@ -63,6 +63,9 @@ func (k killing) nominal() time.Duration {
 // nothing else is left, and the line has carried the file little more than
 // once. That is counted on the line.
 func TestKill(t *testing.T) {
+	if raced {
+		t.Skip("make test runs it without the race detector, too: what is killed is a program of its own")
+	}
 	k := killings(t)
 	lab.Need(t, "sshd", "ssh-keygen")
 	program(t)
@@ -122,6 +125,7 @@ type killSite struct {
 	line   *delay.Line
 	config string
 	target string // the file under its final name, on either side
+	began  int64  // what the line had carried before the file
 }
 
 // killJob is the config of one of them.
@@ -169,6 +173,7 @@ func (r *killRun) file(s *killSite, old bool) error {
 		}
 	}
 	before, began := r.carried(s), time.Now()
+	s.began = before
 	kills := 0
 	for runs := 1; ; runs++ {
 		killed, err := r.once(s)
@@ -238,9 +243,21 @@ func (r *killRun) once(s *killSite) (killed bool, err error) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	moment := func() <-chan time.Time { return time.After(time.Duration(mathrand.Float64() * float64(r.full()))) }
+	// Most moments are counted in what the line carries, so that a slow machine is
+	// not always killed before it begins; some in time. A third comes too late.
+	moment := func() func() bool {
+		if mathrand.IntN(6) == 0 {
+			at := time.Now().Add(time.Duration(mathrand.Float64() * float64(r.full())))
+			return func() bool { return time.Now().After(at) }
+		}
+		carried := r.carried(s)
+		at := carried + int64(1.5*mathrand.Float64()*float64(max(r.size-(carried-s.began), r.size/8)))
+		return func() bool { return r.carried(s) > at }
+	}
 	limit := time.After(20*r.full() + time.Minute)
-	for next := moment(); ; {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for due := moment(); ; {
 		select {
 		case err := <-ended:
 			if err != nil {
@@ -251,15 +268,14 @@ func (r *killRun) once(s *killSite) (killed bool, err error) {
 			cmd.Process.Kill()
 			<-ended
 			return false, fmt.Errorf("it does not end:\n%s", out.String())
-		case <-next:
+		case <-tick.C:
 		}
 		switch {
-		case r.killed.Load() >= int64(r.kills):
-			next = nil
+		case r.killed.Load() >= int64(r.kills), !due():
 		case mathrand.IntN(6) == 0:
 			s.SignalChildren(syscall.SIGKILL)
 			r.ofServer.Add(1)
-			next = moment()
+			due = moment()
 		default:
 			cmd.Process.Kill()
 			<-ended

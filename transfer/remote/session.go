@@ -221,9 +221,10 @@ func (s *session) release() {
 // abort closes the session in the middle, in the background.
 func (s *session) abort() { s.closeAfter(0, func() {}) }
 
-// finish is end, or abort if ctx has ended and left something behind.
+// finish is end, or abort if ctx or the connection has ended, and left something
+// behind: the library does not like a write and the end of writing at once.
 func (s *session) finish(ctx context.Context) {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || s.c.gone() != nil {
 		s.abort()
 	} else {
 		s.end(nil)
