@@ -68,11 +68,6 @@ func (l *lanes) grow() {
 func (l *lanes) first() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if near, ok := l.all[0].remote.(RoundTripper); ok {
-		if rtt := near.RoundTrip(); rtt > 0 && (l.rtt == 0 || rtt < l.rtt) {
-			l.rtt = rtt
-		}
-	}
 	window, rate := float64(channelWindow), float64(laneRate)
 	if l.put {
 		window = putWindow
@@ -80,7 +75,7 @@ func (l *lanes) first() int {
 	if pace := l.pace(); pace > 0 {
 		rate = min(rate, float64(pace))
 	}
-	want := min(int(rate*max(l.rtt, time.Millisecond).Seconds()/window)+1, int(l.left()/laneShare), firstLanes)
+	want := min(int(rate*max(l.trip(), time.Millisecond).Seconds()/window)+1, int(l.left()/laneShare), firstLanes)
 	return max(0, want-l.live())
 }
 

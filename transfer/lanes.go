@@ -166,8 +166,19 @@ func (l *lanes) add(r Remote, own bool) bool {
 // begin says what a lane may have under way before anything is known of its
 // rate. The caller holds mu.
 func (l *lanes) begin(a *lane) {
-	share := int64(laneRate * l.rtt.Seconds() / float64(min(l.live()+l.opening, firstLanes)))
+	lanes := max(1, min(l.live()+l.opening, firstLanes))
+	share := int64(laneRate*l.trip().Seconds()) / int64(lanes)
 	a.window = min(max(share, leastRequests*l.request(a)), maxWindow)
+}
+
+// trip is the line's round trip, as far as it is known. The caller holds mu.
+func (l *lanes) trip() time.Duration {
+	if near, ok := l.all[0].remote.(RoundTripper); ok {
+		if rtt := near.RoundTrip(); rtt > 0 && (l.rtt == 0 || rtt < l.rtt) {
+			l.rtt = rtt
+		}
+	}
+	return l.rtt
 }
 
 // live counts the lanes that take work. The caller holds mu.

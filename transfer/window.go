@@ -1,8 +1,6 @@
 package transfer
 
-import (
-	"time"
-)
+import "time"
 
 // buffer returns one with room for n bytes behind the headroom. The caller
 // holds mu.
@@ -64,7 +62,7 @@ func (l *lanes) observe(a *lane, n int64, began, now time.Time) {
 	if l.put {
 		more = 1.2
 	}
-	least := max(leastRequests/int64(l.live()), 2) * l.request(a)
+	least := max(leastRequests/max(1, int64(l.live())), 2) * l.request(a)
 	// A server that gets going is slow at first, so it shrinks step by step.
 	a.window = min(max(int64(more*product), a.window*3/4, least), maxWindow)
 	a.since, a.count = now, 0
