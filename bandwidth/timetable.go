@@ -73,10 +73,10 @@ func parseTimes(s string) (from, to int, err error) {
 	if to, err = parseTime(b); err != nil {
 		return 0, 0, err
 	}
-	switch {
-	case from == to:
+	switch from {
+	case to:
 		return 0, 0, fmt.Errorf("%q ends when it begins; a whole day is 00:00-24:00", s)
-	case from == minutesADay:
+	case minutesADay:
 		return 0, 0, fmt.Errorf("%q begins at the end of a day; write 00:00", s)
 	}
 	return from, to, nil

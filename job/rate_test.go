@@ -285,7 +285,7 @@ func TestRateFollowsTimetable(t *testing.T) {
 			j.Limits.Bandwidth = table
 			j.Limits.MaxDuration = 8 * time.Second
 			// Three seconds before eight, in a time that goes on as ours does.
-			shift := time.Date(2026, 11, 23, 7, 59, 57, 0, time.UTC).Sub(time.Now())
+			shift := time.Until(time.Date(2026, 11, 23, 7, 59, 57, 0, time.UTC))
 			own.Now = func() time.Time { return time.Now().Add(shift) }
 			eight := time.Now().Add(3 * time.Second)
 			m := startMeasured(t, &own, j)

@@ -224,7 +224,7 @@ func (f *fetch) unchanged(ctx context.Context, size int64) error {
 	var asked sync.WaitGroup
 	if there, ok := f.r.(io.ReaderAt); ok && f.opened.Size > 0 {
 		asked.Go(func() {
-			n, _ := there.ReadAt(make([]byte, 1), f.opened.Size) //nolint:errcheck // a server may refuse it
+			n, _ := there.ReadAt(make([]byte, 1), f.opened.Size) // a server may refuse it
 			longer = n > 0
 		})
 	}

@@ -65,12 +65,12 @@ func (e *encoder) string(s string) *encoder {
 
 func (e *encoder) info(i Info) *encoder {
 	mode := uint32(i.Mode.Perm())
-	switch i.Mode.Type() {
-	case 0:
+	switch {
+	case i.Mode.IsRegular():
 		mode |= 0o100000
-	case fs.ModeDir:
+	case i.Mode.IsDir():
 		mode |= 0o040000
-	case fs.ModeSymlink:
+	case i.Mode&fs.ModeSymlink != 0:
 		mode |= 0o120000
 	}
 	t := uint32(i.MTime.Unix())
