@@ -70,8 +70,14 @@ func (l *lister) close() error {
 	return l.spool.close()
 }
 
-// drop gives up the entries of a listing that is done.
+// drop gives up the entries of a listing. One that is still under way is left to
+// close.
 func (l *lister) drop(x *listing) {
+	select {
+	case <-x.done:
+	default:
+		return
+	}
 	if x.entries != nil {
 		x.entries.close()
 		x.entries = nil
