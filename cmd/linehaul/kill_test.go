@@ -309,6 +309,12 @@ func (r *killRun) afterKill(s *killSite, old bool) error {
 			r.inMidFile.Add(1)
 		}
 	}
+	// A put makes its temporary file while it looks for one to go on with: killed
+	// in that moment, it leaves an empty one, which the next run removes.
+	left = slices.DeleteFunc(left, func(name string) bool {
+		info, err := os.Stat(filepath.Join(filepath.Dir(s.target), name))
+		return err == nil && info.Size() == 0
+	})
 	if len(left) > 2 { // the unfinished file and its journal
 		return fmt.Errorf("what earlier runs left was neither taken over nor removed: %q", left)
 	}
