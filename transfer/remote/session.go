@@ -212,17 +212,18 @@ func (s *session) end(last func()) {
 	})
 }
 
-// release is end for a session that somebody else reads to its end: the library
-// wakes one reader only.
-func (s *session) release() {
-	s.closeAfter(endGrace, func() { s.ch.CloseWrite() }) //nolint:errcheck // it has ended already, then
+// release is end for a session that somebody else reads to its end and writes
+// to: the library wakes one reader only, and does not like a write and the end
+// of writing at once. last says that nothing more is written.
+func (s *session) release(last func() error) {
+	s.closeAfter(endGrace, func() { last() }) //nolint:errcheck // it has ended already, then
 }
 
 // abort closes the session in the middle, in the background.
 func (s *session) abort() { s.closeAfter(0, func() {}) }
 
 // finish is end, or abort if ctx or the connection has ended, and left something
-// behind: the library does not like a write and the end of writing at once.
+// behind, which may be a write: see release.
 func (s *session) finish(ctx context.Context) {
 	if ctx.Err() != nil || s.c.gone() != nil {
 		s.abort()

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"linehaul/transfer"
 	"linehaul/transfer/sftp"
 )
@@ -66,7 +68,7 @@ func (c *Conn) openSFTP(ctx context.Context, request, argument, first string) (t
 	said := &head{}
 	var early *earlyStat
 	client, err := call(ctx, c, nil, func() (*sftp.Client, error) {
-		client, err := sftp.Begin(io.TeeReader(s.ch, said), s.ch, c.sftpOptions())
+		client, err := sftp.Begin(io.TeeReader(s.ch, said), writeHalf{s.ch}, c.sftpOptions())
 		if err != nil {
 			return nil, err
 		}
@@ -117,7 +119,7 @@ func (c *Conn) beginSFTP(ctx context.Context, request, argument string) (transfe
 	if err != nil {
 		return nil, err
 	}
-	client, err := sftp.Begin(s.ch, s.ch, c.sftpOptions())
+	client, err := sftp.Begin(s.ch, writeHalf{s.ch}, c.sftpOptions())
 	if err != nil {
 		s.abort()
 		return nil, err
@@ -136,6 +138,13 @@ func (c *Conn) beginSFTP(ctx context.Context, request, argument string) (transfe
 	f.trust(c.Info().ServerVersion)
 	return f, nil
 }
+
+// A writeHalf is what a session's requests are written to. Closing it leaves the
+// answers open.
+type writeHalf struct{ ch ssh.Channel }
+
+func (h writeHalf) Write(p []byte) (int, error) { return h.ch.Write(p) }
+func (h writeHalf) Close() error                { return h.ch.CloseWrite() }
 
 func (c *Conn) sftpOptions() sftp.Options {
 	return sftp.Options{Sent: c.watch.begin, Answered: c.watch.end, InOrder: c.inOrder()}
@@ -210,7 +219,7 @@ func (f *sftpFiles) trust(version string) {
 // Close ends the session, in the background. Files must not be in use.
 func (f *sftpFiles) Close() error {
 	f.closing.Do(func() {
-		f.session.release()
+		f.session.release(f.client.CloseWrite)
 		if f.closed != nil {
 			f.closed()
 		}

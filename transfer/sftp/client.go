@@ -67,8 +67,8 @@ type request struct {
 // Begin begins a session: it says which version it speaks and waits for
 // nothing, so that requests may go out right behind. A server that takes none
 // before it has greeted wants NewClient. A goroutine of the session's own reads
-// r until the session ends; Wait waits for that. Closing r and w is up to the
-// caller, and ends it.
+// r until the session ends; Wait waits for that. Closing r is up to the caller,
+// and ends it. Only CloseWrite closes w.
 func Begin(r io.Reader, w io.WriteCloser, o Options) (*Client, error) {
 	c := &Client{w: w, options: o, pending: map[uint32]*request{}, handles: map[string]bool{}, ended: make(chan struct{}), greeted: make(chan struct{})}
 	hello := []byte{0, 0, 0, 5, typeInit, 0, 0, 0, version}
@@ -148,9 +148,17 @@ func (c *Client) Extension(name string) (string, bool) {
 	return data, ok
 }
 
+// CloseWrite closes what requests are written to, never in the middle of one:
+// none can be sent from then on. A server then ends the session, when it has
+// answered what it was asked.
+func (c *Client) CloseWrite() error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return c.w.Close()
+}
+
 // Wait waits until the session has ended, with every goroutine of its own, and
-// returns why. It is io.EOF if the
-// server ended it in an orderly way.
+// returns why. It is io.EOF if the server ended it in an orderly way.
 func (c *Client) Wait() error {
 	<-c.ended
 	c.drops.Wait()

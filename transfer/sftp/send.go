@@ -1,7 +1,5 @@
 package sftp
 
-import ()
-
 // drop sends a request whose answer does not matter.
 func (c *Client) drop(e *encoder) {
 	if q, err := c.send(e, nil); err == nil {

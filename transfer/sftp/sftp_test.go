@@ -100,6 +100,62 @@ type discard struct{}
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (discard) Close() error                { return nil }
 
+// TestCloseWrite closes what requests are written to while one is being written,
+// into something that does not like that, as a channel of SSH does not.
+func TestCloseWrite(t *testing.T) {
+	in, out := io.Pipe()
+	w := &touchy{writing: make(chan struct{}), leave: make(chan struct{})}
+	c, err := sftp.Begin(in, w, sftp.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, closed := make(chan error, 1), make(chan error, 1)
+	go func() { _, err := c.Stat(t.Context(), "/x"); asked <- err }()
+	<-w.writing
+	go func() { closed <- c.CloseWrite() }()
+	select {
+	case <-closed:
+		t.Error("closed in the middle of a packet")
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(w.leave)
+	if err := <-closed; err != nil || !w.closed {
+		t.Errorf("closed: %v, %v", w.closed, err)
+	}
+	if _, err := c.Stat(t.Context(), "/y"); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("a request after the end: %v", err)
+	}
+	out.Close()
+	if err := <-asked; !errors.Is(err, sftp.ErrEnded) {
+		t.Errorf("a request without an answer: %v", err)
+	}
+	c.Wait() //nolint:errcheck // it ended without a greeting
+}
+
+// touchy may not be closed in the middle of a write. Its second write waits to
+// be let go.
+type touchy struct {
+	writes         int
+	closed         bool
+	writing, leave chan struct{}
+}
+
+func (w *touchy) Write(p []byte) (int, error) {
+	if w.writes++; w.writes == 2 {
+		close(w.writing)
+		<-w.leave
+	}
+	if w.closed {
+		return 0, io.ErrClosedPipe
+	}
+	return len(p), nil
+}
+
+func (w *touchy) Close() error {
+	w.closed = true
+	return nil
+}
+
 func mtime() time.Time { return time.Unix(1580608922, 0) }
 
 func TestServer(t *testing.T) {
