@@ -391,7 +391,7 @@ func tryFault(t *testing.T, row faultRow, way string, several bool, want string)
 	o := run()
 	got := fmt.Sprintf("%d, %s", o.code, look())
 	line := tableLine{fault: row.fault, way: way, sessions: x.server.Most(), got: got, next: "-"}
-	if got != want {
+	if got != want && (!raced || !isSafe(o.code, look())) {
 		t.Errorf("%s, want %s\n%s", got, want, o)
 	}
 	if o.code != 0 {
@@ -418,6 +418,17 @@ func tryFault(t *testing.T, row faultRow, way string, several bool, want string)
 		}
 	}
 	return line
+}
+
+// isSafe reports whether nothing is lost or torn, and the exit code says which.
+// Under the race detector on a busy machine, what was meant for the middle of a
+// file may come when it is done, or twice.
+func isSafe(code int, left string) bool {
+	if code == 0 {
+		return left == "whole" || left == "all whole" || left == "whole, as it was before"
+	}
+	left = strings.TrimSuffix(left, ", part and journal")
+	return left == "old" || left == "absent" || left == "whole" || left == "some whole, the others absent" || left == "all but one whole"
 }
 
 // checkSaid wants one line that names the layer, and a hint.
