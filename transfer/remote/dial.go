@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -73,6 +74,7 @@ func handshake(ctx context.Context, d Dialer, h Host, jump *Conn, algorithms []s
 		return nil, a.sort(err)
 	}
 	c := &Conn{host: h, log: log, jump: jump, net: nc, watch: w, slots: newSlots(sessionsFor(string(conn.ServerVersion())))}
+	c.spared = sync.NewCond(&c.mu)
 	c.bufs.New = func() any { b := make([]byte, maxRequest); return &b }
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.info = Info{

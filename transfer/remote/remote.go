@@ -246,6 +246,8 @@ type Conn struct {
 	mu     sync.Mutex
 	rtt    time.Duration // the shortest round trip that was seen; 0: none was
 	spares []*session    // open, and run nothing yet
+	ahead  int           // of these are on their way
+	spared *sync.Cond    // one of them has come, or not
 	closed bool
 	info   Info
 	way    way            // the one that worked, if one did

@@ -109,34 +109,51 @@ func (c *Conn) request(request, argument string, confirmed bool) (*session, erro
 	return s, nil
 }
 
-// spareSessions is how many sessions are opened ahead: with the first, as many
-// as one connection carries files on.
-const spareSessions = sessionsEach - 1
-
 // spareFrom is the round trip from which on that is worth it.
 const spareFrom = 30 * time.Millisecond
 
-// openAhead opens sessions that run nothing yet, in the background: whoever
-// needs one saves a round trip. To the server they are little more than numbers.
+// openAhead opens as many sessions that run nothing yet as a connection carries
+// files on, in the background: whoever needs one saves a round trip. To the
+// server they are little more than numbers.
 func (c *Conn) openAhead() {
-	for range spareSessions {
-		c.spawn(func() {
+	for range sessionsEach {
+		c.mu.Lock()
+		c.ahead++
+		c.mu.Unlock()
+		ok := c.spawn(func() {
 			s, err := c.channel()
 			if err != nil {
-				return // it allows no more, as whoever wants one will hear
+				s = nil // the server allows no more
 			}
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.spares = append(c.spares, s)
+			c.cameAhead(s)
 		})
+		if !ok {
+			c.cameAhead(nil)
+		}
 	}
 }
 
-// spare returns a session that was opened ahead, or nil.
+// cameAhead notes a session that was opened ahead, or that it was not.
+func (c *Conn) cameAhead(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead--
+	if s != nil {
+		c.spares = append(c.spares, s)
+	}
+	c.spared.Broadcast()
+}
+
+// spare returns a session that was opened ahead, or nil. It waits for those that
+// are on their way: they may be all that the server allows.
 func (c *Conn) spare() *session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.spares) > 0 {
+	for len(c.spares)+c.ahead > 0 {
+		if len(c.spares) == 0 {
+			c.spared.Wait()
+			continue
+		}
 		s := c.spares[0]
 		c.spares = c.spares[1:]
 		select {
