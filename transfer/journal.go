@@ -25,8 +25,12 @@ const (
 	// journalSize is the size from which on a file has a journal: below it,
 	// beginning again costs little.
 	journalSize = 4 << 20
-	// journalEvery is how often a line is written at most.
-	journalEvery = time.Second
+	// A line is written at most every journalSoon while what has come since the
+	// last one is up to journalLittle bytes, which are soon on a disk, and every
+	// journalEvery on a faster line.
+	journalSoon   = 250 * time.Millisecond
+	journalLittle = 16 << 20
+	journalEvery  = time.Second
 	// journalTail is how much is read of the end of a journal, in bytes: a line
 	// is shorter.
 	journalTail = 128 << 10

@@ -145,33 +145,45 @@ type checkpoint struct {
 	entry func() journalEntry
 	note  func(journalEntry) error
 
-	quit chan struct{}
-	done sync.WaitGroup
-	err  error
-	last int64
+	quit  chan struct{}
+	done  sync.WaitGroup
+	err   error
+	last  int64     // of what is there, bytes that the last line said
+	wrote time.Time // when that was
 }
 
 // newCheckpoint begins to write. entry says what is there, and note makes it
 // durable and writes it.
 func newCheckpoint(entry func() journalEntry, note func(journalEntry) error) *checkpoint {
-	c := &checkpoint{entry: entry, note: note, quit: make(chan struct{})}
+	c := &checkpoint{entry: entry, note: note, quit: make(chan struct{}), last: entry().Done.size(), wrote: time.Now()}
 	c.done.Go(func() {
-		tick := time.NewTicker(journalEvery)
-		defer tick.Stop()
-		for c.err == nil {
+		// What takes long is given a rest of the same length.
+		for rest := journalSoon; c.err == nil; {
 			select {
 			case <-c.quit:
 				return
-			case <-tick.C:
-				c.write()
+			case <-time.After(rest):
 			}
+			began := time.Now()
+			c.writeSoon()
+			rest = max(journalSoon, time.Since(began))
 		}
 	})
 	return c
 }
 
-func (c *checkpoint) write() {
+// writeSoon writes if that costs little, or was not done for journalEvery.
+func (c *checkpoint) writeSoon() {
 	e := c.entry()
+	if e.Done.size()-c.last > journalLittle && time.Since(c.wrote) < journalEvery {
+		return
+	}
+	c.write(e)
+	c.wrote = time.Now()
+}
+
+// write writes, if there is something new to say.
+func (c *checkpoint) write(e journalEntry) {
 	if n := e.Done.size(); n != c.last {
 		c.last, c.err = n, c.note(e)
 	}
@@ -186,7 +198,7 @@ func (c *checkpoint) stop(last bool) error {
 	close(c.quit)
 	c.done.Wait()
 	if last && c.err == nil {
-		c.write()
+		c.write(c.entry())
 	}
 	return c.err
 }
