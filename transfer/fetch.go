@@ -108,14 +108,15 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 	}
 	s.wait = func(n int) error { return g.wait(ctx, f.due(n)) }
 	s.open = func(ctx context.Context, r Remote) (io.Closer, error) { return f.again(ctx, r) }
-	s.move = func(file io.Closer, offset int64, buf []byte) error {
-		data := buf[Headroom:]
-		if err := readFull(file.(io.ReaderAt), data, offset); err != nil {
+	s.move = func(file io.Closer, p span) error {
+		data, err := readPiece(file.(io.ReaderAt), int(p.size()), p.From, g.buffers.take)
+		if err != nil {
 			return f.readError(ctx, err)
 		}
-		if _, err := t.file.WriteAt(data, offset); err != nil {
+		if _, err := t.file.WriteAt(data, p.From); err != nil {
 			return diskError("write", t.dir.join(f.final), err)
 		}
+		g.buffers.give(data)
 		return nil
 	}
 	s.moved = func(total int64) {

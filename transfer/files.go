@@ -118,6 +118,7 @@ type engine struct {
 	total    int           // of the files, if it is known
 	large    chan struct{} // has room for the large files that may be under way
 	lanes    *lanes
+	buffers  buffers // of the pieces that the lanes move
 	// paths are what the log calls an item's source and target.
 	paths func(Item) (source, target string)
 }

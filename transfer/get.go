@@ -106,7 +106,7 @@ func (g *Get) stream(ctx context.Context, root *os.Root, items iter.Seq2[Item, e
 	now, log := orNow(g.Now), orDiscard(g.Log)
 	e := engine{
 		did: "fetched", run: g.Run, host: g.Host, log: log, progress: g.Progress, now: now, verify: g.Verify, noSum: g.NoSum, bad: g.KeepBad, limit: g.Limit, pace: g.Pace,
-		atOnce: atOnce(g.AtOnce, g.Remote, false), total: total, large: make(chan struct{}, largeAtOnce),
+		atOnce: atOnce(g.AtOnce, g.Remote, false), total: total, large: make(chan struct{}, largeAtOnce), buffers: buffers{most: maxRequest},
 		paths: func(i Item) (string, string) { return at(g.Host, i.Source), localPath(g.Root, i.Target) },
 	}
 	e.lanes = newLanes(false, g.Remote, g.More, g.Pace, now, log)

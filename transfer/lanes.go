@@ -30,9 +30,11 @@ const (
 	// putWindow is what a channel should carry when it is written to: what waits
 	// in OpenSSH's buffers there costs it dear, the square of what it is.
 	putWindow = 768 << 10
-	// maxWindow is the most that a session has under way: twice the channel's, so
-	// that the server never waits for a request.
-	maxWindow = 4 << 20
+	// maxWindow is the most that a session has under way when getting: twice the
+	// channel's, so that the server never waits for a request. When putting it is
+	// maxPutWindow: what is beyond the channel's waits here, and takes memory.
+	maxWindow    = 4 << 20
+	maxPutWindow = channelWindow + 4*maxWrite
 	// maxLanes bounds the sessions of one transfer, and with it the memory:
 	// 16 times 4 MiB.
 	maxLanes = 16
@@ -92,9 +94,9 @@ type spread struct {
 	unjoin  context.CancelFunc
 
 	// open opens the file on another lane. move moves one piece by a handle's
-	// file; the buffer has Headroom bytes and the piece. Both run concurrently.
+	// file. Both run concurrently.
 	open func(ctx context.Context, r Remote) (io.Closer, error)
-	move func(file io.Closer, offset int64, buf []byte) error
+	move func(file io.Closer, piece span) error
 	// wait waits until n bytes may be moved. It comes before move, so that the
 	// measure of the line leaves it out.
 	wait  func(n int) error
@@ -125,7 +127,6 @@ type lanes struct {
 	growing bool
 	opening int // sessions on their way
 	closed  bool
-	buffers [][]byte // for reuse
 	turn    int
 }
 
@@ -168,7 +169,15 @@ func (l *lanes) add(r Remote, own bool) bool {
 func (l *lanes) begin(a *lane) {
 	lanes := max(1, min(l.live()+l.opening, firstLanes))
 	share := int64(laneRate*l.trip().Seconds()) / int64(lanes)
-	a.window = min(max(share, leastRequests*l.request(a)), maxWindow)
+	a.window = min(max(share, leastRequests*l.request(a)), l.maxWindow())
+}
+
+// maxWindow is the most that a lane may have under way.
+func (l *lanes) maxWindow() int64 {
+	if l.put {
+		return maxPutWindow
+	}
+	return maxWindow
 }
 
 // trip is the line's round trip, as far as it is known. The caller holds mu.
@@ -365,8 +374,7 @@ func (l *lanes) piece(a *lane, s *spread) func() {
 	p := s.missing.take(l.request(a))
 	s.under++
 	a.inFlight += p.size()
-	buf := l.buffer(int(p.size()))
-	return func() { l.transfer(a, s, h, p, buf) }
+	return func() { l.transfer(a, s, h, p) }
 }
 
 // join opens a file on a lane that is to take part in it. That it cannot be is
@@ -391,11 +399,11 @@ func (l *lanes) join(a *lane, s *spread, h *handle) {
 }
 
 // transfer moves one piece.
-func (l *lanes) transfer(a *lane, s *spread, h *handle, p span, buf []byte) {
+func (l *lanes) transfer(a *lane, s *spread, h *handle, p span) {
 	limited := s.wait(int(p.size()))
 	began, err := l.now(), limited
 	if err == nil {
-		err = s.move(h.file, p.From, buf)
+		err = s.move(h.file, p)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -403,7 +411,6 @@ func (l *lanes) transfer(a *lane, s *spread, h *handle, p span, buf []byte) {
 	a.inFlight -= p.size()
 	switch {
 	case err == nil:
-		l.buffers = append(l.buffers, buf)
 		s.done.add(p)
 		l.total += p.size()
 		s.settle()

@@ -335,11 +335,13 @@ type writerAt struct{ writer }
 
 func (w writerAt) WriteAt(b []byte, off int64) (int, error) { return w.writeAt(b, off) }
 
-func (w writerAt) WritePacketAt(packet []byte, off int64) error {
+func (w writerAt) WritePacketAt(packet []byte, off int64, sent func()) error {
 	n, err := w.writeAt(packet[transfer.Headroom:], off)
 	if err == nil && n < len(packet)-transfer.Headroom {
 		err = io.ErrShortWrite
 	}
+	clear(packet) // as somebody else would, who has it now
+	sent()
 	return err
 }
 

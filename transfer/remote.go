@@ -101,10 +101,24 @@ type (
 
 	// A PacketWriterAt is a Writer that puts its header before the data, where
 	// the caller leaves room for it, and so need not copy. Calls may run
-	// concurrently. After an error the packet must not be used again.
+	// concurrently.
 	PacketWriterAt interface {
-		// WritePacketAt writes what follows Headroom bytes, as one request.
-		WritePacketAt(packet []byte, offset int64) error
+		// WritePacketAt writes what follows Headroom bytes, as one request, and
+		// waits for the answer. It calls sent when the packet may be used again,
+		// which is as soon as it is on its way; after an error it may be that
+		// nobody does.
+		WritePacketAt(packet []byte, offset int64, sent func()) error
+	}
+
+	// A PieceReader is an io.ReaderAt that makes room for what it reads only when
+	// that comes: on a long line most of what is asked for is under way. Calls
+	// may run concurrently.
+	PieceReader interface {
+		// ReadPieceAt reads n bytes, or what there is of them, as ReadAt does,
+		// into what room returns for n, which is called once at most. It
+		// returns that, nil if nothing came, and how much of it was read.
+		// After an error but io.EOF it must not be used again.
+		ReadPieceAt(n int, offset int64, room func(n int) []byte) ([]byte, int, error)
 	}
 
 	// A StatOpener opens a file for reading and describes it at the same time.

@@ -259,12 +259,13 @@ func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done r
 		}
 		return reopens.Reopen(ctx, s.temp, s.attrs)
 	}
-	work.move = func(file io.Closer, offset int64, buf []byte) error {
-		data := buf[Headroom:]
-		if err := readFull(s.f, data, offset); err != nil {
+	work.move = func(file io.Closer, piece span) error {
+		buf := p.buffers.take(Headroom + int(piece.size()))
+		if err := readFull(s.f, buf[Headroom:], piece.From); err != nil {
 			return s.localError(err)
 		}
-		if err := file.(PacketWriterAt).WritePacketAt(buf, offset); err != nil {
+		err := file.(PacketWriterAt).WritePacketAt(buf, piece.From, func() { p.buffers.give(buf) })
+		if err != nil {
 			return sorted(ctx, fault.RemoteFile, s.temp, err)
 		}
 		return nil

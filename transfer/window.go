@@ -2,17 +2,6 @@ package transfer
 
 import "time"
 
-// buffer returns one with room for n bytes behind the headroom. The caller
-// holds mu.
-func (l *lanes) buffer(n int) []byte {
-	if last := len(l.buffers) - 1; last >= 0 {
-		buf := l.buffers[last]
-		l.buffers = l.buffers[:last]
-		return buf[:Headroom+n]
-	}
-	return make([]byte, Headroom+n, Headroom+maxRequest)
-}
-
 // request is how much a lane asks for at a time: less on a slow line and under a
 // low limit, where a large piece would take long, and what the server takes at
 // most. The caller holds mu.
@@ -64,6 +53,6 @@ func (l *lanes) observe(a *lane, n int64, began, now time.Time) {
 	}
 	least := max(leastRequests/max(1, int64(l.live())), 2) * l.request(a)
 	// A server that gets going is slow at first, so it shrinks step by step.
-	a.window = min(max(int64(more*product), a.window*3/4, least), maxWindow)
+	a.window = min(max(int64(more*product), a.window*3/4, least), l.maxWindow())
 	a.since, a.count = now, 0
 }

@@ -49,18 +49,37 @@ func (r *sftpReader) Close() error {
 	return r.sftpFile.Close()
 }
 
-// ReadAt asks again where the server sent less than was asked for, which it may
-// do at any time.
 func (r *sftpReader) ReadAt(p []byte, offset int64) (int, error) {
+	return r.read(len(p), offset, func() []byte { return p })
+}
+
+// ReadPieceAt is ReadAt for what has no room yet.
+func (r *sftpReader) ReadPieceAt(n int, offset int64, room func(n int) []byte) ([]byte, int, error) {
+	var buf []byte
+	n, err := r.read(n, offset, func() []byte {
+		if buf == nil {
+			buf = room(n)
+		}
+		return buf
+	})
+	if err != nil && err != io.EOF {
+		buf = nil // the session may still write to it
+	}
+	return buf, n, err
+}
+
+// read asks again where the server sent less than was asked for, which it may
+// do at any time.
+func (r *sftpReader) read(size int, offset int64, room func() []byte) (int, error) {
 	c := r.files.c
 	if r.ctx.Err() != nil {
 		return 0, c.fileError("read", r.path, c.reason(context.Cause(r.ctx)))
 	}
 	read := 0
-	for read < len(p) {
-		size := int(r.files.readSize.Load())
-		part, at := p[read:min(len(p), read+size)], offset+int64(read)
-		n, err := r.file.ReadAt(r.ctx, part, at)
+	for read < size {
+		most := int(r.files.readSize.Load())
+		from, to := read, min(size, read+most)
+		n, err := r.file.ReadTo(r.ctx, to-from, func() []byte { return room()[from:to] }, offset+int64(from))
 		err = c.reason(err)
 		read += n
 		switch {
@@ -70,10 +89,10 @@ func (r *sftpReader) ReadAt(p []byte, offset int64) (int, error) {
 			return read, c.fileError("read", r.path, err)
 		case n == 0:
 			return read, io.ErrNoProgress
-		case n < len(part) && n >= sftp.SafeData:
+		case n < to-from && n >= sftp.SafeData:
 			// Perhaps that is the most that it sends; at the end of the file
 			// it does no harm to think so.
-			r.files.readSize.CompareAndSwap(int64(size), int64(n))
+			r.files.readSize.CompareAndSwap(int64(most), int64(n))
 		}
 	}
 	return read, nil
@@ -107,9 +126,9 @@ type sftpWriter struct {
 }
 
 // WritePacketAt writes what follows the headroom in one request.
-func (w *sftpWriter) WritePacketAt(packet []byte, offset int64) error {
+func (w *sftpWriter) WritePacketAt(packet []byte, offset int64, sent func()) error {
 	_, err := leave(context.Background(), w.files.c, w.stop, func() (struct{}, error) {
-		return struct{}{}, w.file.WriteAt(context.Background(), packet, offset)
+		return struct{}{}, w.file.WriteAt(context.Background(), packet, offset, sent)
 	}, nil)
 	return w.files.c.fileError("write", w.path, err)
 }
@@ -121,7 +140,7 @@ func (w *sftpWriter) WriteAt(p []byte, offset int64) (int, error) {
 		part := p[written:min(len(p), written+w.files.writeSize)]
 		packet := make([]byte, sftp.Headroom+len(part))
 		copy(packet[sftp.Headroom:], part)
-		if err := w.WritePacketAt(packet, offset+int64(written)); err != nil {
+		if err := w.WritePacketAt(packet, offset+int64(written), func() {}); err != nil {
 			return written, err
 		}
 		written += len(part)

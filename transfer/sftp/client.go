@@ -56,12 +56,19 @@ type request struct {
 	body []byte // of the answer, without type and id
 	err  error  // the session ended
 
-	data []byte // where the content goes, for a read
-	n    int    // how much of it came
+	destination     // of the content, for a read
+	n           int // how much of it came
 
 	// Guarded by Client.mu.
-	filling bool // the reader writes to data
+	filling bool // the reader writes to the destination
 	left    bool // nobody waits any more
+}
+
+// A destination is where content goes: up to size bytes, into what room returns
+// when they come. It is nil for what is no read.
+type destination struct {
+	size int
+	room func() []byte
 }
 
 // Begin begins a session: it says which version it speaks and waits for
@@ -221,7 +228,7 @@ func (c *Client) answers(r *bufio.Reader) error {
 		q := c.pending[id]
 		delete(c.pending, id)
 		wanted := q != nil && !q.left
-		if wanted && kind == typeData && q.data != nil {
+		if wanted && kind == typeData && q.room != nil {
 			q.filling = true
 		}
 		c.mu.Unlock()
@@ -245,7 +252,7 @@ func (c *Client) answer(r *bufio.Reader, q *request, kind byte, length uint32, w
 	switch {
 	case !wanted:
 		return c.orphan(r, kind, length)
-	case kind == typeData && q.data != nil:
+	case kind == typeData && q.room != nil:
 		return fill(r, q, length)
 	}
 	q.body = make([]byte, length)
@@ -286,10 +293,10 @@ func fill(r *bufio.Reader, q *request, length uint32) error {
 		return err
 	}
 	n := binary.BigEndian.Uint32(size[:])
-	if n > length-4 || uint64(n) > uint64(len(q.data)) {
-		return broken("%d bytes came of %d that were asked for", n, len(q.data))
+	if n > length-4 || uint64(n) > uint64(q.size) {
+		return broken("%d bytes came of %d that were asked for", n, q.size)
 	}
-	if _, err := io.ReadFull(r, q.data[:n]); err != nil {
+	if _, err := io.ReadFull(r, q.room()[:n]); err != nil {
 		return err
 	}
 	q.n = int(n)
@@ -340,7 +347,7 @@ func (c *Client) wait(ctx context.Context, q *request) error {
 // do sends a request and waits for an answer of the kind that is wanted, or a
 // status, which is an error unless that was wanted and is OK.
 func (c *Client) do(ctx context.Context, e *encoder, want byte) (*decoder, error) {
-	q, err := c.send(e, nil)
+	q, err := c.send(e)
 	if err != nil {
 		return nil, err
 	}
@@ -409,7 +416,7 @@ func parsed[T any](v T, d *decoder, what string) (T, error) {
 func (c *Client) Extended(ctx context.Context, name string, payload []byte) ([]byte, error) {
 	e := begin(typeExtended, 4+len(name)+len(payload)).string(name)
 	e.b = append(e.b, payload...)
-	q, err := c.send(e, nil)
+	q, err := c.send(e)
 	if err != nil {
 		return nil, err
 	}

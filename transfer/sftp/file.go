@@ -39,13 +39,13 @@ func (c *Client) opened(d *decoder, err error) (*File, error) {
 // OpenStat opens a file for reading and describes what has its name after that,
 // in one round trip where the server works in order, and in two elsewhere.
 func (c *Client) OpenStat(ctx context.Context, path string) (*File, Info, error) {
-	open, err := c.send(openPacket(path, OpenRead, Attrs{}), nil)
+	open, err := c.send(openPacket(path, OpenRead, Attrs{}))
 	if err != nil {
 		return nil, Info{}, err
 	}
 	var stat *request
 	if c.options.InOrder {
-		if stat, err = c.send(statPacket(path), nil); err != nil {
+		if stat, err = c.send(statPacket(path)); err != nil {
 			c.leave(open)
 			return nil, Info{}, err
 		}
@@ -75,7 +75,15 @@ func (c *Client) OpenStat(ctx context.Context, path string) (*File, Info, error)
 // it returns io.EOF and nothing else. After another error, and after ctx has
 // ended, p belongs to the session: it may still be written to.
 func (f *File) ReadAt(ctx context.Context, p []byte, offset int64) (int, error) {
-	q, err := f.read(p[:min(len(p), MaxData)], offset)
+	return f.ReadTo(ctx, len(p), func() []byte { return p }, offset)
+}
+
+// ReadTo is ReadAt for what has no room yet: the session calls room when the
+// content comes, once at most, and not after ReadTo has returned without an
+// error. Until then a read takes no memory. room must be fast, and return size
+// bytes, or MaxData if that is less.
+func (f *File) ReadTo(ctx context.Context, size int, room func() []byte, offset int64) (int, error) {
+	q, err := f.c.sendOne(f.readRequest(destination{min(size, MaxData), room}, offset))
 	if err != nil {
 		return 0, err
 	}
@@ -85,13 +93,9 @@ func (f *File) ReadAt(ctx context.Context, p []byte, offset int64) (int, error) 
 	return q.content()
 }
 
-func (f *File) read(p []byte, offset int64) (*request, error) {
-	return f.c.sendOne(f.readRequest(p, offset))
-}
-
-func (f *File) readRequest(p []byte, offset int64) outgoing {
-	e := begin(typeRead, 16+len(f.handle)).string(f.handle).uint64(uint64(offset)).uint32(uint32(len(p)))
-	return outgoing{e.seal, p}
+func (f *File) readRequest(to destination, offset int64) outgoing {
+	e := begin(typeRead, 16+len(f.handle)).string(f.handle).uint64(uint64(offset)).uint32(uint32(to.size))
+	return outgoing{e.seal, to}
 }
 
 // content says how much of a read came.
@@ -106,9 +110,10 @@ func (q *request) content() (int, error) {
 }
 
 // WriteAt writes the data that follows Headroom bytes in packet, MaxData at
-// most, in one request (section 6.4). The bytes before it are overwritten. Once
-// ctx has ended, the packet belongs to the session.
-func (f *File) WriteAt(ctx context.Context, packet []byte, offset int64) error {
+// most, in one request (section 6.4), and waits for the answer. The bytes before
+// it are overwritten. It calls sent when the request is on its way, and the
+// packet may be used again; it may never be so after an error.
+func (f *File) WriteAt(ctx context.Context, packet []byte, offset int64, sent func()) error {
 	o, err := f.writeRequest(packet, offset)
 	if err != nil {
 		return err
@@ -117,6 +122,7 @@ func (f *File) WriteAt(ctx context.Context, packet []byte, offset int64) error {
 	if err != nil {
 		return err
 	}
+	sent()
 	_, err = f.c.take(ctx, q, typeStatus)
 	return err
 }
@@ -216,7 +222,8 @@ func (c *Client) ReadFile(ctx context.Context, path string, p []byte) (int, Info
 	defer f.Drop()
 	var all []outgoing
 	for from := 0; from < len(p); from += MaxData {
-		all = append(all, f.readRequest(p[from:min(from+MaxData, len(p))], int64(from)))
+		part := p[from:min(from+MaxData, len(p))]
+		all = append(all, f.readRequest(destination{len(part), func() []byte { return part }}, int64(from)))
 	}
 	reads := len(all)
 	if !c.options.InOrder {

@@ -2,26 +2,23 @@ package sftp
 
 // drop sends a request whose answer does not matter.
 func (c *Client) drop(e *encoder) {
-	if q, err := c.send(e, nil); err == nil {
+	if q, err := c.send(e); err == nil {
 		c.leave(q)
 	}
 }
 
 // An outgoing is a request on its way: packet makes its bytes of the id that is
-// given to it, and data is where the content of the answer goes, for a read.
+// given to it.
 type outgoing struct {
 	packet func(id uint32) []byte
-	data   []byte
+	destination
 }
 
 // request is what an encoder holds, for sendAll.
 func (e *encoder) request() outgoing { return outgoing{packet: e.seal} }
 
-// send sends a packet. data is where the content of the answer goes, for a
-// read.
-func (c *Client) send(e *encoder, data []byte) (*request, error) {
-	return c.sendOne(outgoing{e.seal, data})
-}
+// send sends what an encoder holds.
+func (c *Client) send(e *encoder) (*request, error) { return c.sendOne(e.request()) }
 
 func (c *Client) sendOne(o outgoing) (*request, error) {
 	requests, err := c.sendAll(o)
@@ -51,7 +48,7 @@ func (c *Client) sendAll(all ...outgoing) ([]*request, error) {
 		for c.pending[c.next] != nil {
 			c.next++
 		}
-		requests[i], ids[i] = &request{done: make(chan struct{}), data: o.data}, c.next
+		requests[i], ids[i] = &request{done: make(chan struct{}), destination: o.destination}, c.next
 		c.pending[c.next] = requests[i]
 		c.next++
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,6 +93,50 @@ func TestBegin(t *testing.T) {
 	if _, ok := c.Extension(sftp.ExtLimits); ok {
 		t.Error("an extension of nobody")
 	}
+}
+
+// TestReadTo asks for content and makes room for it when it comes, not before.
+func TestReadTo(t *testing.T) {
+	in, out := io.Pipe()
+	toServer, fromClient := io.Pipe()
+	asked, answer := make(chan struct{}), make(chan struct{})
+	go func() {
+		io.ReadFull(toServer, make([]byte, 9))                           //nolint:errcheck // the pipe ends with the test
+		out.Write([]byte{0, 0, 0, 5, 2, 0, 0, 0, 3})                     //nolint:errcheck // likewise
+		io.ReadFull(toServer, make([]byte, 21+2))                        //nolint:errcheck // likewise: an open of "/x"
+		out.Write([]byte{0, 0, 0, 10, 102, 0, 0, 0, 0, 0, 0, 0, 1, 'h'}) //nolint:errcheck // likewise
+		io.ReadFull(toServer, make([]byte, 4+1+4+5+8+4))                 //nolint:errcheck // likewise: the read
+		close(asked)
+		<-answer
+		out.Write([]byte{0, 0, 0, 12, 103, 0, 0, 0, 1, 0, 0, 0, 3, 'a', 'b', 'c'}) //nolint:errcheck // likewise
+		out.Close()
+	}()
+	c, err := sftp.Begin(in, fromClient, sftp.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := c.Open(t.Context(), "/x", sftp.OpenRead, sftp.Attrs{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var room atomic.Pointer[[]byte]
+	got := make(chan error, 1)
+	go func() {
+		n, err := f.ReadTo(t.Context(), 5, func() []byte { b := make([]byte, 5); room.Store(&b); return b }, 7)
+		if err == nil && n != 3 {
+			err = fmt.Errorf("%d bytes", n)
+		}
+		got <- err
+	}()
+	<-asked
+	if room.Load() != nil {
+		t.Error("room was made before anything came")
+	}
+	close(answer)
+	if err := <-got; err != nil || string((*room.Load())[:3]) != "abc" {
+		t.Errorf("%v", err)
+	}
+	c.Wait() //nolint:errcheck // the server has ended it
 }
 
 // discard takes what is written to it.

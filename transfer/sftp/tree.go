@@ -168,7 +168,7 @@ func (f *File) names(ctx context.Context, yield func(Name, error) bool) (more bo
 	// Two to begin with: most folders end with the second answer.
 	for want := 2; ; want = min(2*want, ahead) {
 		for len(asked) < want {
-			q, err := f.c.send(begin(typeReaddir, 4+len(f.handle)).string(f.handle), nil)
+			q, err := f.c.send(begin(typeReaddir, 4+len(f.handle)).string(f.handle))
 			if err != nil {
 				return true, err
 			}

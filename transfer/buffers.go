@@ -1,0 +1,61 @@
+package transfer
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"sync"
+)
+
+// buffers hold the pieces of files that have come, or are about to go. They are
+// used again as soon as they are free, the one that was used last first: memory
+// that is new costs more than what is done with it.
+type buffers struct {
+	most int // what one holds
+
+	mu   sync.Mutex
+	free [][]byte
+}
+
+// take returns a buffer of n bytes. What is in it is of no meaning.
+func (b *buffers) take(n int) []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if last := len(b.free) - 1; last >= 0 && n <= cap(b.free[last]) {
+		buf := b.free[last]
+		b.free = slices.Delete(b.free, last, last+1)
+		return buf[:n]
+	}
+	return make([]byte, n, max(n, b.most))
+}
+
+// give takes back a buffer that nobody uses any more.
+func (b *buffers) give(buf []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.free = append(b.free, buf)
+}
+
+// readPiece reads n bytes into what room returns for them: when they come, if
+// the reader can do that.
+func readPiece(r io.ReaderAt, n int, offset int64, room func(n int) []byte) ([]byte, error) {
+	late, ok := r.(PieceReader)
+	if !ok {
+		buf := room(n)
+		return buf, readFull(r, buf, offset)
+	}
+	buf, got, err := late.ReadPieceAt(n, offset, room)
+	switch {
+	case got < 0 || got > n || got > len(buf):
+		return nil, errors.New("more came than was asked for")
+	case err != nil && !errors.Is(err, io.EOF):
+		return nil, err
+	case got == 0 && err != nil:
+		return nil, errShort
+	case got == n:
+		return buf, nil // an end behind it is none of ours
+	case buf == nil:
+		buf = room(n)
+	}
+	return buf, readFull(r, buf[got:], offset+int64(got))
+}
