@@ -41,7 +41,11 @@ func (g *getter) open(ctx context.Context, f *fetch) (moved, error) {
 	var t *tempFile
 	var done ranges
 	if spreads && f.opened.Size >= journalSize {
-		if t, done = f.resume(at); t != nil {
+		var err error
+		if t, done, err = f.resume(at); err != nil {
+			return moved{kept: done.size()}, sorted(ctx, fault.RemoteFile, f.item.Source, err)
+		}
+		if t != nil {
 			g.log.Info("going on with a file that was begun before", keyName, f.item.Entry.Name, keyTarget, f.dir.join(f.final), keyBytes, done.size())
 		}
 	}
@@ -70,18 +74,24 @@ func (g *getter) open(ctx context.Context, f *fetch) (moved, error) {
 }
 
 // resume finds what an earlier run left of the file, if its end is still that
-// of the source.
-func (f *fetch) resume(source io.ReaderAt) (*tempFile, ranges) {
+// of the source. If the line breaks before that is known, what is there stays,
+// and its size is returned with the error.
+func (f *fetch) resume(source io.ReaderAt) (*tempFile, ranges, error) {
 	t, done := f.dir.adopt(f.final, at(f.g.host, f.item.Source), f.opened)
 	if t == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
-	if alike, err := tailAlike(t.file, source, done); err != nil || !alike {
+	alike, err := tailAlike(t.file, source, done)
+	if e := (*fault.Error)(nil); errors.As(err, &e) && stopsAll(err) {
+		t.keep()
+		return nil, done, err
+	}
+	if err != nil || !alike {
 		f.g.log.Warn("beginning again: what was fetched before is not what the source has", keyTarget, t.dir.join(t.name))
 		t.discard()
-		return nil, nil
+		return nil, nil, nil
 	}
-	return t, done
+	return t, done, nil
 }
 
 // spread fetches the content in pieces, over as many sessions as help.

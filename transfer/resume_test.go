@@ -124,6 +124,34 @@ func TestGetResumesItself(t *testing.T) {
 	want(t, root, map[string]string{"big.2": long()})
 }
 
+// TestGetResumesAfterBrokenLook: a line that breaks while the end of what is
+// there is held against the source costs nothing of it.
+func TestGetResumesAfterBrokenLook(t *testing.T) {
+	r := newRemote(map[string]string{"/big": long()})
+	checkLeaks(t, r)
+	root := t.TempDir()
+	items := place(t, found(t, r, "/big"), byRel)
+	g := transfer.Get{Remote: r, Root: root, Run: run}
+	r.before = breakAt(60)
+	if _, err := g.Files(t.Context(), items); !fault.Is(err, fault.TCP) {
+		t.Fatal(err)
+	}
+	g.Run, r.before, r.requests = run3, breakAt(1), 0
+	results, err := g.Files(t.Context(), items)
+	if parts, journals := left(t, root); !fault.Is(err, fault.TCP) || len(parts) != 1 || len(journals) != 1 {
+		t.Fatalf("%v; left %q, %q", err, parts, journals)
+	}
+	if results[0].Kept < 1<<20 {
+		t.Errorf("kept %d bytes, it says", results[0].Kept)
+	}
+	r.before, r.requests = nil, 0
+	results, err = g.Files(t.Context(), items)
+	if err != nil || results[0].Resumed < 1<<20 || results[0].SHA256 != sum(long()) {
+		t.Errorf("%+v, %v", results, err)
+	}
+	want(t, root, map[string]string{"big": long()})
+}
+
 // TestGetInterrupted: a run that is stopped leaves what it has moved.
 func TestGetInterrupted(t *testing.T) {
 	r := newRemote(map[string]string{"/big": long()})
