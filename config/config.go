@@ -129,6 +129,7 @@ type Job struct {
 	Bandwidth     *bandwidth.Timetable // of one run; nil: no limit
 	MaxTransfer   int64                // bytes; 0: any amount
 	MaxDuration   time.Duration        // after which a run stops; 0: none
+	Preserve      bool                 // files get exactly the permission bits of their sources
 	KeepBad       bool                 // copies that are not what their sources are
 	NoSpaceCheck  bool
 	Log           *stamp.Template // in place of Logs.Name; nil: that one

@@ -93,6 +93,7 @@ type jobEntry struct {
 	Bandwidth     timetable  `yaml:"bandwidth" also:"bwlimit ratelimit limit speed" doc:"How fast a run may be: a rate such as 2MB/s, 16Mbit/s or off, or one for each of several times, on the clock of the job's timezone. Limits of the host hold besides." example:"2MB/s"`
 	MaxTransfer   size       `yaml:"max_transfer" also:"transfer_limit quota" doc:"How much a run may move at most: no file is begun that would go over it, by its size. What is left is named, and the run ends as partly done." example:"10GiB"`
 	MaxDuration   duration   `yaml:"max_duration" also:"stop_after" doc:"After which time a run stops, with what is under way kept for the next one to go on with. Unlike timeout, it is no failure to be tried again." example:"2h"`
+	Preserve      flag       `yaml:"preserve" default:"false" also:"preserve_modes keep_modes" doc:"Whether a get gives files exactly the permission bits of their sources. Otherwise the umask takes some off. A put always does, and modification times are always kept."`
 	KeepBad       flag       `yaml:"keep_bad" default:"false" also:"keep_failed keep_corrupt" doc:"Whether a copy that is not what its source is stays for examination, beside its target as .NAME.RUN.bad."`
 	SpaceCheck    flag       `yaml:"space_check" default:"true" doc:"Whether a run fails before it moves anything if the target's disk says that it has less room than the files need; false for disks that compress."`
 	Log           text       `yaml:"log" also:"logfile" doc:"Name of the log of this job's runs below the log folder, in place of logs.name." example:"nightly/{date}.log"`
@@ -101,11 +102,10 @@ type jobEntry struct {
 	Keep  keepEntry  `yaml:"keep" also:"retention retain rotate prune" doc:"Which of the dated copies stay, after a run that fully succeeded. Without it, all do."`
 	After afterEntry `yaml:"after" doc:"What happens when a file was moved."`
 
-	Checks   planned `yaml:"checks"`
-	CatchUp  planned `yaml:"catch_up"`
-	Hooks    planned `yaml:"hooks"`
-	Notify   planned `yaml:"notify"`
-	Preserve planned `yaml:"preserve"`
+	Checks  planned `yaml:"checks"`
+	CatchUp planned `yaml:"catch_up"`
+	Hooks   planned `yaml:"hooks"`
+	Notify  planned `yaml:"notify"`
 }
 
 type retryEntry struct {

@@ -23,7 +23,7 @@ func (r *rules) job(name string, at spot, s *jobEntry) *Job {
 		},
 		Timeout: r.positive(&s.Timeout), Overlap: s.Overlap.value, IfNone: s.IfNone.value, Disabled: s.Disabled.value,
 		Verify: s.Verify.value, Connections: s.Connections.value, FilesInFlight: s.FilesInFlight.value,
-		MaxTransfer: s.MaxTransfer.value, MaxDuration: s.MaxDuration.value, KeepBad: s.KeepBad.value, NoSpaceCheck: !s.SpaceCheck.value,
+		MaxTransfer: s.MaxTransfer.value, MaxDuration: s.MaxDuration.value, Preserve: s.Preserve.value, KeepBad: s.KeepBad.value, NoSpaceCheck: !s.SpaceCheck.value,
 	}
 	j.Bandwidth = r.bandwidth(&s.Bandwidth, j.Timezone)
 	if s.MaxTransfer.given && j.MaxTransfer == 0 {

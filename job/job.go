@@ -38,6 +38,7 @@ type Job struct {
 	FilesInFlight int    // how many files are moved at a time; 0: as the protocol allows
 
 	Limits       Limits
+	Preserve     bool // files get exactly the permission bits of their sources
 	KeepBad      bool // copies that are not what their sources are
 	NoSpaceCheck bool
 
@@ -126,7 +127,7 @@ func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 		Limits: Limits{
 			Bandwidth: c.Bandwidth, Shared: SharedLimits(f, c.Host), MaxTransfer: c.MaxTransfer, MaxDuration: c.MaxDuration,
 		},
-		KeepBad: c.KeepBad, NoSpaceCheck: c.NoSpaceCheck,
+		Preserve: c.Preserve, KeepBad: c.KeepBad, NoSpaceCheck: c.NoSpaceCheck,
 		Zone:    c.Timezone,
 		Retry:   Retry{Attempts: c.Retry.Attempts, Min: c.Retry.BackoffMin, Max: c.Retry.BackoffMax, Reconnect: c.Retry.Attempts > 1},
 		Timeout: c.Timeout, Log: c.Log,

@@ -23,6 +23,7 @@ type moveFlags struct {
 	recursive   bool
 	attempts    int
 	verify      string
+	preserve    bool
 	keepBad     bool
 	noSpace     bool
 	connections int
@@ -33,6 +34,7 @@ type moveFlags struct {
 
 func (o *moveFlags) add(c *cobra.Command) {
 	c.Flags().BoolVarP(&o.recursive, "recursive", "r", false, "folders with all that is below them")
+	c.Flags().BoolVar(&o.preserve, "preserve", false, "give files exactly the permission bits of their sources, whatever the umask")
 	o.addShared(c)
 }
 
@@ -187,7 +189,7 @@ func (a *app) oneOff(name string, t target, to string, o moveFlags) (*job.Job, e
 		return nil, err
 	}
 	return &job.Job{
-		Limits: limits, KeepBad: o.keepBad, NoSpaceCheck: o.noSpace, FilesInFlight: o.limits.filesInFlight,
+		Limits: limits, Preserve: o.preserve, KeepBad: o.keepBad, NoSpaceCheck: o.noSpace, FilesInFlight: o.limits.filesInFlight,
 		Name: name, Host: *h, To: dest, Recursive: o.recursive, Select: o.selection.chosen, IfNone: ifNone, Zone: time.Local, Verify: verify, Connections: o.connections,
 		Retry: job.Retry{Attempts: max(1, o.attempts), Min: time.Second, Max: time.Minute, Reconnect: o.attempts != 1}, Timeout: o.timeout,
 	}, nil
