@@ -37,6 +37,7 @@ func rows() map[string]int {
 		"transfer":                   1,
 		"transfer/scp":               1,
 		"transfer/sftp":              1,
+		"tunnel/suite":               1,
 		"winsvc":                     1,
 		"fault":                      0,
 		"internal/bench":             1,
@@ -60,6 +61,8 @@ func homes() map[string][]string {
 		"github.com/vbauerster/mpb":     {"cmd/linehaul"},
 		"github.com/kardianos/service":  {"winsvc"},
 		"github.com/robfig/cron":        {"schedule/cron"},
+		"filippo.io/bigmod":             {"tunnel/suite"},
+		"github.com/cloudflare/circl":   {"tunnel/suite"},
 	}
 }
 
