@@ -23,12 +23,16 @@ type ccm struct {
 
 var _ mode = (*ccm)(nil)
 
-// ccmNonce is the length of a nonce: 15 - L.
-const ccmNonce = 11
+// The nonce takes what the length field leaves of a block after the flags, in
+// which L - 1 stands.
+const (
+	ccmNonce  = 11
+	ccmLength = 15 - ccmNonce
+)
 
 func newCCM(block cipher.Block, salt []byte, icv int) *ccm {
 	c := &ccm{stream: keystream{block: block}, icv: icv}
-	c.stream.counter[0] = 15 - ccmNonce - 1
+	c.stream.counter[0] = ccmLength - 1
 	copy(c.stream.counter[1:], salt)
 	return c
 }
@@ -65,7 +69,7 @@ func (c *ccm) open(packet []byte, head int, high []byte) bool {
 func (c *ccm) mac(content, aad []byte) {
 	b0 := &c.chain
 	copy(b0[:], c.stream.counter[:])
-	b0[0] = byte((c.icv-2)/2)<<3 | 15 - ccmNonce - 1
+	b0[0] = byte((c.icv-2)/2)<<3 | (ccmLength - 1)
 	if len(aad) > 0 {
 		b0[0] |= 1 << 6
 	}
