@@ -1,6 +1,9 @@
 package suite
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Default returns what is offered where nothing is configured, the best first:
 // what stock strongSwan, libreswan, OpenIKED, FortiGate and Cisco IOS-XE
@@ -23,8 +26,9 @@ func Default(p Protocol) []Proposal {
 		return mustParse(ESP,
 			"aes256gcm16-aes128gcm16-chacha20poly1305-esn-noesn",
 			"aes256-aes192-aes128-sha256-sha384-sha512-esn-noesn")
+	default:
+		return nil
 	}
-	return nil
 }
 
 // mustParse parses what is written in this file.
@@ -41,11 +45,13 @@ func mustParse(p Protocol, texts ...string) []Proposal {
 }
 
 // Warnings returns a line for each old algorithm of the proposal, with why it
-// is one. There is none for what Parse derived from another that is named.
+// is one. A pseudo-random function that goes with an integrity algorithm of the
+// same kind has none of its own.
 func (p Proposal) Warnings() []string {
 	var lines []string
 	for _, t := range p.Transforms {
-		if a, ok := find(t); ok && a.old != "" {
+		said := t.Type == TypePRF && slices.ContainsFunc(p.Of(TypeIntegrity), func(i Transform) bool { return prfLike(i.ID) == t.ID })
+		if a, ok := find(t); ok && a.old != "" && !said {
 			lines = append(lines, fmt.Sprintf("%s: %s", t, a.old))
 		}
 	}

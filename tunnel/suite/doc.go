@@ -21,7 +21,9 @@
 //
 // Algorithms that are no longer good enough are here because old gateways know
 // no others. A proposal must name each one, Warnings says why not to, and no
-// default has any.
+// default has any. DES, 3DES, Blowfish and CAST-128 look things up by secrets,
+// and so does AES on processors without instructions for it: their time is not
+// constant.
 //
 // Left out: AH, Camellia, AES-GMAC, the ECP groups of 192 and 224 bits, those
 // of RFC 5639 (brainpool) and of RFC 5114. Nothing here is built to be a

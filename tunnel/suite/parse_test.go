@@ -187,12 +187,21 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("%q", w)
 		}
 	}
-	p, err = Parse(IKE, "aes256-sha1-prfsha1-prfmd5-x25519-ke1_modp1024")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if w := p.Warnings(); len(w) != 4 || !strings.HasPrefix(w[3], "ke1_modp1024: ") {
-		t.Errorf("%q", w)
+	for text, want := range map[string]string{
+		"aes256-sha1-prfsha1-prfmd5-x25519-ke1_modp1024": "sha1 prfmd5 ke1_modp1024",
+		"3des-sha1-modp1024":                             "3des sha1 modp1024",
+		"aes256gcm16-prfsha1-x25519":                     "prfsha1",
+		"aes256-sha256-prfsha1-x25519":                   "prfsha1",
+		"aes256-aesxcbc-modp2048":                        "",
+	} {
+		var names []string
+		for _, w := range parse(t, IKE, text).Warnings() {
+			name, _, _ := strings.Cut(w, ":")
+			names = append(names, name)
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s warns of %q, want %q", text, got, want)
+		}
 	}
 }
 

@@ -38,10 +38,10 @@ func NewPRF(t Transform) (PRF, error) {
 	case PRFHMACSHA512:
 		p.with = keyed(sha512.New)
 	case PRFAESXCBC:
-		p.with = func(key []byte) hash.Hash { return mustChain(newXCBC(fit(key, newXCBC))) }
+		p.with = func(key []byte) hash.Hash { return mustChain(newXCBC(fit(key))) }
 	case PRFAESCMAC:
 		p.with = func(key []byte) hash.Hash {
-			if len(key) != 16 { // RFC 4615 section 3: shorter ones too go through CMAC
+			if len(key) != 16 { // RFC 4615 section 3: short ones go through it too
 				key = hashed(key, newCMAC)
 			}
 			return mustChain(newCMAC(key))
@@ -54,18 +54,18 @@ func keyed(h func() hash.Hash) func([]byte) hash.Hash {
 	return func(key []byte) hash.Hash { return hmac.New(h, key) }
 }
 
-// fit makes a key of any length one of 16 bytes (RFC 4434 section 2): a short
-// one gets zeros at its end, a long one goes through the function itself.
-func fit(key []byte, mac func([]byte) (*chained, error)) []byte {
+// fit makes a key of any length one for XCBC (RFC 4434 section 2): a short one
+// gets zeros at its end, a long one goes through the function itself.
+func fit(key []byte) []byte {
 	if len(key) > 16 {
-		return hashed(key, mac)
+		return hashed(key, newXCBC)
 	}
 	return append(append(make([]byte, 0, 16), key...), make([]byte, 16-len(key))...)
 }
 
 // hashed returns the tag of a long key under a key of zeros.
 func hashed(key []byte, mac func([]byte) (*chained, error)) []byte {
-	h := mustChain(mac(make([]byte, 16)))
+	var h hash.Hash = mustChain(mac(make([]byte, 16)))
 	h.Write(key)
 	return h.Sum(nil)
 }

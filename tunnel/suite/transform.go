@@ -39,11 +39,12 @@ func (t Type) String() string {
 		return "KE"
 	case TypeESN:
 		return "ESN"
+	default:
+		if t.additional() {
+			return fmt.Sprintf("ADDKE%d", t-TypeAdditionalKE1+1)
+		}
+		return fmt.Sprintf("TYPE%d", uint8(t))
 	}
-	if t.additional() {
-		return fmt.Sprintf("ADDKE%d", t-TypeAdditionalKE1+1)
-	}
-	return fmt.Sprintf("TYPE%d", uint8(t))
 }
 
 // additional reports whether t is one of RFC 9370's seven.
