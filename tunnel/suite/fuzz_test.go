@@ -50,7 +50,7 @@ func FuzzPublic(f *testing.F) {
 	var quick []Transform
 	var keys []KeyExchange
 	for _, method := range methods() {
-		if method.PublicSize() <= 192 || isKEM(method.ID) {
+		if method.PublicSize() <= 132 || isKEM(method.ID) {
 			k, err := NewKeyExchange(method, source())
 			if err != nil {
 				f.Fatal(err)
