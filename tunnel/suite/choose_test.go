@@ -169,3 +169,30 @@ func TestWithoutKeyExchange(t *testing.T) {
 		t.Errorf("%s of %s", got, p)
 	}
 }
+
+// TestStockGateways: the defaults agree with what gateways propose that nobody
+// configured, by their manuals: strongSwan 5.9, libreswan 4, OpenIKED 7,
+// FortiOS 7, Cisco IOS-XE 17 (whose default for ESP is SHA-1 only, so that it is
+// not here).
+func TestStockGateways(t *testing.T) {
+	for _, c := range []struct {
+		protocol      Protocol
+		gateway, text string
+	}{
+		{IKE, "strongSwan", "aes128-aes192-aes256-sha256-sha384-sha512-sha1-x25519-ecp256-ecp384-ecp521-modp3072-modp4096-modp2048"},
+		{ESP, "strongSwan", "aes128-aes192-aes256-sha256-sha384-sha512-sha1-noesn"},
+		{IKE, "libreswan", "aes256gcm16-prfsha512-prfsha256-modp2048-modp3072-modp4096-modp8192-ecp256-ecp384-ecp521-x25519"},
+		{ESP, "libreswan", "aes256gcm16-aes128gcm16-noesn"},
+		{IKE, "OpenIKED", "aes256gcm16-aes128gcm16-prfsha256-prfsha384-prfsha512-prfsha1-x25519-ecp521-ecp384-ecp256-modp4096-modp3072-modp2048"},
+		{ESP, "OpenIKED", "aes256gcm16-aes128gcm16-esn-noesn"},
+		{IKE, "FortiOS", "aes128-aes256-sha256-modp2048-modp1536"},
+		{IKE, "FortiOS, AEAD", "aes256gcm16-prfsha384-modp2048-modp1536"},
+		{ESP, "FortiOS", "aes128-aes256-sha256-noesn"},
+		{IKE, "IOS-XE", "aes256-sha512-sha384-ecp256-modp2048-ecp521-modp1536"},
+	} {
+		gateway := parse(t, c.protocol, c.text)
+		if !slices.ContainsFunc(Default(c.protocol), func(p Proposal) bool { _, ok := gateway.Agree(p); return ok }) {
+			t.Errorf("%s does not agree to the %s default", c.gateway, c.protocol)
+		}
+	}
+}
