@@ -24,6 +24,7 @@ func BenchmarkPacket(b *testing.B) {
 				sender.Seal(packet, 8, nil, counter)
 			}
 		})
+		sender.Seal(packet, 8, nil, counter+1)
 		sealed := append([]byte(nil), packet...)
 		b.Run(text+"/open", func(b *testing.B) {
 			b.SetBytes(content)
