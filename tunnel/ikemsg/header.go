@@ -88,6 +88,10 @@ func parseHeader(datagram []byte) (Header, *Error) {
 	h.Exchange = ExchangeType(datagram[18])
 	h.Flags = Flags(datagram[19])
 	h.MessageID = binary.BigEndian.Uint32(datagram[20:])
+	// RFC 7296 section 3.1: it must not be zero.
+	if h.InitiatorSPI.IsZero() {
+		return h, malformed("its initiator has no SPI")
+	}
 	if n := binary.BigEndian.Uint32(datagram[24:]); uint64(n) != uint64(len(datagram)) {
 		return h, malformed("its header speaks of %d bytes, and there are %d", n, len(datagram))
 	}

@@ -117,8 +117,8 @@ func parsePayloads(next PayloadType, b []byte, at int) ([]Payload, *Error) {
 		if n < payloadHeader || n > len(b)-at {
 			return nil, in(t, malformed("a length of %d, and %d bytes are left", n, len(b)-at))
 		}
-		body := b[at+payloadHeader : at+n : at+n]
-		p, err := parsePayload(t, critical, body)
+		d := decoder{b: b[at+payloadHeader : at+n]}
+		p, err := parsePayload(t, critical, d.rest())
 		if err != nil {
 			return nil, in(t, err)
 		}

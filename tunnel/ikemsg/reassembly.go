@@ -30,6 +30,10 @@ type partial struct {
 // there already.
 //
 // Duplicates and fragments of an older, coarser division cost no decryption.
+//
+// Whether the message id is one that is expected must be checked before. A
+// request that was answered already is answered again only when fragment 1 of
+// it comes (RFC 7383 section 2.6.1).
 func (r *Reassembly) Open(m *Message, datagram []byte, p Protection) (*Message, error) {
 	f := lastFragment(m)
 	if f != nil && !r.wants(m, f) {

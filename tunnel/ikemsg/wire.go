@@ -3,7 +3,7 @@ package ikemsg
 import "encoding/binary"
 
 // A decoder takes a body apart. After the first thing that is not there it
-// returns zeroes, and short is set.
+// returns zeroes, and short is set. Of nothing it makes nil.
 type decoder struct {
 	b     []byte
 	short bool
@@ -12,6 +12,9 @@ type decoder struct {
 func (d *decoder) take(n int) []byte {
 	if n > len(d.b) {
 		d.short, d.b = true, nil
+		return nil
+	}
+	if n == 0 {
 		return nil
 	}
 	b := d.b[:n:n]
