@@ -106,8 +106,8 @@ func (c *capture) of(m *ikemsg.Message) ikemsg.Protection {
 	return k.responder
 }
 
-// open calls each with every message, whole and opened, and with its last
-// datagram.
+// open calls each with every message, whole and opened, with its last datagram
+// and what opened it, which is nil for one in clear.
 func (c *capture) open(t testing.TB, each func(s said, m *ikemsg.Message, p ikemsg.Protection)) {
 	t.Helper()
 	all := map[[2]ikemsg.SPI]*ikemsg.Reassembly{}
@@ -116,9 +116,9 @@ func (c *capture) open(t testing.TB, each func(s said, m *ikemsg.Message, p ikem
 		if err != nil {
 			t.Fatalf("%s, datagram %d: %v", c.name, i, err)
 		}
-		p := c.of(m)
+		var p ikemsg.Protection
 		if m.Exchange != ikemsg.IKESAInit {
-			if p == nil {
+			if p = c.of(m); p == nil {
 				t.Fatalf("%s, datagram %d: no keys for %v", c.name, i, m)
 			}
 			id := [2]ikemsg.SPI{m.InitiatorSPI, m.ResponderSPI}

@@ -100,7 +100,7 @@ func TestVerdict(t *testing.T) {
 		return &ikemsg.MSCHAPv2{Op: ikemsg.MSCHAPv2Success, Body: []byte(text)}
 	}
 	v, err := success(s + " M=Welcome M=home\n").Verdict()
-	if err != nil || !v.HasAuthenticator || v.Authenticator[0] != 0x40 || v.Authenticator[19] != 0x56 || v.Message != "Welcome M=home?" {
+	if err != nil || !v.HasAuthenticator || v.Authenticator[0] != 0x40 || v.Authenticator[19] != 0x56 || v.Message != "Welcome M=home" {
 		t.Errorf("%+v, %v", v, err)
 	}
 	if v, err := success(s).Verdict(); err != nil || !v.HasAuthenticator {

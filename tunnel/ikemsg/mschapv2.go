@@ -162,7 +162,7 @@ func (m *MSCHAPv2) Verdict() (*MSCHAPv2Verdict, error) {
 	for len(rest) > 0 {
 		// The message is the last field, and may have blanks.
 		if text, ok := bytes.CutPrefix(rest, []byte("M=")); ok {
-			v.Message = strings.TrimSpace(printable(text))
+			v.Message = printable(bytes.TrimRight(text, "\x00\r\n "))
 			break
 		}
 		var field []byte
