@@ -273,6 +273,7 @@ func describeEAP(b *strings.Builder, p *ikemsg.EAP) {
 			fmt.Fprintf(b, " authenticator %v, code %d, retry %v, %q %v", v.HasAuthenticator, v.Code, v.Retry, v.Message, err)
 		}
 		fmt.Fprintln(b)
+	default:
 	}
 }
 

@@ -28,6 +28,9 @@ func parseConfig(body []byte) (*Config, *Error) {
 	for len(d.b) > 0 && !d.short {
 		a := ConfigAttribute{Kind: AttributeType(d.uint16() &^ 0x8000)}
 		a.Value = d.take(int(d.uint16()))
+		if len(c.Attributes) == maxConfigAttributes {
+			return nil, tooLarge("more than %d attributes", maxConfigAttributes)
+		}
 		c.Attributes = append(c.Attributes, a)
 	}
 	return c, d.end()
@@ -99,16 +102,18 @@ func (t AttributeType) ipv4() bool {
 	switch t {
 	case InternalIP4Address, InternalIP4Netmask, InternalIP4DNS, InternalIP4NBNS, InternalIP4DHCP, PCSCFIP4Address:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 func (t AttributeType) ipv6() bool {
 	switch t {
 	case InternalIP6Address, InternalIP6DNS, InternalIP6DHCP, PCSCFIP6Address:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // Find returns the first attribute of a type.

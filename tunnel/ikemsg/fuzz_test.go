@@ -175,6 +175,7 @@ func FuzzReassembly(f *testing.F) {
 	}
 	p := newBare()
 	f.Fuzz(func(t *testing.T, ops []byte) {
+		ops = ops[:min(len(ops), 400)]
 		var r ikemsg.Reassembly
 		var model []*held
 		drop := func(k id) {

@@ -23,6 +23,17 @@ const (
 	// long chain of certificates.
 	maxPayloads = 128
 
+	// maxOffered transforms and attributes in all proposals of an SA payload,
+	// key lengths aside. The widest offers that are known have about a hundred.
+	maxOffered = 1024
+
+	// maxTransformAttributes of one transform. IKEv2 knows one.
+	maxTransformAttributes = 4
+
+	// maxConfigAttributes of one Config payload: as many networks may be behind
+	// a gateway.
+	maxConfigAttributes = 1024
+
 	// maxSelectorSize keeps selectors of types that are not known to what a
 	// security label may need (RFC 9478).
 	maxSelectorSize = 4096

@@ -106,6 +106,9 @@ func parseDelete(body []byte) (*Delete, *Error) {
 	case len(d.b) != 4*n:
 		return nil, malformed("%d bytes for %d SPIs", len(d.b), n)
 	}
+	if n > 0 {
+		p.SPIs = make([]uint32, 0, n)
+	}
 	for range n {
 		p.SPIs = append(p.SPIs, d.uint32())
 	}

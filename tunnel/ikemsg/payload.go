@@ -86,6 +86,7 @@ func (id *Identity) String() string {
 		}
 	case IDFQDN, IDEmail:
 		return printable(id.Data)
+	default:
 	}
 	return fmt.Sprintf("%v:%x", id.Kind, id.Data)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -176,6 +177,7 @@ func TestRefused(t *testing.T) {
 		{"a transform that begins with 2", ikemsg.PayloadSA, "00 00 0010 01 03 00 01 02 00 0008 05 00 0000", ikemsg.Malformed},
 		{"an attribute cut short", ikemsg.PayloadSA, "00 00 0013 01 03 00 01 00 00 000b 01 00 000c 800e 01", ikemsg.Malformed},
 		{"an attribute with a longer length", ikemsg.PayloadSA, "00 00 0014 01 03 00 01 00 00 000c 01 00 000c 000e 0001", ikemsg.Malformed},
+		{"a transform of five attributes", ikemsg.PayloadSA, "00 00 0024 01 03 00 01 00 00 001c 01 00 000c" + strings.Repeat("00010000", 5), ikemsg.TooLarge},
 		{"a nonce of 15 bytes", ikemsg.PayloadNonce, "303132333435363738396162636465", ikemsg.Malformed},
 		{"a nonce of 257 bytes", ikemsg.PayloadNonce, strings.Repeat("00", 257), ikemsg.Malformed},
 		{"an IPv6 identity of 4 bytes", ikemsg.PayloadIDr, "05 000000 c0000201", ikemsg.Malformed},
@@ -251,6 +253,66 @@ func TestTooManyPayloads(t *testing.T) {
 	binary.BigEndian.PutUint32(b[24:], uint32(len(b)))
 	_, err := ikemsg.Parse(b)
 	refused(t, err, ikemsg.TooLarge)
+}
+
+// TestMemory: whatever a datagram holds, Parse allocates no more than a small
+// multiple of its length.
+func TestMemory(t *testing.T) {
+	const most = 64000
+	transforms := func(n int, attributes string) string {
+		body := ""
+		for i := range n {
+			size := 8 + len(attributes)/2
+			body += string([]byte{[]byte{3, 0}[btoi(i == n-1)], 0, 0, byte(size), 1, 0, 0, 12}) + string(unhex(t, attributes))
+		}
+		return body
+	}
+	proposals := func(per string, transforms int) []byte {
+		var b []byte
+		n := min(255, most/(8+len(per)))
+		for i := range n {
+			b = append(b, []byte{2, 0}[btoi(i == n-1)], 0, byte((8+len(per))>>8), byte(8+len(per)), 1, 3, 0, byte(transforms))
+			b = append(b, per...)
+		}
+		return b
+	}
+	for name, c := range map[string]struct {
+		t    ikemsg.PayloadType
+		body []byte
+		read bool
+	}{
+		"proposals":     {ikemsg.PayloadSA, proposals("", 0), true},
+		"transforms":    {ikemsg.PayloadSA, proposals(transforms(255, ""), 255), false},
+		"some":          {ikemsg.PayloadSA, proposals(transforms(4, ""), 4), true},
+		"attributes":    {ikemsg.PayloadSA, proposals(transforms(50, strings.Repeat("00010000", 4)), 50), false},
+		"attributes of": {ikemsg.PayloadConfig, append([]byte{2, 0, 0, 0}, make([]byte, most)...), false},
+		"selectors":     {ikemsg.PayloadTSi, append([]byte{255, 0, 0, 0}, bytes.Repeat([]byte{10, 0, 0, 4}, 255)...), true},
+		"SPIs":          {ikemsg.PayloadDelete, append([]byte{3, 4, most / 4 >> 8, most / 4 & 0xff}, make([]byte, most)...), true},
+		"data":          {ikemsg.PayloadCert, make([]byte, most), true},
+	} {
+		b := datagramOf(c.t, false, c.body)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := ikemsg.Parse(b)
+		runtime.ReadMemStats(&after)
+		if c.read != (err == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil {
+			refused(t, err, ikemsg.TooLarge)
+		}
+		// A selector is about 20 times the four bytes that it may be.
+		if got, limit := int(after.TotalAlloc-before.TotalAlloc), 4*len(b)+64<<10; got > limit {
+			t.Errorf("%s: %d bytes for a datagram of %d", name, got, len(b))
+		}
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func TestCritical(t *testing.T) {

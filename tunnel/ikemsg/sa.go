@@ -45,11 +45,13 @@ const attributeKeyLength = 14
 const (
 	moreProposals  = 2
 	moreTransforms = 3
+	minTransform   = 8
 )
 
 func parseSA(body []byte) (*SA, *Error) {
 	sa := &SA{}
 	d := decoder{b: body}
+	offered := 0
 	for more := true; more; {
 		if len(sa.Proposals) == maxProposals {
 			return nil, tooLarge("more than %d proposals", maxProposals)
@@ -57,6 +59,12 @@ func parseSA(body []byte) (*SA, *Error) {
 		p, last, err := parseProposal(&d)
 		if err != nil {
 			return nil, err
+		}
+		for _, t := range p.Transforms {
+			offered += 1 + len(t.Attributes)
+		}
+		if offered > maxOffered {
+			return nil, tooLarge("more than %d transforms and attributes", maxOffered)
 		}
 		sa.Proposals = append(sa.Proposals, p)
 		more = !last
@@ -94,6 +102,9 @@ func parseProposal(d *decoder) (p Proposal, last bool, err *Error) {
 	p.SPI = b.take(spi)
 	if b.short {
 		return p, false, malformed("proposal %d is cut short", p.Number)
+	}
+	if transforms > 0 {
+		p.Transforms = make([]Transform, 0, min(transforms, len(b.b)/minTransform))
 	}
 	for i := range transforms {
 		t, final, err := parseTransform(&b)
@@ -134,6 +145,9 @@ func parseTransform(d *decoder) (t Transform, last bool, err *Error) {
 			if t.KeyBits != 0 {
 				continue
 			}
+		}
+		if len(t.Attributes) == maxTransformAttributes {
+			return t, false, tooLarge("more than %d attributes of a transform", maxTransformAttributes)
 		}
 		t.Attributes = append(t.Attributes, a)
 	}

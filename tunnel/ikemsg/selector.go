@@ -105,8 +105,9 @@ func (t SelectorType) addressSize() int {
 		return 4
 	case SelectorIPv6:
 		return 16
+	default:
+		return 0
 	}
-	return 0
 }
 
 func appendSelectors(e *encoder, all []Selector) {
