@@ -38,6 +38,7 @@ func rows() map[string]int {
 		"transfer/scp":               1,
 		"transfer/sftp":              1,
 		"tunnel/suite":               1,
+		"tunnel/ikemsg":              1,
 		"winsvc":                     1,
 		"fault":                      0,
 		"internal/bench":             1,
