@@ -37,6 +37,8 @@ func rows() map[string]int {
 		"transfer":                   1,
 		"transfer/scp":               1,
 		"transfer/sftp":              1,
+		"tunnel/esp":                 1,
+		"tunnel/netstack":            1,
 		"winsvc":                     1,
 		"fault":                      0,
 		"internal/bench":             1,
@@ -60,6 +62,7 @@ func homes() map[string][]string {
 		"github.com/vbauerster/mpb":     {"cmd/linehaul"},
 		"github.com/kardianos/service":  {"winsvc"},
 		"github.com/robfig/cron":        {"schedule/cron"},
+		"gvisor.dev/gvisor":             {"tunnel/netstack"},
 	}
 }
 
