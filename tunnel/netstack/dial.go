@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 	"gvisor.dev/gvisor/pkg/waiter"
@@ -62,7 +61,7 @@ func (s *Stack) dialOne(ctx context.Context, n network, to netip.AddrPort, left 
 		const most = 10 * time.Second
 		share := most
 		if deadline, ok := ctx.Deadline(); ok {
-			share = min(share, time.Until(deadline)/time.Duration(left))
+			share = min(share, deadline.Sub(s.ip.Clock().Now())/time.Duration(left))
 		}
 		limited, cancel := context.WithTimeoutCause(ctx, share, errShare)
 		defer cancel()
@@ -114,7 +113,7 @@ func (s *Stack) dialUDP(to netip.AddrPort) (*packetConn, error) {
 		ep.Close()
 		return nil, s.dialError("udp", to, terr)
 	}
-	return &packetConn{UDPConn: gonet.NewUDPConn(wq, ep), s: s}, nil
+	return &packetConn{ep: ep, wq: wq, s: s}, nil
 }
 
 // endpoint makes an endpoint, unless the stack was closed: gVisor would make it
@@ -176,11 +175,11 @@ func (s *Stack) split(ctx context.Context, network, address string) (host string
 	if err != nil {
 		return "", 0, fault.New(fault.Config, "the address %q has no host and port", address)
 	}
-	if n, err := strconv.ParseUint(name, 10, 16); err == nil {
+	if n, err := strconv.ParseUint(name, 10, 16); err == nil && n > 0 {
 		return host, uint16(n), nil
 	}
 	n, err := net.DefaultResolver.LookupPort(ctx, network, name)
-	if err != nil {
+	if err != nil || n == 0 {
 		return "", 0, fault.New(fault.Config, "the address %q has no port that is known", address)
 	}
 	return host, uint16(n), nil

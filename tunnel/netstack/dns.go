@@ -51,7 +51,7 @@ func (s *Stack) ask(ctx context.Context, host string, version int) ([]netip.Addr
 		return nil, fault.New(fault.Route, "resolve %q: the tunnel has no address of ours of that kind", host)
 	}
 	var last error
-	wait := patience
+	wait := s.patience
 	for range rounds {
 		for _, server := range s.o.DNS {
 			addrs, err := s.askServer(ctx, server, name, types, wait)

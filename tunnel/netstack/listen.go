@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 	"gvisor.dev/gvisor/pkg/waiter"
@@ -113,7 +112,7 @@ func (s *Stack) ListenPacket(at netip.AddrPort) (net.PacketConn, error) {
 		ep.Close()
 		return nil, s.listenError(at, terr)
 	}
-	return &packetConn{UDPConn: gonet.NewUDPConn(wq, ep), s: s}, nil
+	return &packetConn{ep: ep, wq: wq, s: s}, nil
 }
 
 func (s *Stack) listenError(at netip.AddrPort, terr tcpip.Error) error {

@@ -27,6 +27,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -103,6 +104,7 @@ type Stack struct {
 	addresses []netip.Prefix
 	conns     map[*Conn]struct{} // the TCP connections that are not closed
 	cause     error              // why the stack was closed
+	patience  time.Duration      // for a name server's answer
 	done      chan struct{}      // closed with the stack
 	ended     chan struct{}      // closed when nothing is left of it
 }
@@ -114,7 +116,7 @@ func New(o Options) (*Stack, error) {
 	}
 	s := &Stack{
 		o: o, link: newLink(o.MTU, o.Send), conns: map[*Conn]struct{}{},
-		done: make(chan struct{}), ended: make(chan struct{}),
+		patience: patience, done: make(chan struct{}), ended: make(chan struct{}),
 	}
 	s.ip = stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol},
@@ -314,6 +316,9 @@ func (s *Stack) has(a netip.Addr) bool {
 
 // reach returns why an address cannot be had through the tunnel.
 func (s *Stack) reach(a netip.Addr) error {
+	if a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() {
+		return fault.New(fault.Config, "%v is no host that a tunnel leads to", a)
+	}
 	if !s.has(a) {
 		version := "IPv4"
 		if a.Is6() {

@@ -1,9 +1,9 @@
 package netstack
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -85,11 +85,9 @@ func (w *wire) close() {
 
 // A pair is two stacks that see each other.
 type pair struct {
-	us, them           *Stack
-	toThem, toUs       *wire
-	sentLong, sentBad  int
-	endOnce            sync.Once
-	longest4, longest6 int
+	us, them     *Stack
+	toThem, toUs *wire
+	endOnce      sync.Once
 }
 
 type change func(us, them *Options, toThem, toUs *wire)
@@ -471,21 +469,44 @@ func TestUDP(t *testing.T) {
 		}
 		for _, n := range []int{1, 500, 1372, 1500, 20000} {
 			want := make([]byte, n)
-			binary.BigEndian.PutUint32(append(want[:0], 0, 0, 0, 0), uint32(n))
+			newStream(byte(n), n).Read(want)
 			if _, err := client.Write(want); err != nil {
 				t.Fatal(err)
 			}
 			buf := make([]byte, 65536)
 			got, from, err := server.ReadFrom(buf)
-			if err != nil || got != n {
-				t.Fatalf("%v: %d of %d bytes, %v", at, got, n, err)
+			if err != nil || !bytes.Equal(buf[:got], want) || from.String() != client.LocalAddr().String() {
+				t.Fatalf("%v: %d of %d bytes from %v, %v", at, got, n, from, err)
 			}
 			if _, err := server.WriteTo(buf[:got], from); err != nil {
 				t.Fatal(err)
 			}
-			if got, err := client.Read(buf); err != nil || got != n {
+			clear(buf)
+			if got, err := client.Read(buf); err != nil || !bytes.Equal(buf[:got], want) {
 				t.Fatalf("%v: %d of %d bytes came back, %v", at, got, n, err)
 			}
+		}
+		if _, err := server.WriteTo([]byte("x"), &net.TCPAddr{}); err == nil {
+			t.Error("sent to an address of TCP")
+		}
+		if _, err := server.WriteTo([]byte("x"), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9}); !fault.Is(err, fault.Config) {
+			t.Errorf("sent to this machine itself: %v", err)
+		}
+		server.Close()
+		if _, _, err := server.ReadFrom(make([]byte, 9)); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("read when closed: %v", err)
+		}
+		// Nothing listens there any more, and ICMP says so.
+		client.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if _, err := client.Write([]byte("x")); err != nil {
+			t.Errorf("write to nobody: %v", err)
+		}
+		if _, err := client.Read(make([]byte, 9)); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("read from nobody: %v", err)
+		}
+		client.SetReadDeadline(time.Now().Add(-time.Second))
+		if _, err := client.Read(make([]byte, 9)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("read past a deadline: %v", err)
 		}
 	}
 }
