@@ -65,7 +65,7 @@ func inspect6(p []byte) ([]byte, verdict) {
 	}
 	p = p[:size]
 	source, target := h.SourceAddress(), h.DestinationAddress()
-	return p, transport(p[header.IPv6MinimumSize:], h.TransportProtocol(), source, target, header.ICMPv6ProtocolNumber)
+	return p, transport(p[header.IPv6MinimumSize:], tcpip.TransportProtocolNumber(h.NextHeader()), source, target, header.ICMPv6ProtocolNumber)
 }
 
 // transport checks the checksum of a whole message of TCP, UDP or the ICMP of

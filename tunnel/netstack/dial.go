@@ -103,7 +103,7 @@ func (s *Stack) dialTCP(ctx context.Context, to netip.AddrPort) (net.Conn, error
 }
 
 // dialUDP makes a socket whose peer is set.
-func (s *Stack) dialUDP(to netip.AddrPort) (*packetConn, error) {
+func (s *Stack) dialUDP(to netip.AddrPort) (net.Conn, error) {
 	wq := &waiter.Queue{}
 	ep, terr := s.endpoint(udp.ProtocolNumber, to.Addr(), wq)
 	if terr != nil {

@@ -74,7 +74,17 @@ func (l *link) deliver(packets [][]byte) {
 	for _, p := range packets {
 		l.up(p)
 	}
-	l.gro.Flush() // what is held back at the end of a flow would wait for a timer of TCP
+	l.flush() // what is held back at the end of a flow would wait for a timer of TCP
+}
+
+// flush hands everything up that GRO holds. One Flush of gVisor's leaves all
+// packets but one in each of its buckets, because it asks the packet that it has
+// just taken out for the next one; a bucket holds groDepth of them.
+func (l *link) flush() {
+	const groDepth = 8
+	for range groDepth {
+		l.gro.Flush()
+	}
 }
 
 // up hands one packet up. The stack believes the link that it has checked the
@@ -102,7 +112,7 @@ func (l *link) up(packet []byte) {
 		l.gro.Enqueue(pkt)
 		return
 	}
-	l.gro.Flush() // it goes by the others otherwise
+	l.flush() // it goes by the others otherwise
 	l.trusting.Store(false)
 	(*upward)(l).DeliverNetworkPacket(protocol, pkt)
 	l.trusting.Store(true)
@@ -133,7 +143,7 @@ func (l *link) close() {
 		return
 	}
 	l.closed = true
-	l.gro.Flush()
+	l.flush()
 }
 
 // WritePackets sends packets of the stack's into the tunnel.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
@@ -96,7 +97,7 @@ func TestSegments(t *testing.T) {
 						}
 					}
 					tcp := header.TCP(p[network:])
-					flags := header.TCPFlags(header.TCPFlagAck)
+					flags := header.TCPFlagAck
 					if i == 0 {
 						flags |= header.TCPFlagCwr
 					}
@@ -143,6 +144,53 @@ func TestSegmentsUnsent(t *testing.T) {
 		}
 		fail = false
 		pkt.DecRef()
+	}
+}
+
+// A counter counts what is handed up to it.
+type counter struct{ packets, bytes int }
+
+func (c *counter) DeliverNetworkPacket(_ tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
+	c.packets++
+	c.bytes += pkt.Data().Size()
+}
+
+func (c *counter) DeliverLinkPacket(tcpip.NetworkProtocolNumber, *stack.PacketBuffer) {}
+
+// TestNothingHeldBack: at the end of Deliver everything has been handed up, of
+// however many connections it is, and what belongs together as one.
+func TestNothingHeldBack(t *testing.T) {
+	for _, version := range []int{4, 6} {
+		for _, flows := range []int{1, 2, 8, 9, 100} {
+			var packets [][]byte
+			l := newLink(1400, func(p [][]byte) error {
+				for _, p := range p {
+					packets = append(packets, slices.Clone(p))
+				}
+				return nil
+			})
+			for i := range flows {
+				pkt := packetToCut(version, 3000, 1000)
+				tcp := header.TCP(pkt.TransportHeader().Slice())
+				tcp.SetFlags(uint8(header.TCPFlagAck))
+				tcp.SetSourcePort(uint16(1000 + 8*i)) // so that GRO has them all in one place
+				b := newBatch(l)
+				b.add(pkt)
+				b.flush()
+				pkt.DecRef()
+			}
+			var up counter
+			l.Attach(&up)
+			sent := 0
+			for _, p := range packets {
+				sent += len(p)
+			}
+			l.deliver(packets)
+			headers := sent - 3000*flows
+			if want := 3000*flows + headers/3; up.packets != flows || up.bytes != want {
+				t.Errorf("IPv%d, %d connections: %d packets of %d bytes were handed up, want %d bytes", version, flows, up.packets, up.bytes, want)
+			}
+		}
 	}
 }
 
