@@ -50,7 +50,7 @@ func TestOptions(t *testing.T) {
 		"too small for IPv6":      {Options{Send: send, MTU: 1279, Addresses: prefixes(ours4, ours6)}, fault.Config},
 		"too large an MTU":        {Options{Send: send, MTU: 65536}, fault.Config},
 		"too small a buffer":      {Options{Send: send, Buffer: 100}, fault.Config},
-		"too large a buffer":      {Options{Send: send, Buffer: 2 << 30}, fault.Config},
+		"too large a buffer":      {Options{Send: send, Buffer: maxBuffer + 1}, fault.Config},
 		"an unknown control":      {Options{Send: send, CongestionControl: "vegas"}, fault.Config},
 		"an address that is none": {Options{Send: send, Addresses: []netip.Prefix{{}}}, fault.Config},
 		"multicast":               {Options{Send: send, Addresses: prefixes(netip.MustParseAddr("224.0.0.1"))}, fault.Config},
