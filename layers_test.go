@@ -39,6 +39,8 @@ func rows() map[string]int {
 		"transfer/sftp":              1,
 		"tunnel/suite":               1,
 		"tunnel/ikemsg":              1,
+		"tunnel/esp":                 1,
+		"tunnel/netstack":            1,
 		"winsvc":                     1,
 		"fault":                      0,
 		"internal/bench":             1,
@@ -64,6 +66,7 @@ func homes() map[string][]string {
 		"github.com/robfig/cron":        {"schedule/cron"},
 		"filippo.io/bigmod":             {"tunnel/suite"},
 		"github.com/cloudflare/circl":   {"tunnel/suite"},
+		"gvisor.dev/gvisor":             {"tunnel/netstack"},
 	}
 }
 
