@@ -128,7 +128,8 @@ func (g *Gateway) lay(nat bool) {
 	})
 	g.RoadHost.set(map[string]string{"ipv4/ping_group_range": "0 2147483647"})
 	// Without link-local addresses (addrgenmode none): charon would tell its
-	// peer of each that comes up.
+	// peer of each that comes up. A router asks for its neighbours from one
+	// (RFC 4861 7.2.2), so there is one towards the lan.
 	g.GateHost.ip(fmt.Sprintf(`link add wan type veth peer name wan netns %d
 link add lan type veth peer name lan netns %d
 link set lo up
@@ -138,6 +139,7 @@ addr add %s/24 dev wan
 addr add %s/64 dev wan nodad
 addr add 10.77.0.1/24 dev lan
 addr add fd77::1/64 dev lan nodad
+addr add fe80::1/64 dev lan nodad
 link set wan up
 link set lan up
 rule add pref 10 iif wan to %s blackhole
