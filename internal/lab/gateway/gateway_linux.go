@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -192,14 +193,26 @@ func (g *Gateway) record() {
 	g.t.Helper()
 	lab.Need(g.t, "tcpdump")
 	in := g.GateHost.within()
-	args := append(in[1:], lab.Path("tcpdump"), "-i", "wan", "--immediate-mode", "-U", "-s", "0", "-Z", "root", "-w", g.Wire())
+	args := append(in[1:], lab.Path("tcpdump"), "-i", "wan", "--immediate-mode", "-U", "-s", "0", "-Z", "root", "-w", g.wire())
 	g.capture = lab.Start(g.t, filepath.Join(g.Dir, "tcpdump.log"), nil, in[0], args...)
 	g.capture.Await(g.t, "listening on")
 }
 
-// Wire is the file that holds what was on the line before the gateway, in
-// pcap's format, with Options.Capture.
-func (g *Gateway) Wire() string { return filepath.Join(g.Dir, "wire.pcap") }
+func (g *Gateway) wire() string { return filepath.Join(g.Dir, "wire.pcap") }
+
+// Wire ends the recording and returns its file, in pcap's format: all that was
+// on the line before the gateway. It wants Options.Capture.
+func (g *Gateway) Wire() string {
+	g.t.Helper()
+	if g.capture == nil {
+		g.t.Fatal("nothing was recorded: Options.Capture is not set")
+	}
+	g.capture.SignalChildren(syscall.SIGTERM)
+	if !g.capture.Wait(10 * time.Second) {
+		g.t.Fatal("tcpdump does not end")
+	}
+	return g.wire()
+}
 
 // Road makes a command run on the road, as root.
 func (g *Gateway) Road(cmd *exec.Cmd) *exec.Cmd { return g.RoadHost.Command(cmd) }

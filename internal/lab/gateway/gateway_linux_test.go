@@ -1,7 +1,9 @@
 package gateway_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"net"
 	"os"
 	"os/exec"
@@ -21,7 +23,7 @@ func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 // lab has, and goes through the tunnel with ping and with OpenSSH. What the
 // lab tells of a client of ours is worth as much as this.
 func TestRows(t *testing.T) {
-	lab.Need(t, "ssh", "ping", "tshark")
+	lab.Need(t, "sftp", "ping", "tshark")
 	g := gateway.Start(t, gateway.Options{Client: true, Capture: true})
 	for name, row := range map[string]gateway.Row{
 		"psk":              {},
@@ -52,7 +54,7 @@ func TestRows(t *testing.T) {
 
 // TestNAT is the same behind a router that changes ports.
 func TestNAT(t *testing.T) {
-	lab.Need(t, "ssh", "ping", "tshark")
+	lab.Need(t, "sftp", "ping", "tshark")
 	g := gateway.Start(t, gateway.Options{Client: true, Capture: true, NAT: true})
 	through(t, g, gateway.Row{})
 	onlyTunnel(t, g)
@@ -85,20 +87,29 @@ func through(t *testing.T, g *gateway.Gateway, row gateway.Row) {
 	from := []string{}
 	bind := []string{}
 	if row.SiteToSite {
-		from, bind = []string{"-I", gateway.Inner}, []string{"-b", gateway.Inner}
+		from, bind = []string{"-I", gateway.Inner}, []string{"-o", "BindAddress=" + gateway.Inner}
 	}
 	g.RoadHost.Run("ping", append(from, "-q", "-c2", "-i0.2", "-W2", "-s1200", gateway.Lan)...)
 	if row.Inner6 {
 		g.RoadHost.Run("ping", "-q", "-c2", "-i0.2", "-W2", "-s1200", gateway.Lan6)
 	}
-	known := filepath.Join(g.Dir, "known_hosts")
-	if err := os.WriteFile(known, []byte(g.SSH.KnownHosts()), 0o644); err != nil {
-		t.Fatal(err)
+	want := make([]byte, 300_000)
+	rand.Read(want)
+	for name, b := range map[string][]byte{"known_hosts": []byte(g.SSH.KnownHosts()), "content": want} {
+		if err := os.WriteFile(filepath.Join(g.Dir, name), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	args := append(bind, "-F", "none", "-i", g.Key, "-o", "BatchMode=yes", "-o", "UserKnownHostsFile="+known, g.SSH.User+"@"+gateway.Lan, "id -un; head -c 300000 /dev/zero | sha256sum")
-	out, err := g.RoadUser(exec.Command(lab.Path("ssh"), args...)).CombinedOutput()
-	if err != nil || !strings.HasPrefix(string(out), g.SSH.User+"\n") {
-		t.Errorf("ssh as an ordinary user: %v\n%s\n%s", err, out, g.SSH.Log())
+	got := filepath.Join(g.Home, "got")
+	os.Remove(got)
+	args := append(bind, "-q", "-F", "none", "-i", g.Key, "-o", "BatchMode=yes", "-o", "UserKnownHostsFile="+filepath.Join(g.Dir, "known_hosts"), "-b", "-", g.SSH.User+"@"+gateway.Lan)
+	cmd := g.RoadUser(exec.Command(lab.Path("sftp"), args...))
+	cmd.Stdin = strings.NewReader("get " + filepath.Join(g.Dir, "content") + " " + got + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("sftp as an ordinary user: %v\n%s\n%s", err, out, g.SSH.Log())
+	}
+	if b, err := os.ReadFile(got); err != nil || !bytes.Equal(b, want) {
+		t.Errorf("the file came through with %d bytes: %v", len(b), err)
 	}
 }
 
