@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -199,20 +198,6 @@ func (g *Gateway) record() {
 }
 
 func (g *Gateway) wire() string { return filepath.Join(g.Dir, "wire.pcap") }
-
-// Wire ends the recording and returns its file, in pcap's format: all that was
-// on the line before the gateway. It wants Options.Capture.
-func (g *Gateway) Wire() string {
-	g.t.Helper()
-	if g.capture == nil {
-		g.t.Fatal("nothing was recorded: Options.Capture is not set")
-	}
-	g.capture.SignalChildren(syscall.SIGTERM)
-	if !g.capture.Wait(10 * time.Second) {
-		g.t.Fatal("tcpdump does not end")
-	}
-	return g.wire()
-}
 
 // Road makes a command run on the road, as root.
 func (g *Gateway) Road(cmd *exec.Cmd) *exec.Cmd { return g.RoadHost.Command(cmd) }
