@@ -72,6 +72,9 @@ func Start(t testing.TB, o Options) *Gateway {
 	t.Helper()
 	lab.NeedRoot(t)
 	lab.Need(t, "ip", "nsenter", "charon-systemd", "swanctl", "sshd", "ssh-keygen")
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		lab.Missing(t, "the gateway wants TUN devices: "+err.Error())
+	}
 	g := &Gateway{t: t, Dir: lab.Folder(t)}
 	g.Home = filepath.Join(g.Dir, "home")
 	if err := os.Mkdir(g.Home, 0o700); err != nil {
@@ -89,6 +92,7 @@ func Start(t testing.TB, o Options) *Gateway {
 		AuthorizedKeys: append(o.SSHKeys, g.Key+".pub"),
 		Config:         "ListenAddress [" + Lan6 + "]:22",
 	})
+	g.serveNames()
 	g.Swan = startSwan(g.GateHost, g.Dir, o.GateConf)
 	if o.Client {
 		g.Client = startSwan(g.RoadHost, g.Dir, o.RoadConf)

@@ -1,13 +1,17 @@
 package gateway_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -188,6 +192,70 @@ func spi(sas string) string {
 	return spi
 }
 
+// TestLife takes the gateway and the line away in each way and brings them
+// back.
+func TestLife(t *testing.T) {
+	lab.Need(t, "ping")
+	g := gateway.Start(t, gateway.Options{Client: true})
+	answers := func() bool {
+		_, err := g.RoadHost.Try("ping", "-c1", "-W1", "-I", "ipsec0", gateway.Lan)
+		return err == nil
+	}
+	up := func() {
+		t.Helper()
+		if err := g.Client.Initiate(); err != nil {
+			t.Fatal(err)
+		}
+		g.Await("an answer", answers)
+	}
+	up()
+	g.Cut()
+	if answers() {
+		t.Error("there is an answer though the line is cut")
+	}
+	g.Mend()
+	g.Await("an answer after the line is mended", answers)
+
+	g.Kill()
+	if answers() || !strings.Contains(g.Client.SAs(), "ESTABLISHED") {
+		t.Errorf("after the gateway was killed the client has\n%s", g.Client.SAs())
+	}
+	g.Restart()
+	if sas := g.SAs(); sas != "" {
+		t.Errorf("a gateway that was killed came back with\n%s", sas)
+	}
+	g.Client.Terminate()
+	up()
+
+	g.Stop()
+	g.Await("the client is told that the gateway goes", func() bool { return g.Client.SAs() == "" })
+	g.Restart()
+	up()
+	if n := strings.Count(g.Log(), "state change: CONNECTING => ESTABLISHED"); n != 3 {
+		t.Errorf("the gateway's log has %d logins of 3", n)
+	}
+}
+
+// TestNames asks the lan's DNS server with Go's own resolver.
+func TestNames(t *testing.T) {
+	g := gateway.Start(t, gateway.Options{})
+	for _, server := range []string{gateway.Lan, gateway.Lan6} {
+		r := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (c net.Conn, err error) {
+			err = g.LanHost.Do(func() error { c, err = net.Dial("udp", net.JoinHostPort(server, "53")); return err })
+			return c, err
+		}}
+		got, err := r.LookupHost(t.Context(), gateway.LanName)
+		slices.Sort(got)
+		if want := []string{gateway.Lan, gateway.Lan6}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s at %s is %v: %v", gateway.LanName, server, got, err)
+		}
+		var none *net.DNSError
+		if got, err := r.LookupHost(t.Context(), "other.lab.test"); !errors.As(err, &none) || !none.IsNotFound {
+			t.Errorf("a name that there is not is %v: %v", got, err)
+		}
+	}
+}
+
 // TestAgain runs this test on the road, where an ordinary user talks to a
 // server of the test in the lan.
 func TestAgain(t *testing.T) {
@@ -212,6 +280,58 @@ func TestAgain(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(g.Home, "was here")); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestKilled kills a test that has a lab: all of the lab dies with it.
+func TestKilled(t *testing.T) {
+	if os.Getenv("LAB_TO_DIE") != "" {
+		g := gateway.Start(t, gateway.Options{Client: true, Capture: true})
+		fmt.Println("lab: " + g.Dir)
+		select {} // until the test's timeout, if nobody kills it
+	}
+	lab.NeedRoot(t)
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestKilled$", "-test.timeout", "1m")
+	cmd.Env = append(os.Environ(), "LAB_TO_DIE=1", "TMPDIR="+lab.Folder(t)) // its files are all that it leaves
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	lines := bufio.NewScanner(out)
+	var dir string
+	for found := false; !found && lines.Scan(); {
+		dir, found = strings.CutPrefix(lines.Text(), "lab: ")
+	}
+	if dir == "" {
+		t.Fatal("no lab was started")
+	}
+	if n := len(programs(dir)); n < 3 {
+		t.Fatalf("%d programs of the lab were seen: two charons and tcpdump are to be there", n)
+	}
+	cmd.Process.Kill()
+	deadline := time.Now().Add(10 * time.Second)
+	for len(programs(dir)) > 0 {
+		if time.Now().After(deadline) {
+			t.Fatalf("left behind: %q", programs(dir))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// programs lists the command lines that name a folder.
+func programs(dir string) []string {
+	var found []string
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, f := range files {
+		if b, err := os.ReadFile(f); err == nil && bytes.Contains(b, []byte(dir)) {
+			found = append(found, string(bytes.ReplaceAll(b, []byte{0}, []byte{' '})))
+		}
+	}
+	return found
 }
 
 func addresses(all []net.Addr) string {

@@ -34,8 +34,9 @@ type Row struct {
 	Outer6     bool   // the gateway is at Gate6
 	Inner6     bool   // LanNet6 is behind the gateway too, and there are virtual addresses of Pool6
 
-	// Lines for the connections and their children.
-	Gate, Road, GateChild, RoadChild string
+	// Lines for the connections, their children, and the pool of virtual
+	// addresses.
+	Gate, Road, GateChild, RoadChild, Pool string
 }
 
 // keys is the kind of certificates that a way of proof needs.
@@ -168,7 +169,7 @@ func (r Row) gateConf(k *keyring) string {
 	child := section("net", "local_ts = "+r.behind(), client, r.esp(), r.GateChild)
 	conn := append(r.common(), "local_addrs = "+r.outer(), "send_cert = always", pools, r.Gate, proof, section("children", child))
 	return section("connections", section("c", conn...)) +
-		section("pools", section("four", "addrs = "+Pool, "dns = "+Lan), section("six", "addrs = "+Pool6)) +
+		section("pools", section("four", "addrs = "+Pool, "dns = "+Lan, r.Pool), section("six", "addrs = "+Pool6)) +
 		section("secrets", pskSecret, userSecret)
 }
 
