@@ -52,6 +52,8 @@ type Server struct {
 	Dir  string // the server's own files: hk_TYPE, authorized_keys, sshd.log
 	t    testing.TB
 	keys []string
+
+	within []string // SSHD.Within
 }
 
 // testerUID is a user and group id that no machine gives to anybody.
@@ -65,7 +67,7 @@ func StartSSHD(t testing.TB, o SSHD) *Server {
 		o.HostKeys = []string{"ed25519", "ecdsa", "rsa"}
 	}
 	s := newServer(t, o.HostKeys)
-	if o.Addr != "" {
+	if s.within = o.Within; o.Addr != "" {
 		s.at(o.Addr)
 	}
 	s.login(o)
@@ -169,14 +171,21 @@ func (s *Server) launch(o SSHD, config string) {
 		s.startForTester("sshd", o.NoSFTP, Path("sshd"), args...)
 		return
 	}
-	if len(o.Within) > 0 {
-		all := slices.Concat(o.Within[1:], []string{Path("sshd")}, args)
-		s.Process = Start(s.t, s.logFile("sshd"), nil, o.Within[0], all...)
-		s.Await(s.t, "Server listening on "+s.Host)
+	s.start("sshd", "sshd", args...)
+}
+
+// start runs a server's program and waits until it listens, where the test
+// may not be able to connect to.
+func (s *Server) start(name, program string, args ...string) {
+	s.t.Helper()
+	if len(s.within) == 0 {
+		s.Process = Start(s.t, s.logFile(name), nil, program, args...)
+		waitPort(s.t, s.Port, s.Process)
 		return
 	}
-	s.Process = Start(s.t, s.logFile("sshd"), nil, "sshd", args...)
-	waitPort(s.t, s.Port, s.Process)
+	all := slices.Concat(s.within[1:], []string{Path(program)}, args)
+	s.Process = Start(s.t, s.logFile(name), nil, s.within[0], all...)
+	s.Await(s.t, "Server listening on "+s.Host) // OpenSSH's words
 }
 
 func (s *Server) logFile(name string) string { return filepath.Join(s.Dir, name+".log") }
@@ -203,8 +212,7 @@ if [ "$4" = yes ]; then
 fi
 shift 4; exec "$@"`
 	all := append([]string{"-m", "--propagation", "private", "sh", "-c", script, "sh", s.Dir, fmt.Sprint(testerUID), hash, yesNo(noSFTP), program}, args...)
-	s.Process = Start(s.t, s.logFile(name), nil, "unshare", all...)
-	waitPort(s.t, s.Port, s.Process)
+	s.start(name, "unshare", all...)
 }
 
 // HostKeyFile returns the private file of the server's host key of a type.

@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +46,7 @@ type Options struct {
 	NAT         bool     // a router between the client and the gateway, with source ports at random
 	Client      bool     // start a strongSwan on the road too
 	Capture     bool     // record the line before the gateway
-	SSHKeys     []string // public keys, or files of them, that may log in besides Gateway.Key
+	SSHD        lab.SSHD // the server behind the gateway; its address and its network are the lab's, and Gateway.Key may log in
 
 	GateConf, RoadConf string // lines for the charon section of strongswan.conf
 }
@@ -53,7 +55,7 @@ type Options struct {
 type Gateway struct {
 	*Swan
 	Client *Swan       // with Options.Client: the reference
-	SSH    *lab.Server // at Lan and Lan6, port 22; the login is the user that runs the test
+	SSH    *lab.Server // at Lan and Lan6, port 22; the login is the user that runs the test, or Options.SSHD's tester
 
 	RoadHost, GateHost, LanHost *Host
 	RouterHost                  *Host // with Options.NAT
@@ -87,11 +89,13 @@ func Start(t testing.TB, o Options) *Gateway {
 	if o.Capture {
 		g.record()
 	}
-	g.SSH = lab.StartSSHD(t, lab.SSHD{
-		Addr: Lan + ":22", Within: g.LanHost.within(), HostKeys: []string{"ed25519"},
-		AuthorizedKeys: append(o.SSHKeys, g.Key+".pub"),
-		Config:         "ListenAddress [" + Lan6 + "]:22",
-	})
+	o.SSHD.Addr, o.SSHD.Within = net.JoinHostPort(Lan, "22"), g.LanHost.within()
+	o.SSHD.AuthorizedKeys = append(slices.Clone(o.SSHD.AuthorizedKeys), g.Key+".pub")
+	o.SSHD.Config += "\nListenAddress [" + Lan6 + "]:22"
+	if len(o.SSHD.HostKeys) == 0 {
+		o.SSHD.HostKeys = []string{"ed25519"}
+	}
+	g.SSH = lab.StartSSHD(t, o.SSHD)
 	g.serveNames()
 	g.Swan = startSwan(g.GateHost, g.Dir, o.GateConf)
 	if o.Client {

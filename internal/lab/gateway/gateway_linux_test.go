@@ -27,6 +27,7 @@ func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 // lab has, and goes through the tunnel with ping and with OpenSSH. What the
 // lab tells of a client of ours is worth as much as this.
 func TestRows(t *testing.T) {
+	t.Parallel()
 	lab.Need(t, "sftp", "ping")
 	g := gateway.Start(t, gateway.Options{Client: true, Capture: true})
 	unreachable(t, g)
@@ -58,8 +59,9 @@ func TestRows(t *testing.T) {
 
 // TestNAT is the same behind a router that changes ports.
 func TestNAT(t *testing.T) {
+	t.Parallel()
 	lab.Need(t, "sftp", "ping")
-	g := gateway.Start(t, gateway.Options{Client: true, Capture: true, NAT: true})
+	g := gateway.Start(t, gateway.Options{Client: true, Capture: true, NAT: true, SSHD: lab.SSHD{Tester: true}})
 	through(t, g, gateway.Row{})
 	onlyTunnel(t, g)
 }
@@ -139,6 +141,7 @@ func onlyTunnel(t *testing.T, g *gateway.Gateway) {
 // TestDecrypted holds the lab's oracle against what is known of the traffic:
 // after rekeying from both ends, tshark still reads all of it.
 func TestDecrypted(t *testing.T) {
+	t.Parallel()
 	lab.Need(t, "ping", "tshark")
 	for name, row := range map[string]gateway.Row{
 		"cbc":   {},
@@ -195,6 +198,7 @@ func spi(sas string) string {
 // TestLife takes the gateway and the line away in each way and brings them
 // back.
 func TestLife(t *testing.T) {
+	t.Parallel()
 	lab.Need(t, "ping")
 	g := gateway.Start(t, gateway.Options{Client: true})
 	answers := func() bool {
@@ -238,6 +242,7 @@ func TestLife(t *testing.T) {
 
 // TestNames asks the lan's DNS server with Go's own resolver.
 func TestNames(t *testing.T) {
+	t.Parallel()
 	g := gateway.Start(t, gateway.Options{})
 	for _, server := range []string{gateway.Lan, gateway.Lan6} {
 		r := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (c net.Conn, err error) {
@@ -344,6 +349,7 @@ func addresses(all []net.Addr) string {
 
 // TestSockets: this process has sockets on the hosts.
 func TestSockets(t *testing.T) {
+	t.Parallel()
 	g := gateway.Start(t, gateway.Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
