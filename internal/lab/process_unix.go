@@ -55,6 +55,22 @@ func (p *Process) Log() string {
 	return string(b)
 }
 
+// Await waits until the process has printed a text. The test fails if that
+// takes too long or the process ends first.
+func (p *Process) Await(t testing.TB, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		ended := p.ended()
+		if strings.Contains(p.Log(), text) {
+			return
+		}
+		if ended {
+			break
+		}
+	}
+	t.Fatalf("%s did not print %q\n%s", p.name, text, p.Log())
+}
+
 // Signal sends a signal to the process and all that descend from it, such as
 // the session processes of an SSH server.
 func (p *Process) Signal(sig syscall.Signal) {
@@ -71,16 +87,24 @@ func (p *Process) SignalChildren(sig syscall.Signal) {
 	}
 }
 
+// Wait waits until the process has ended, for so long at most, and reports
+// whether it has.
+func (p *Process) Wait(most time.Duration) bool {
+	select {
+	case <-p.done:
+		return true
+	case <-time.After(most):
+		return false
+	}
+}
+
 // Kill ends the process and its descendants, and waits for it. It may be
 // called again.
 func (p *Process) Kill() {
 	if !p.ended() {
 		p.Signal(syscall.SIGKILL)
 	}
-	select {
-	case <-p.done:
-	case <-time.After(10 * time.Second):
-	}
+	p.Wait(10 * time.Second)
 }
 
 func (p *Process) ended() bool {

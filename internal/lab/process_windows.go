@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A Process is a program that runs beside the test and ends with it.
@@ -27,11 +28,17 @@ func (p *Process) Pid() int { return os.Getpid() }
 // Log returns nothing.
 func (p *Process) Log() string { return "" }
 
+// Await does nothing.
+func (p *Process) Await(testing.TB, string) {}
+
 // Signal does nothing.
 func (p *Process) Signal(syscall.Signal) {}
 
 // SignalChildren does nothing.
 func (p *Process) SignalChildren(syscall.Signal) {}
+
+// Wait does nothing.
+func (p *Process) Wait(time.Duration) bool { return true }
 
 // Kill does nothing.
 func (p *Process) Kill() {}

@@ -2,9 +2,12 @@ package lab
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -27,6 +30,12 @@ type SSHD struct {
 	// in a private copy of /etc, so that permissions mean something when the
 	// test runs as root. Without it the login is the calling user, by key.
 	Tester bool
+	// Addr is where it listens, as host:port. Default: a free port on
+	// 127.0.0.1.
+	Addr string
+	// Within is what the server's command line starts with: a command that
+	// runs another one in a network of its own, where Addr is.
+	Within []string
 	// Config is put before the rest of sshd_config, where the first value of
 	// a keyword wins. %D stands for the server's folder.
 	Config string
@@ -43,6 +52,8 @@ type Server struct {
 	Dir  string // the server's own files: hk_TYPE, authorized_keys, sshd.log
 	t    testing.TB
 	keys []string
+
+	within []string // SSHD.Within
 }
 
 // testerUID is a user and group id that no machine gives to anybody.
@@ -56,6 +67,9 @@ func StartSSHD(t testing.TB, o SSHD) *Server {
 		o.HostKeys = []string{"ed25519", "ecdsa", "rsa"}
 	}
 	s := newServer(t, o.HostKeys)
+	if s.within = o.Within; o.Addr != "" {
+		s.at(o.Addr)
+	}
 	s.login(o)
 
 	var conf strings.Builder
@@ -91,9 +105,22 @@ func StartSSHD(t testing.TB, o SSHD) *Server {
 // newServer is a server that is not started yet.
 func newServer(t testing.TB, hostKeys []string) *Server {
 	t.Helper()
-	s := &Server{t: t, Host: "127.0.0.1", Port: FreePort(t), Dir: tempDir(t), keys: hostKeys}
+	s := &Server{t: t, Host: "127.0.0.1", Port: FreePort(t), Dir: Folder(t), keys: hostKeys}
 	s.Addr = fmt.Sprintf("%s:%d", s.Host, s.Port)
 	return s
+}
+
+// at makes the server listen at an address of the caller's choice.
+func (s *Server) at(addr string) {
+	s.t.Helper()
+	host, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		s.Port, err = strconv.Atoi(port)
+	}
+	if err != nil {
+		s.t.Fatalf("the address %q of a server: %v", addr, err)
+	}
+	s.Addr, s.Host = addr, host
 }
 
 // login prepares the user's home and authorized_keys.
@@ -144,8 +171,21 @@ func (s *Server) launch(o SSHD, config string) {
 		s.startForTester("sshd", o.NoSFTP, Path("sshd"), args...)
 		return
 	}
-	s.Process = Start(s.t, s.logFile("sshd"), nil, "sshd", args...)
-	waitPort(s.t, s.Port, s.Process)
+	s.start("sshd", "sshd", args...)
+}
+
+// start runs a server's program and waits until it listens, where the test
+// may not be able to connect to.
+func (s *Server) start(name, program string, args ...string) {
+	s.t.Helper()
+	if len(s.within) == 0 {
+		s.Process = Start(s.t, s.logFile(name), nil, program, args...)
+		waitPort(s.t, s.Port, s.Process)
+		return
+	}
+	all := slices.Concat(s.within[1:], []string{Path(program)}, args)
+	s.Process = Start(s.t, s.logFile(name), nil, s.within[0], all...)
+	s.Await(s.t, "Server listening on "+s.Host) // OpenSSH's words
 }
 
 func (s *Server) logFile(name string) string { return filepath.Join(s.Dir, name+".log") }
@@ -172,8 +212,7 @@ if [ "$4" = yes ]; then
 fi
 shift 4; exec "$@"`
 	all := append([]string{"-m", "--propagation", "private", "sh", "-c", script, "sh", s.Dir, fmt.Sprint(testerUID), hash, yesNo(noSFTP), program}, args...)
-	s.Process = Start(s.t, s.logFile(name), nil, "unshare", all...)
-	waitPort(s.t, s.Port, s.Process)
+	s.start(name, "unshare", all...)
 }
 
 // HostKeyFile returns the private file of the server's host key of a type.
@@ -192,10 +231,14 @@ func (s *Server) KnownHosts(keyTypes ...string) string {
 	if len(keyTypes) == 0 {
 		keyTypes = s.keys
 	}
+	name := fmt.Sprintf("[%s]:%d", s.Host, s.Port)
+	if s.Port == 22 {
+		name = s.Host // sshd(8), SSH_KNOWN_HOSTS FILE FORMAT: a port in the name is another one
+	}
 	var lines strings.Builder
 	for _, kind := range keyTypes {
 		key := strings.Fields(readFile(s.t, s.HostKeyFile(kind)+".pub"))
-		fmt.Fprintf(&lines, "[%s]:%d %s %s\n", s.Host, s.Port, key[0], key[1])
+		fmt.Fprintf(&lines, "%s %s %s\n", name, key[0], key[1])
 	}
 	return lines.String()
 }
@@ -213,9 +256,9 @@ func (s *Server) Own(paths ...string) {
 	}
 }
 
-// tempDir is a folder that an ordinary user can enter also when the test runs
-// as root: the parents of t.TempDir() are closed to others.
-func tempDir(t testing.TB) string {
+// Folder makes a folder for the test that an ordinary user can enter also when
+// the test runs as root: the parents of t.TempDir() are closed to others.
+func Folder(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "linehaul-lab-")
 	if err != nil {

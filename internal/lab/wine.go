@@ -58,7 +58,7 @@ func winePaths() (loader, server string) {
 func StartWine(t testing.TB) *Wine {
 	t.Helper()
 	NeedWine(t)
-	w := &Wine{t: t, dir: tempDir(t)}
+	w := &Wine{t: t, dir: Folder(t)}
 	w.loader, w.server = winePaths()
 	for _, dir := range []string{"home", "tmp"} {
 		if err := os.Mkdir(filepath.Join(w.dir, dir), 0o700); err != nil {

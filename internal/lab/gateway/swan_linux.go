@@ -1,0 +1,195 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"linehaul/internal/lab"
+)
+
+// A Swan is a strongSwan: charon, without any of the machine's configuration,
+// and swanctl to tell it things.
+type Swan struct {
+	t    testing.TB
+	host *Host
+	dir  string
+	conf string // what was loaded last
+	p    *lab.Process
+}
+
+// plugins of charon: all that peers in the field may ask for. openssl is asked
+// for its legacy ciphers too.
+const plugins = "random nonce aesni aes sha1 sha2 md5 hmac openssl gcrypt gcm ccm ctr cmac xcbc chapoly curve25519 kdf drbg mgf1 fips-prf " +
+	"pem pkcs1 pkcs7 pkcs8 pkcs12 pubkey x509 revocation constraints gmp kernel-libipsec kernel-netlink socket-default vici updown " +
+	"eap-identity eap-md5 eap-mschapv2 eap-gtc eap-tls eap-ttls xauth-generic xauth-eap unity counters"
+
+// strongswanConf is strongswan.conf. The log holds every key (ike 4, chd 4),
+// from which Tshark decrypts what was on the line.
+const strongswanConf = `charon-systemd {
+  load_modular = no
+  load = %[2]s
+  install_virtual_ip = yes
+  i_dont_care_about_security_and_use_aggressive_mode_psk = yes
+  retransmit_timeout = 1.0
+  retransmit_tries = 4
+  retransmit_base = 1.4
+  half_open_timeout = 10
+  cert_cache = no
+  %[3]s
+  plugins {
+    vici {
+      socket = unix://%[1]s/vici
+    }
+    openssl {
+      load_legacy = yes
+    }
+    eap-tls {
+      include_length = yes
+    }
+    kernel-libipsec {
+      allow_peer_ts = yes
+    }
+  }
+  filelog {
+    log {
+      path = %[1]s/log
+      time_format = %%s
+      flush_line = yes
+      append = yes
+      default = 1
+      ike = 4
+      chd = 4
+      cfg = 2
+      knl = 2
+    }
+  }
+}
+swanctl {
+  load = random nonce openssl pem pkcs1 pkcs8 pkcs12 x509 pubkey
+}
+`
+
+// startSwan starts a strongSwan on a host. More is put into strongswan.conf.
+func startSwan(host *Host, dir, more string) *Swan {
+	t := host.t
+	t.Helper()
+	s := &Swan{t: t, host: host, dir: filepath.Join(dir, host.name)}
+	// swanctl complains of each folder that it expects and does not find.
+	folders := "x509 x509ca x509ocsp x509aa x509ac x509crl pubkey private rsa ecdsa bliss pkcs8 pkcs12 conf.d ../bin"
+	for _, sub := range strings.Fields(folders) {
+		if err := os.MkdirAll(filepath.Join(s.dir, "swanctl", sub), 0o755); err != nil { //nolint:gosec // the folder of a test
+			t.Fatal(err)
+		}
+	}
+	writeFile(t, filepath.Join(s.dir, "strongswan.conf"), fmt.Sprintf(strongswanConf, s.dir, plugins, more))
+	// AppArmor binds charon and swanctl to the machine's configuration by
+	// their paths, where a distribution says so: copies are free of it.
+	for _, program := range []string{"charon-systemd", "swanctl"} {
+		copyFile(t, lab.Path(program), s.program(program))
+	}
+	s.start()
+	return s
+}
+
+func (s *Swan) program(name string) string { return filepath.Join(s.dir, "bin", name) }
+
+func (s *Swan) env() []string {
+	return []string{"STRONGSWAN_CONF=" + filepath.Join(s.dir, "strongswan.conf"), "SWANCTL_DIR=" + filepath.Join(s.dir, "swanctl")}
+}
+
+// start starts charon and waits until it takes commands.
+func (s *Swan) start() {
+	s.t.Helper()
+	vici := filepath.Join(s.dir, "vici")
+	os.Remove(vici)
+	in := s.host.within()
+	s.p = lab.Start(s.t, filepath.Join(s.dir, "out"), s.env(), in[0], append(in[1:], s.program("charon-systemd"))...)
+	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		conn, err := net.Dial("unix", vici)
+		if err == nil {
+			conn.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("strongSwan on %s does not answer: %v\n%s\n%s", s.host.name, err, s.p.Log(), s.Log())
+		}
+	}
+}
+
+// Swanctl runs a command of swanctl and returns what it printed.
+func (s *Swan) Swanctl(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, s.program("swanctl"), append(args, "--uri", "unix://"+filepath.Join(s.dir, "vici"))...)
+	cmd.Env = append(os.Environ(), s.env()...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// Reload gives strongSwan the text of a swanctl.conf in place of what it had.
+// What is established stays.
+func (s *Swan) Reload(conf string) {
+	s.t.Helper()
+	s.conf = conf
+	writeFile(s.t, filepath.Join(s.dir, "swanctl", "swanctl.conf"), conf)
+	if out, err := s.Swanctl("--load-all", "--clear", "--noprompt"); err != nil {
+		s.t.Fatalf("strongSwan on %s does not take its configuration: %v\n%s\n%s", s.host.name, err, out, conf)
+	}
+}
+
+// Initiate sets the child "net" up, as the initiator.
+func (s *Swan) Initiate() error {
+	if out, err := s.Swanctl("--initiate", "--child", "net", "--timeout", "15"); err != nil {
+		return errors.New(out)
+	}
+	return nil
+}
+
+// Terminate ends all SAs, by telling the peer if it answers.
+func (s *Swan) Terminate() {
+	s.Swanctl("--terminate", "--ike", "c", "--force", "--timeout", "3")
+}
+
+// SAs is what swanctl says of the SAs that are up; empty if there are none.
+func (s *Swan) SAs() string {
+	s.t.Helper()
+	out, err := s.Swanctl("--list-sas")
+	if err != nil {
+		s.t.Fatalf("swanctl on %s: %v\n%s", s.host.name, err, out)
+	}
+	return out
+}
+
+// Log is charon's log so far, over all its lives. It holds keys.
+func (s *Swan) Log() string {
+	b, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+	return string(b)
+}
+
+// Kill ends charon as a crash would: the peer hears nothing.
+func (s *Swan) Kill() { s.p.Kill() }
+
+// Stop ends charon as an operator would: it tells its peers first.
+func (s *Swan) Stop() {
+	s.p.SignalChildren(syscall.SIGTERM)
+	s.p.Wait(15 * time.Second)
+}
+
+// Restart kills charon and starts it again, with what was loaded last.
+func (s *Swan) Restart() {
+	s.t.Helper()
+	s.Kill()
+	s.start()
+	if s.conf != "" {
+		s.Reload(s.conf)
+	}
+}
