@@ -86,12 +86,12 @@ func (f *fetch) resume(source io.ReaderAt) (*tempFile, ranges, error) {
 		t.keep()
 		return nil, done, err
 	}
-	if err != nil || !alike {
-		f.g.log.Warn("beginning again: what was fetched before is not what the source has", keyTarget, t.dir.join(t.name))
-		t.discard()
-		return nil, nil, nil
+	if alike && err == nil {
+		return t, done, nil
 	}
-	return t, done, nil
+	f.g.log.Warn("beginning again: what was fetched before is not what the source has", keyTarget, t.dir.join(t.name))
+	t.discard()
+	return nil, nil, nil
 }
 
 // spread fetches the content in pieces, over as many sessions as help.
