@@ -1,0 +1,86 @@
+package ikev2
+
+import (
+	"crypto/subtle"
+
+	"linehaul/fault"
+	"linehaul/tunnel/ikemsg"
+	"linehaul/tunnel/suite"
+)
+
+// keys are those of an IKE SA (RFC 7296 section 2.14).
+type keys struct {
+	prf               suite.PRF
+	d                 []byte // SK_d
+	ownAuth, peerAuth []byte // SK_pi and SK_pr, by whose they are
+	inbound, outbound *suite.Protection
+}
+
+// derive makes the keys of an IKE SA from SKEYSEED. The nonces and SPIs are
+// those of the initiator and the responder of the exchange that made it.
+func derive(s suite.Suite, initiator bool, seed, ni, nr []byte, spii, spir ikemsg.SPI) (keys, error) {
+	prf, err := suite.NewPRF(s.PRF)
+	if err != nil {
+		return keys{}, err
+	}
+	e, a, p := s.KeySizes()
+	stream := prf.Plus(seed, concat(ni, nr, spii[:], spir[:]), 3*p+2*a+2*e)
+	cut := func(n int) []byte {
+		part := stream[:n:n]
+		stream = stream[n:]
+		return part
+	}
+	k := keys{prf: prf, d: cut(p)}
+	ai, ar, ei, er := cut(a), cut(a), cut(e), cut(e)
+	k.ownAuth, k.peerAuth = cut(p), cut(p)
+	if !initiator {
+		ai, ar, ei, er = ar, ai, er, ei
+		k.ownAuth, k.peerAuth = k.peerAuth, k.ownAuth
+	}
+	if k.outbound, err = s.Protection(ei, ai); err != nil {
+		return keys{}, err
+	}
+	k.inbound, err = s.Protection(er, ar)
+	return k, err
+}
+
+// childKeys makes the keys of a pair of ESP SAs (RFC 7296 section 2.17). shared
+// is the secret of its own key exchange, if there was one; initiator says
+// whether we began the exchange that made it.
+func (k keys) childKeys(s suite.Suite, initiator bool, shared, ni, nr []byte) (in, out *suite.Protection, err error) {
+	e, a, _ := s.KeySizes()
+	stream := k.prf.Plus(k.d, concat(shared, ni, nr), 2*(e+a))
+	there, back := stream[:e+a], stream[e+a:]
+	if !initiator {
+		there, back = back, there
+	}
+	if out, err = s.Protection(there[:e], there[e:]); err != nil {
+		return nil, nil, err
+	}
+	in, err = s.Protection(back[:e], back[e:])
+	return in, out, err
+}
+
+// proof is what a side proves that it has the key with: of its first message,
+// the other's nonce, and its identity (RFC 7296 section 2.15).
+func (k keys) proof(psk, message, nonce []byte, id ikemsg.Identity, auth []byte) []byte {
+	padded := k.prf.Sum(psk, []byte("Key Pad for IKEv2"))
+	return k.prf.Sum(padded, message, nonce, k.prf.Sum(auth, id.Signed()))
+}
+
+// checkProof holds the gateway's proof against what it must be.
+func checkProof(got, want []byte) error {
+	if subtle.ConstantTimeCompare(got, want) != 1 {
+		return fault.New(fault.GatewayLogin, "the gateway does not have our pre-shared key").AsPermanent().
+			WithHint("the key differs between here and there, or belongs to another identity")
+	}
+	return nil
+}
+
+func concat(parts ...[]byte) []byte {
+	var all []byte
+	for _, p := range parts {
+		all = append(all, p...)
+	}
+	return all
+}
