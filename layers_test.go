@@ -37,6 +37,8 @@ func rows() map[string]int {
 		"transfer":                   1,
 		"transfer/scp":               1,
 		"transfer/sftp":              1,
+		"tunnel":                     3,
+		"tunnel/ikev2":               2,
 		"tunnel/suite":               1,
 		"tunnel/ikemsg":              1,
 		"tunnel/esp":                 1,

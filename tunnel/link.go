@@ -1,0 +1,140 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"net"
+	"net/netip"
+	"sync"
+
+	"linehaul/fault"
+	"linehaul/tunnel/esp"
+)
+
+const (
+	portIKE  = "500"  // RFC 7296 section 2
+	portNATT = "4500" // RFC 3948 section 2
+
+	// socketBuffer holds what comes while the reader is busy: at 212 KiB, the
+	// system's default, bursts of a fast gateway are lost.
+	socketBuffer = 4 << 20
+	maxDatagram  = 65535
+)
+
+// A link is the way to the gateway: one socket for the first exchange, and one
+// for all that follows.
+type link struct {
+	host          netip.Addr
+	first, second *socket // the same where the first exchange is on port 4500 already
+
+	buffers sync.Pool
+}
+
+// A socket is connected to one port of the gateway.
+type socket struct {
+	conn   *net.UDPConn
+	marked bool // IKE has four zero bytes before it here (RFC 3948 section 2.2)
+}
+
+// dialGateway resolves the gateway and opens the first socket.
+func dialGateway(ctx context.Context, gateway string, natt bool) (*link, error) {
+	host, port, err := net.SplitHostPort(gateway)
+	if err != nil {
+		host, port = gateway, portIKE
+		if natt {
+			port = portNATT
+		}
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil || len(addrs) == 0 {
+		return nil, fault.New(fault.Name, "look up the gateway %s: %w", host, err)
+	}
+	l := &link{host: addrs[0].Unmap()}
+	l.first, err = l.open(ctx, port, natt)
+	if natt {
+		l.second = l.first
+	}
+	return l, err
+}
+
+func (l *link) open(ctx context.Context, port string, marked bool) (*socket, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "udp", net.JoinHostPort(l.host.String(), port))
+	if err != nil {
+		return nil, fault.New(fault.Route, "open a socket to the gateway %s: %w", l.host, err)
+	}
+	conn, ok := c.(*net.UDPConn)
+	if !ok {
+		c.Close()
+		return nil, errors.New("no UDP socket")
+	}
+	// Smaller ones cost speed and nothing else.
+	_ = conn.SetReadBuffer(socketBuffer)
+	_ = conn.SetWriteBuffer(socketBuffer)
+	return &socket{conn: conn, marked: marked}, nil
+}
+
+// float goes on on port 4500.
+func (l *link) float() error {
+	s, err := l.open(context.Background(), portNATT, true)
+	if err == nil {
+		l.second = s
+	}
+	return err
+}
+
+func (l *link) close() {
+	l.first.conn.Close() //nolint:errcheck // nothing more is wanted of it
+	if l.second != nil {
+		l.second.conn.Close() //nolint:errcheck // likewise
+	}
+}
+
+// sendIKE sends a message. An error is one of the path at this moment, and the
+// message is sent again.
+func (l *link) sendIKE(d []byte) {
+	s := l.second
+	if s == nil {
+		s = l.first
+	}
+	if s.marked {
+		d = esp.AppendIKE(make([]byte, 0, len(d)+4), d)
+	}
+	s.conn.Write(d) //nolint:errcheck // see above
+}
+
+// sendESP seals packets and sends them.
+func (l *link) sendESP(sa *esp.Outbound, packets [][]byte) error {
+	buf, _ := l.buffers.Get().(*[]byte)
+	if buf == nil {
+		b := make([]byte, 0, maxDatagram)
+		buf = &b
+	}
+	defer l.buffers.Put(buf)
+	for _, p := range packets {
+		sealed, err := sa.Seal((*buf)[:0], p)
+		if err != nil {
+			return err
+		}
+		l.second.conn.Write(sealed) //nolint:errcheck // lost, as a packet may be
+	}
+	return nil
+}
+
+// batches are the datagrams that come, each batch until the next one.
+func (s *socket) batches() iter.Seq[[][]byte] {
+	return func(yield func([][]byte) bool) {
+		buf := make([]byte, maxDatagram)
+		for {
+			n, err := s.conn.Read(buf)
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			// What an ICMP says of the path is a hint, and no verdict.
+			if err == nil && n > 0 && !yield([][]byte{buf[:n]}) {
+				return
+			}
+		}
+	}
+}

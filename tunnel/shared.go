@@ -1,0 +1,153 @@
+package tunnel
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+)
+
+// linger is how long a tunnel stays up that nobody uses: the next attempt of a
+// job, or the next file of a script, then need not log in again.
+const linger = 3 * time.Second
+
+// Shared is a tunnel that comes up when somebody dials through it, is one for
+// all who do so at a time, and goes down when the last connection was closed. Its
+// methods may be called concurrently.
+type Shared struct {
+	name   string
+	config func(ctx context.Context) (Config, error)
+
+	raising sync.Mutex // one login at a time
+
+	mu     sync.Mutex
+	tunnel *Tunnel
+	users  int
+	idle   *time.Timer
+	closed bool
+	work   sync.WaitGroup
+}
+
+// NewShared makes the tunnel of a link. config is asked each time that it comes
+// up.
+func NewShared(name string, config func(ctx context.Context) (Config, error)) *Shared {
+	return &Shared{name: name, config: config}
+}
+
+// Link is the name of the link.
+func (s *Shared) Link() string { return s.name }
+
+// DialContext connects through the tunnel, which is brought up if need be.
+func (s *Shared) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	t, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := t.DialContext(ctx, network, address)
+	if err != nil {
+		s.leave()
+		return nil, err
+	}
+	return &counted{Conn: c, left: sync.OnceFunc(s.leave)}, nil
+}
+
+// counted is a connection that keeps the tunnel up.
+type counted struct {
+	net.Conn
+	left func()
+}
+
+func (c *counted) Close() error {
+	defer c.left()
+	return c.Conn.Close()
+}
+
+// enter returns the tunnel with one user more.
+func (s *Shared) enter(ctx context.Context) (*Tunnel, error) {
+	s.raising.Lock()
+	defer s.raising.Unlock()
+	if t, err := s.current(); t != nil || err != nil {
+		return t, err
+	}
+	c, err := s.config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t, err := Up(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		s.down(t)
+		return nil, net.ErrClosed
+	}
+	s.tunnel = t
+	s.users++
+	return t, nil
+}
+
+// current is the tunnel that is up, if one is.
+func (s *Shared) current() (*Tunnel, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, net.ErrClosed
+	}
+	if s.tunnel == nil {
+		return nil, nil
+	}
+	select {
+	case <-s.tunnel.Done():
+		s.tunnel = nil
+		return nil, nil
+	default:
+	}
+	if s.idle != nil {
+		s.idle.Stop()
+		s.idle = nil
+	}
+	s.users++
+	return s.tunnel, nil
+}
+
+// leave counts a user less, and lets the tunnel go when there is none for a
+// while.
+func (s *Shared) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.users--
+	if s.users > 0 || s.closed || s.tunnel == nil || s.idle != nil {
+		return
+	}
+	s.idle = time.AfterFunc(linger, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.users == 0 && s.tunnel != nil {
+			s.down(s.tunnel)
+			s.tunnel = nil
+		}
+		s.idle = nil
+	})
+}
+
+// down closes a tunnel in the background. The caller holds mu.
+func (s *Shared) down(t *Tunnel) { s.work.Go(func() { t.Close() }) } //nolint:errcheck // it returns none
+
+// Close lets the tunnel go at once, ends what goes through it, and waits for
+// that.
+func (s *Shared) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	if s.idle != nil {
+		s.idle.Stop()
+	}
+	if s.tunnel != nil {
+		s.down(s.tunnel)
+		s.tunnel = nil
+	}
+	s.mu.Unlock()
+	s.work.Wait()
+	return nil
+}

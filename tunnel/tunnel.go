@@ -1,0 +1,321 @@
+package tunnel
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"linehaul/fault"
+	"linehaul/tunnel/esp"
+	"linehaul/tunnel/ikev2"
+	"linehaul/tunnel/netstack"
+)
+
+// A Config says which tunnel it is.
+type Config struct {
+	// Gateway is a name or address; a port beside it replaces 500.
+	Gateway string
+	IKE     ikev2.Config
+	// MTU is that of the packets inside. Default: netstack.DefaultMTU.
+	MTU int
+	Log *slog.Logger // may be nil
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+	// Random is where keys come from; nil is crypto/rand.
+	Random io.Reader
+}
+
+// A Tunnel carries connections until it ends. Its methods may be called
+// concurrently.
+type Tunnel struct {
+	log     *slog.Logger
+	now     func() time.Time
+	machine *ikev2.Machine
+	link    *link
+	mtu     int
+
+	networks []netip.Prefix
+
+	inbound  esp.Table
+	outbound atomic.Pointer[esp.Outbound]
+	heard    atomic.Int64 // when ESP came last, in nanoseconds since 1970
+
+	ike     chan []byte   // messages for the machine
+	closing chan struct{} // closed by Close
+	ready   chan struct{} // closed when the tunnel carries
+	done    chan struct{} // closed when all has ended
+	shut    sync.Once
+	work    sync.WaitGroup
+
+	mu    sync.Mutex
+	stack *netstack.Stack
+	up    ikev2.Established
+	err   error
+}
+
+// Up brings a tunnel up, and returns when it carries.
+func Up(ctx context.Context, c Config) (*Tunnel, error) {
+	t := &Tunnel{
+		log: c.Log, now: c.Now, mtu: c.MTU, networks: c.IKE.Networks, ike: make(chan []byte, 16),
+		closing: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
+	}
+	if t.log == nil {
+		t.log = slog.New(slog.DiscardHandler)
+	}
+	if t.now == nil {
+		t.now = time.Now
+	}
+	var err error
+	if t.machine, err = ikev2.New(c.IKE, c.Random); err != nil {
+		return nil, err
+	}
+	if t.link, err = dialGateway(ctx, c.Gateway, c.IKE.Port4500); err != nil {
+		return nil, err
+	}
+	t.work.Go(func() { t.read(t.link.first) })
+	go t.run()
+	select {
+	case <-t.ready:
+		return t, nil
+	case <-t.done:
+		return nil, fmt.Errorf("tunnel to %s: %w", c.Gateway, t.Err())
+	case <-ctx.Done():
+		t.Close() //nolint:errcheck // it is given up
+		return nil, fmt.Errorf("tunnel to %s: %w", c.Gateway, context.Cause(ctx))
+	}
+}
+
+// DialContext connects through the tunnel, and in no other way. Names are asked
+// of the name servers behind the gateway.
+func (t *Tunnel) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	t.mu.Lock()
+	stack := t.stack
+	t.mu.Unlock()
+	if stack == nil {
+		return nil, fault.New(fault.ESP, "dial %s: the tunnel is not up", address)
+	}
+	return stack.DialContext(ctx, network, address)
+}
+
+// Ping asks an address behind the gateway for an answer.
+func (t *Tunnel) Ping(ctx context.Context, to netip.Addr, size int) (time.Duration, error) {
+	t.mu.Lock()
+	stack := t.stack
+	t.mu.Unlock()
+	if stack == nil {
+		return 0, fault.New(fault.ESP, "ping %s: the tunnel is not up", to)
+	}
+	return stack.Ping(ctx, to, size)
+}
+
+// Addresses are ours inside.
+func (t *Tunnel) Addresses() []netip.Addr {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.up.Addresses
+}
+
+// Done is closed when the tunnel has ended.
+func (t *Tunnel) Done() <-chan struct{} { return t.done }
+
+// Err is why it has ended, nil if it was closed or has not ended yet.
+func (t *Tunnel) Err() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err
+}
+
+// Close tells the gateway, and waits until everything has ended.
+func (t *Tunnel) Close() error {
+	t.shut.Do(func() { close(t.closing) })
+	<-t.done
+	return nil
+}
+
+// run owns the machine.
+func (t *Tunnel) run() {
+	defer close(t.done)
+	defer t.work.Wait()
+	defer t.end()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	actions := t.machine.Start(t.now())
+	closing := t.closing
+	for t.carryOut(actions) {
+		if at := t.machine.Deadline(); !at.IsZero() {
+			timer.Reset(max(0, at.Sub(t.now())))
+		}
+		select {
+		case d := <-t.ike:
+			actions = t.machine.Handle(t.now(), d)
+		case <-timer.C:
+			if heard := t.heard.Load(); heard != 0 {
+				t.machine.Heard(time.Unix(0, heard))
+			}
+			actions = t.machine.Expire(t.now())
+		case <-closing:
+			closing = nil
+			actions = t.machine.Close(t.now())
+		}
+	}
+}
+
+// end closes the connections over the tunnel, and the sockets.
+func (t *Tunnel) end() {
+	t.mu.Lock()
+	stack, err := t.stack, t.err
+	t.mu.Unlock()
+	if err == nil {
+		err = net.ErrClosed
+	}
+	if stack != nil {
+		stack.CloseWith(err)
+	}
+	t.link.close()
+}
+
+// carryOut does what the machine wants, and reports false when it has ended.
+func (t *Tunnel) carryOut(actions []ikev2.Action) bool {
+	for _, a := range actions {
+		switch a := a.(type) {
+		case ikev2.Send:
+			t.link.sendIKE(a.Datagram)
+		case ikev2.Float:
+			if err := t.link.float(); err != nil {
+				t.fail(err)
+				return false
+			}
+			t.work.Go(func() { t.read(t.link.second) })
+		case ikev2.Established:
+			if err := t.begin(a); err != nil {
+				t.fail(err)
+				return false
+			}
+		case ikev2.Install:
+			t.install(a.Child)
+		case ikev2.Remove:
+			t.inbound.Remove(a.SPI)
+		case ikev2.Note:
+			t.log.Log(context.Background(), level(a.Level), a.Text, a.Args...)
+		case ikev2.Ended:
+			t.fail(a.Err)
+			return false
+		}
+	}
+	return true
+}
+
+func (t *Tunnel) fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.err = err
+}
+
+func level(l ikev2.Level) slog.Level {
+	switch l {
+	case ikev2.Debug:
+		return slog.LevelDebug
+	case ikev2.Warn:
+		return slog.LevelWarn
+	case ikev2.Info:
+	}
+	return slog.LevelInfo
+}
+
+// begin makes the TCP/IP that the tunnel ends in.
+func (t *Tunnel) begin(up ikev2.Established) error {
+	o := netstack.Options{MTU: t.mtu, Send: t.send, Reach: t.reach}
+	for _, a := range up.Addresses {
+		o.Addresses = append(o.Addresses, netip.PrefixFrom(a, a.BitLen()))
+	}
+	for _, a := range up.DNS {
+		o.DNS = append(o.DNS, netip.AddrPortFrom(a, 53))
+	}
+	stack, err := netstack.New(o)
+	if err != nil {
+		return err
+	}
+	t.log.Info("the tunnel is up", "gateway", up.Gateway.String(), "suite", up.Suite.String(), "addresses", fmt.Sprint(up.Addresses))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stack, t.up = stack, up
+	return nil
+}
+
+// reach refuses what does not lie behind the gateway.
+func (t *Tunnel) reach(a netip.Addr) error {
+	if slices.ContainsFunc(t.networks, func(n netip.Prefix) bool { return n.Contains(a) }) {
+		return nil
+	}
+	return fault.New(fault.Route, "%s is in none of the link's networks", a).AsPermanent().
+		WithHint("add its network to the link, if the gateway carries it")
+}
+
+// install takes a pair of ESP SAs into use.
+func (t *Tunnel) install(c *ikev2.Child) {
+	o := esp.Options{ESN: c.Suite.ESN, Created: c.Made}
+	t.inbound.Add(esp.NewInbound(c.InSPI, c.In, o))
+	t.outbound.Store(esp.NewOutbound(c.OutSPI, c.Out, o))
+	select {
+	case <-t.ready:
+	default:
+		close(t.ready)
+	}
+}
+
+// send seals packets of the TCP/IP and sends them.
+func (t *Tunnel) send(packets [][]byte) error {
+	sa := t.outbound.Load()
+	if sa == nil {
+		return fault.New(fault.ESP, "the tunnel has no outbound keys")
+	}
+	return t.link.sendESP(sa, packets)
+}
+
+// read takes what comes in at a socket until that is closed.
+func (t *Tunnel) read(s *socket) {
+	var inner [][]byte
+	for batch := range s.batches() {
+		inner = inner[:0]
+		for _, d := range batch {
+			if !s.marked {
+				t.toMachine(d)
+				continue
+			}
+			switch esp.Sort(d) {
+			case esp.IKE:
+				t.toMachine(esp.TrimIKE(d))
+			case esp.Packet:
+				if packet, _, err := t.inbound.Open(d); err == nil {
+					inner = append(inner, packet)
+				}
+			case esp.Keepalive, esp.Junk:
+			}
+		}
+		if len(inner) > 0 {
+			t.heard.Store(t.now().UnixNano())
+			t.mu.Lock()
+			stack := t.stack
+			t.mu.Unlock()
+			if stack != nil {
+				stack.Deliver(inner)
+			}
+		}
+	}
+}
+
+// toMachine hands a message over. If there are too many, it is lost, as any
+// datagram may be.
+func (t *Tunnel) toMachine(d []byte) {
+	select {
+	case t.ike <- append([]byte(nil), d...):
+	default:
+	}
+}
