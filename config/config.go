@@ -46,6 +46,7 @@ type File struct {
 	Bandwidth *bandwidth.Timetable // of all runs together; nil: no limit
 
 	Hosts     map[string]*Host
+	Links     map[string]*Link
 	Jobs      map[string]*Job
 	HostOrder []string // the names in the order of the file
 	JobOrder  []string
@@ -92,6 +93,7 @@ type Host struct {
 
 	Legacy   []string // algorithms of the past, each of keys.LegacyNames
 	Jump     string   // the host to go through; there is no circle
+	Link     string   // the way to it, or to the first it goes through; empty: the system's own
 	Protocol string   // auto, sftp or scp
 
 	ConnectTimeout time.Duration // above 0

@@ -12,9 +12,9 @@ type document struct {
 	SSHConfig  text             `yaml:"ssh_config" also:"sshconfig sshconfigfile" doc:"File of OpenSSH's client configuration, for all hosts that name none of their own: what a host does not say here is looked up there, by the host's name. It is read as ssh -F does, without the system's own file." example:"~/.ssh/config"`
 	Bandwidth  timetable        `yaml:"bandwidth" also:"bwlimit ratelimit limit speed" doc:"How fast all runs together may be; as in a host." example:"2MB/s"`
 	Hosts      named[hostEntry] `yaml:"hosts" doc:"The SSH servers, each under a name of your choice."`
+	Links      named[linkEntry] `yaml:"links" also:"tunnels vpns" doc:"The ways to networks, each under a name of your choice."`
 	Jobs       named[jobEntry]  `yaml:"jobs" doc:"What to transfer, from where to where, and when, each under a name of your choice."`
 
-	Links  planned `yaml:"links"`
 	Store  planned `yaml:"store"`
 	Notify planned `yaml:"notify"`
 	Web    planned `yaml:"web"`
@@ -53,7 +53,7 @@ type hostEntry struct {
 
 	Bandwidth timetable `yaml:"bandwidth" also:"bwlimit ratelimit limit speed" doc:"How fast all runs to and from this host together may be, and those that go through it: a rate such as 2MB/s, 16Mbit/s or off, or one for each of several times, on the clock of this machine or of the timezone that stands among them." example:"2MB/s"`
 
-	Link planned `yaml:"link"`
+	Link text `yaml:"link" also:"tunnel vpn" default:"direct" doc:"Name of the link that this host is reached by, and by nothing else, with the hosts that it jumps through." example:"hongkong"`
 }
 
 type jobEntry struct {

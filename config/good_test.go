@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"linehaul/retention"
 	"linehaul/stamp"
 	"linehaul/transfer"
+	"linehaul/tunnel/ikemsg"
 )
 
 func decode(t *testing.T, path string) *config.File {
@@ -433,4 +435,23 @@ func TestMoveTargets(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestLinks(t *testing.T) {
+	f := decode(t, "testdata/good/links.yaml")
+	hk, office := f.Links["hongkong"], f.Links["office"]
+	equal(t, "gateway", hk.Gateway, "vpn.example.net")
+	equal(t, "local", hk.Local.String(), "branch@example.net")
+	equal(t, "remote", hk.Remote.String(), "vpn.example.net")
+	equal(t, "networks", fmt.Sprint(hk.Networks), "[10.20.0.0/16 10.21.0.7/32]")
+	equal(t, "address", hk.Address.IsValid(), false)
+	equal(t, "ike", hk.IKE[0].String(), "aes256gcm16-prfsha384-ecp384")
+	equal(t, "esp", len(hk.ESP), 1)
+	equal(t, "gateway", office.Gateway, "192.0.2.1:4500")
+	equal(t, "local", office.Local.Kind, ikemsg.IDKey)
+	equal(t, "remote", office.Remote == nil, true)
+	equal(t, "address", office.Address.String(), "192.168.7.9")
+	equal(t, "default", office.IKE == nil && office.ESP == nil, true)
+	equal(t, "link", f.Hosts["hk1"].Link, "hongkong")
+	equal(t, "no link", f.Hosts["near"].Link, "")
 }

@@ -30,6 +30,7 @@ func (r *rules) file(doc *document) *File {
 		KnownHosts: r.paths(doc.KnownHosts),
 		SSHConfig:  r.sshConfig(&doc.SSHConfig),
 		Hosts:      make(map[string]*Host),
+		Links:      make(map[string]*Link),
 		Jobs:       make(map[string]*Job),
 	}
 	f.Bandwidth = r.bandwidth(&doc.Bandwidth, time.Local)
@@ -48,6 +49,7 @@ func (r *rules) file(doc *document) *File {
 		f.HostOrder = append(f.HostOrder, h.name)
 	}
 	r.jumps(doc.Hosts.items, f.Hosts)
+	r.links(doc, f)
 	clear(names)
 	for _, j := range doc.Jobs.items {
 		r.name(j.name, j.at, names)

@@ -170,10 +170,16 @@ func TestExamplesAreValid(t *testing.T) {
 	for _, name := range []string{"put", "sync", "compare", "delete", "max_delete", "delete_excluded"} {
 		delete(job, name)
 	}
-	bastion := map[string]any{"address": "bastion.example.net", "user": "jump"}
+	bastion := map[string]any{"address": "bastion.example.net", "user": "jump", "link": "hongkong"}
+	ipsec := []string{"properties", "links", "additionalProperties", "properties", "ipsec"}
+	link := values(ipsec...)
+	for _, party := range []string{"local", "remote"} {
+		link[party] = values(append(ipsec, "properties", party)...)
+	}
 	file := values()
 	file["logs"] = values("properties", "logs")
 	file["hosts"] = map[string]any{"hk1": host, "bastion": bastion}
+	file["links"] = map[string]any{"hongkong": map[string]any{"ipsec": link}}
 	file["jobs"] = map[string]any{"nightly": job, "mirror": mirror}
 	data, err := json.Marshal(file)
 	if err != nil {

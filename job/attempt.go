@@ -21,6 +21,7 @@ type attempt struct {
 	run      *store.Run
 	values   stamp.Values
 	dialer   remote.Dialer
+	links    *Links
 	store    *store.Store // nil: nothing is recorded
 	now      func() time.Time
 	progress transfer.Progress
@@ -58,7 +59,11 @@ func (a *attempt) do(ctx, moving context.Context) error {
 		}
 	}
 	began := a.now()
-	conn, err := remote.Dial(moving, a.dialer, a.job.Host, a.log)
+	dialer, err := a.links.Dialer(a.job.Host, a.dialer)
+	if err != nil {
+		return err
+	}
+	conn, err := remote.Dial(moving, dialer, a.job.Host, a.log)
 	if err != nil {
 		return err
 	}
@@ -67,7 +72,7 @@ func (a *attempt) do(ctx, moving context.Context) error {
 	if err != nil {
 		return err
 	}
-	pool := remote.NewPool(conn, a.dialer, a.job.Connections)
+	pool := remote.NewPool(conn, dialer, a.job.Connections)
 	defer func() { pool.Close() }() //nolint:errcheck // what was moved is named by now
 	info := conn.Info()
 	a.log.Info("logged in", logs.Address, info.Address, "user", info.User, logs.Fingerprint, info.HostKey,

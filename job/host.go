@@ -50,8 +50,13 @@ func NewHost(f *config.File, c *config.Host, p Place) (*remote.Host, error) {
 		return h, err
 	}
 	// The config refuses circles.
-	h.Jump, err = HostFromConfig(f, c.Jump, p)
-	return h, err
+	if h.Jump, err = HostFromConfig(f, c.Jump, p); err != nil {
+		return nil, err
+	}
+	for at := h.Jump; at != nil; at = at.Jump {
+		at.Link = h.Link // the config refuses another one
+	}
+	return h, nil
 }
 
 // host makes a host without the one that Jump names. The way has the names
@@ -62,6 +67,7 @@ func (p Place) host(c *config.Host, way []string) (*remote.Host, error) {
 		KeyFiles: c.Keys, Passphrase: secret(c.Passphrase), Password: secret(c.Password),
 		Protocol:       protocol(c.Protocol),
 		Legacy:         c.Legacy,
+		Link:           c.Link,
 		ConnectTimeout: c.ConnectTimeout, StallTimeout: c.StallTimeout, Keepalive: c.Keepalive,
 	}
 	for _, file := range c.Certificates {

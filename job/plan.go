@@ -73,7 +73,11 @@ func (r *Runner) Plan(ctx context.Context, j *Job, show func(Planned) error) err
 	if r.Console != nil {
 		log = slog.New(r.Console)
 	}
-	conn, err := remote.Dial(ctx, r.Dialer, j.Host, log)
+	dialer, err := r.Links.Dialer(j.Host, r.Dialer)
+	if err != nil {
+		return err
+	}
+	conn, err := remote.Dial(ctx, dialer, j.Host, log)
 	if err != nil {
 		return err
 	}

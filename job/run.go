@@ -25,6 +25,7 @@ import (
 // record of runs and its log folder. Its methods may be called concurrently.
 type Runner struct {
 	Dialer  remote.Dialer
+	Links   *Links // that hosts may name; nil: none
 	Now     func() time.Time
 	Random  io.Reader // of run ids
 	Version string    // of linehaul, for the record
@@ -206,7 +207,7 @@ func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.V
 		list = r.Store.FileList(*run)
 	}
 	a := attempt{
-		job: j, run: run, values: v, dialer: r.Dialer, store: r.Store, now: r.Now, progress: transfer.Watched(r.Progress, meter), temp: r.Temp,
+		job: j, run: run, values: v, dialer: r.Dialer, links: r.Links, store: r.Store, now: r.Now, progress: transfer.Watched(r.Progress, meter), temp: r.Temp,
 		gate: r.gate(j.Limits), results: newResults(j, run, list), ahead: cmp.Or(r.ahead, planAhead),
 	}
 	defer func() {

@@ -37,6 +37,8 @@ type app struct {
 	// shared are the bandwidths that all runs of this process share, through
 	// every reading of the config.
 	shared *bandwidth.Shared
+	// links are the tunnels of this process, through every reading of the config.
+	links *job.Links
 
 	configPath string
 	json       bool
@@ -53,6 +55,9 @@ func (a *app) main(ctx context.Context, args []string) int {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
+	if a.links != nil {
+		a.links.Close()
+	}
 	a.report(err)
 	return fault.ExitCode(err)
 }
@@ -215,14 +220,26 @@ func (a *app) system() config.System {
 
 // load reads the config that --config names or that lies in its usual places.
 func (a *app) load() (*config.File, error) {
-	if a.configPath != "" {
-		return config.Load(a.configPath)
+	path := a.configPath
+	if path == "" {
+		var err error
+		if path, err = config.Find(a.system()); err != nil {
+			return nil, err
+		}
 	}
-	path, err := config.Find(a.system())
-	if err != nil {
-		return nil, err
+	f, err := config.Load(path)
+	if err == nil {
+		a.ways().Keep(f.Links)
 	}
-	return config.Load(path)
+	return f, err
+}
+
+// ways are the links, which need no config to be there.
+func (a *app) ways() *job.Links {
+	if a.links == nil {
+		a.links = job.NewLinks(a.now, randomReader(), a.logger())
+	}
+	return a.links
 }
 
 // place is what jobs need of this machine and user.
@@ -308,7 +325,7 @@ func (a *app) looseRunner() *job.Runner {
 	}
 	return &job.Runner{
 		Limits: a.shared,
-		Dialer: dialer(), Now: a.now, Random: randomReader(), Version: versionText(),
+		Dialer: dialer(), Links: a.ways(), Now: a.now, Random: randomReader(), Version: versionText(),
 		Console: a.console(),
 	}
 }

@@ -80,7 +80,11 @@ func (a *app) hostsScan(ctx context.Context, arg string, o hostFlags) error {
 	if err != nil {
 		return err
 	}
-	found, err := remote.Scan(ctx, dialer(), *h, a.logger())
+	way, err := a.ways().Dialer(*h, dialer())
+	if err != nil {
+		return err
+	}
+	found, err := remote.Scan(ctx, way, *h, a.logger())
 	if err != nil {
 		return err
 	}
@@ -134,7 +138,11 @@ func (a *app) hostsTrust(ctx context.Context, arg, fingerprint string, o hostFla
 	if err != nil {
 		return err
 	}
-	found, err := remote.Scan(ctx, dialer(), *h, a.logger())
+	way, err := a.ways().Dialer(*h, dialer())
+	if err != nil {
+		return err
+	}
+	found, err := remote.Scan(ctx, way, *h, a.logger())
 	if err != nil {
 		return err
 	}

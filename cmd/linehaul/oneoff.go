@@ -27,6 +27,7 @@ type hostFlags struct {
 	password       string
 	passphrase     string
 	jump           string
+	link           string
 	protocol       string
 	legacy         []string
 	connectTimeout time.Duration
@@ -48,6 +49,7 @@ func (o *hostFlags) add(c *cobra.Command) {
 	f.StringVar(&o.knownHosts, "known-hosts", "", "known_hosts `FILE` (default: the user's and the system's)")
 	f.StringVar(&o.password, "password", "", "password: a `REF` such as env:NAME, file:PATH or command:CMD")
 	f.StringVar(&o.passphrase, "passphrase", "", "passphrase of the key: a `REF`, as for --password")
+	f.StringVar(&o.link, "link", "", "reach the host by this link of the config and by nothing else, or direct (default: the host's)")
 	f.StringVar(&o.jump, "jump", "", "go through another `HOST`: a name in the config, or user@address[:port]")
 	f.StringVar(&o.protocol, "protocol", "", "a `PROTOCOL`: sftp, scp, or auto for sftp where there is one (default auto)")
 	f.StringSliceVar(&o.legacy, "legacy", nil, "allow algorithms of the past, each by its `NAME`, such as ssh-dss")
@@ -68,6 +70,11 @@ const (
 // command line alone. Flags win over the config, and both over the OpenSSH
 // configuration.
 func (a *app) host(t target, o hostFlags) (*remote.Host, error) {
+	if o.link != "" && o.link != "direct" {
+		if _, err := a.load(); err != nil { // which has the link
+			return nil, err
+		}
+	}
 	c, f, err := a.namedHost(t, o)
 	if err != nil {
 		return nil, err
@@ -207,6 +214,11 @@ func (a *app) override(c *config.Host, t target, o hostFlags) error {
 	if len(o.legacy) > 0 {
 		c.Legacy = o.legacy
 	}
+	if o.link != "" {
+		if c.Link = o.link; o.link == "direct" {
+			c.Link = ""
+		}
+	}
 	if o.jump != "" {
 		c.Jump, c.Given["jump"] = "", true // overrideJump has the other one
 	}
@@ -268,8 +280,13 @@ func (a *app) overrideJump(h *remote.Host, o hostFlags) error {
 			through.user = h.User
 		}
 	}
-	h.Jump, err = a.host(t, through)
-	return err
+	if h.Jump, err = a.host(t, through); err != nil {
+		return err
+	}
+	for at := h.Jump; at != nil; at = at.Jump {
+		at.Link = h.Link // one way has one link
+	}
+	return nil
 }
 
 // parseJump reads NAME or [user@]address[:port].
@@ -289,5 +306,9 @@ func parseJump(s string) (target, error) {
 
 // connect opens a connection for verbs that need no run.
 func (a *app) connect(ctx context.Context, h *remote.Host) (*remote.Conn, error) {
-	return remote.Dial(ctx, dialer(), *h, a.logger())
+	way, err := a.ways().Dialer(*h, dialer())
+	if err != nil {
+		return nil, err
+	}
+	return remote.Dial(ctx, way, *h, a.logger())
 }

@@ -114,6 +114,10 @@ type Host struct {
 	// name of this machine to connect from. Both mean nothing behind a Jump.
 	Network     string
 	BindAddress string
+	// Link is the name of the only way by which the host, or the first one that
+	// it is reached through, may be dialled; any way if empty. The dialer must
+	// say that it is that one, with a method Link.
+	Link string
 	// Jump is a host to go through; nil for none. Its own limits hold for the
 	// way to it; its Protocol is unused.
 	Jump     *Host
@@ -264,6 +268,9 @@ func Dial(ctx context.Context, d Dialer, h Host, log *slog.Logger) (*Conn, error
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	if err := h.checkLink(d); err != nil {
+		return nil, err
+	}
 	jumps := 0
 	for j := h.Jump; j != nil; j = j.Jump {
 		if jumps++; jumps > maxJumps {
@@ -271,6 +278,14 @@ func Dial(ctx context.Context, d Dialer, h Host, log *slog.Logger) (*Conn, error
 		}
 	}
 	return dial(ctx, d, h, log)
+}
+
+// checkLink refuses to go around the link.
+func (h Host) checkLink(d Dialer) error {
+	if by, ok := d.(interface{ Link() string }); h.Link != "" && (!ok || by.Link() != h.Link) {
+		return fault.New(fault.Internal, "connect to %s: that would go around its link %q", h.withDefaults().Name, h.Link)
+	}
+	return nil
 }
 
 // dial connects to one host after another, from the outermost on.

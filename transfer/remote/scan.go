@@ -20,6 +20,9 @@ func Scan(ctx context.Context, d Dialer, h Host, log *slog.Logger) ([]ssh.Public
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	if err := h.checkLink(d); err != nil {
+		return nil, err
+	}
 	// A pin that no key has makes the server show one key after another.
 	none, err := keys.ParsePin("SHA256:" + strings.Repeat("A", 43))
 	if err != nil {

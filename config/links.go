@@ -1,0 +1,182 @@
+package config
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"linehaul/tunnel/ikemsg"
+	"linehaul/tunnel/ikev2"
+	"linehaul/tunnel/suite"
+)
+
+// A Link is the way to a network: a tunnel of our own.
+type Link struct {
+	Name    string
+	Gateway string // name or address, perhaps with a port
+	Local   ikemsg.Identity
+	Remote  *ikemsg.Identity // nil: whoever has the key
+	PSK     Secret
+	// Networks lie behind the gateway, and Address is ours inside; the zero
+	// value is asked from the gateway.
+	Networks []netip.Prefix
+	Address  netip.Addr
+	IKE, ESP []suite.Proposal // nil: the default
+}
+
+type linkEntry struct {
+	IPsec ipsecEntry `yaml:"ipsec" also:"ike vpn" doc:"A tunnel of linehaul's own: IKEv2 to a gateway, ESP in UDP, and no driver, route or rights on this machine."`
+
+	Route planned `yaml:"route"`
+}
+
+type ipsecEntry struct {
+	Gateway  text       `yaml:"gateway" also:"server peer right remote_addrs" doc:"Name or IP address of the gateway, with :PORT if it is not 500." example:"vpn.example.net"`
+	Version  number     `yaml:"version" range:"2 2" default:"2" doc:"The version of IKE. Version 1 is planned."`
+	Local    localParty `yaml:"local" doc:"Who we are to the gateway."`
+	Remote   partyEntry `yaml:"remote" doc:"Who the gateway must be."`
+	Networks texts      `yaml:"networks" also:"subnets remote_ts rightsubnet" doc:"What lies behind the gateway. Nothing else can be reached through the link." example:"10.20.0.0/16"`
+	Address  text       `yaml:"address" also:"vip vips" default:"auto" doc:"Our address inside: auto asks the gateway for one." example:"192.168.7.9"`
+	IKE      texts      `yaml:"ike" also:"proposals ike_proposals" doc:"What is offered for the key exchange, spelled as strongSwan spells it; modern algorithms that most gateways have, if left out. Old ones work, with a warning." example:"aes256gcm16-prfsha384-ecp384"`
+	ESP      texts      `yaml:"esp" also:"esp_proposals" doc:"What is offered for the data, in the same spelling." example:"aes256gcm16-ecp384"`
+}
+
+type partyEntry struct {
+	ID text `yaml:"id" doc:"An identity: a host name, an address, user@name, a distinguished name as in C=CH, O=Example, CN=branch, or TYPE:VALUE with ipv4, ipv6, fqdn, email, keyid or dn." example:"vpn.example.net"`
+}
+
+type localParty struct {
+	ID  text      `yaml:"id" doc:"An identity, as in remote." example:"branch@example.net"`
+	PSK secretRef `yaml:"psk" also:"secret key shared_secret" doc:"The pre-shared key: a reference to a secret, never the secret itself." example:"file:hk.psk"`
+}
+
+// links makes the links, and gives the hosts theirs.
+func (r *rules) links(doc *document, f *File) {
+	names := make(map[string]string)
+	var known []string
+	for _, l := range doc.Links.items {
+		r.name(l.name, l.at, names)
+		f.Links[l.name] = r.link(l.name, l.at, &l.value.IPsec)
+		known = append(known, l.name)
+	}
+	for _, h := range doc.Hosts.items {
+		link := &h.value.Link
+		if !link.given || link.value == "direct" {
+			continue
+		}
+		if !slices.Contains(known, link.value) {
+			a := r.problem(link.at, "no link %s in this file", quote(link.value))
+			if near := nearest(link.value, known); near != "" {
+				a.suggest("did you mean `%s`?", near)
+			} else {
+				a.suggest("declare it under `links`, or write direct")
+			}
+			continue
+		}
+		if f.Hosts[h.name] != nil {
+			f.Hosts[h.name].Link = link.value
+		}
+	}
+	for _, h := range doc.Hosts.items {
+		host, at := f.Hosts[h.name], f.Hosts[h.name]
+		for range doc.Hosts.items { // a circle is reported already
+			if at == nil || at.Jump == "" {
+				break
+			}
+			if at = f.Hosts[at.Jump]; at == nil {
+				break
+			}
+			if at.Link != "" && at.Link != host.Link {
+				r.problem(h.value.Jump.at, "%s goes by the link %s, and this host by %s: one way has one link", quote(at.Name), quote(at.Link), quote(orDirect(host.Link))).
+					suggest("give both the same `link`")
+				break
+			}
+		}
+	}
+}
+
+func orDirect(link string) string {
+	if link == "" {
+		return "direct"
+	}
+	return link
+}
+
+func (r *rules) link(name string, at spot, s *ipsecEntry) *Link {
+	l := &Link{Name: name, Gateway: s.Gateway.value, PSK: r.secret(&s.Local.PSK)}
+	if !s.Gateway.given && !s.Local.ID.given && !s.Networks.given && s.Gateway.at == s.Networks.at {
+		r.problem(at, "`%s` has no `ipsec`", at.name).suggest("add it: a tunnel is all that a link can be in this version")
+		return l
+	}
+	for _, k := range []struct {
+		absent        bool
+		name, example string
+	}{
+		{s.Gateway.absent(), "ipsec: gateway", "vpn.example.net"},
+		{s.Local.ID.absent(), "ipsec: local: id", "branch@example.net"},
+		{s.Local.PSK.absent(), "ipsec: local: psk", "file:hk.psk"},
+		{!s.Networks.given && s.Networks.at.line > 0, "ipsec: networks", "[10.20.0.0/16]"},
+	} {
+		if k.absent {
+			r.problem(at, "`%s` has no `%s`", at.name, k.name).suggest("add `%s: %s`", k.name, k.example)
+		}
+	}
+	if s.Local.ID.given {
+		if id := r.identity(&s.Local.ID); id != nil {
+			l.Local = *id
+		}
+	}
+	if s.Remote.ID.given {
+		l.Remote = r.identity(&s.Remote.ID)
+	}
+	for _, t := range s.Networks.items {
+		p, err := netip.ParsePrefix(t.value)
+		if err != nil {
+			addr, addrErr := netip.ParseAddr(t.value)
+			if addrErr != nil {
+				r.problem(t.at, "%s is no network", quote(t.value)).suggest("write it as in 10.20.0.0/16")
+				continue
+			}
+			p = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		if p != p.Masked() {
+			r.problem(t.at, "%s has bits behind its prefix", quote(t.value)).suggest("write %s", p.Masked())
+			continue
+		}
+		l.Networks = append(l.Networks, p)
+	}
+	if s.Address.given && s.Address.value != "auto" {
+		a, err := netip.ParseAddr(s.Address.value)
+		if err != nil {
+			r.problem(s.Address.at, "%s is no address", quote(s.Address.value)).suggest("write one such as 192.168.7.9, or auto")
+		}
+		l.Address = a
+	}
+	l.IKE, l.ESP = r.proposals(suite.IKE, &s.IKE), r.proposals(suite.ESP, &s.ESP)
+	return l
+}
+
+func (r *rules) identity(t *text) *ikemsg.Identity {
+	id, err := ikev2.ParseIdentity(t.value)
+	if err != nil {
+		r.problem(t.at, "`%s`: %v", t.at.name, err)
+		return nil
+	}
+	return &id
+}
+
+func (r *rules) proposals(p suite.Protocol, t *texts) []suite.Proposal {
+	var all []suite.Proposal
+	for _, one := range t.items {
+		proposal, err := suite.Parse(p, one.value)
+		if err != nil {
+			r.problem(one.at, "`%s`: %v", t.at.name, err)
+			continue
+		}
+		for _, w := range proposal.Warnings() {
+			r.warn(one.at, "%s", strings.TrimSpace(w))
+		}
+		all = append(all, proposal)
+	}
+	return all
+}

@@ -1,0 +1,86 @@
+package job
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"linehaul/config"
+	"linehaul/fault"
+	"linehaul/transfer/remote"
+	"linehaul/tunnel"
+	"linehaul/tunnel/ikev2"
+)
+
+// Links are the ways to networks that are not the system's own: one tunnel for
+// each link, for all runs that go through it at a time. Its methods may be
+// called concurrently.
+type Links struct {
+	now    func() time.Time
+	random io.Reader
+
+	mu     sync.Mutex
+	known  map[string]*config.Link
+	shared map[*config.Link]*tunnel.Shared
+	log    *slog.Logger
+}
+
+// NewLinks makes links; random is where keys come from.
+func NewLinks(now func() time.Time, random io.Reader, log *slog.Logger) *Links {
+	return &Links{now: now, random: random, log: log, shared: map[*config.Link]*tunnel.Shared{}}
+}
+
+// Keep says which links there are from now on. Those that are up stay so for
+// who uses them.
+func (l *Links) Keep(known map[string]*config.Link) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known = known
+}
+
+// dialer is what reaches a host: direct, or the host's link and nothing else.
+func (l *Links) Dialer(h remote.Host, direct remote.Dialer) (remote.Dialer, error) {
+	if h.Link == "" {
+		return direct, nil
+	}
+	if l == nil {
+		return nil, fault.New(fault.Config, "host %q wants the link %q, and there are none", h.Name, h.Link)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	link := l.known[h.Link]
+	if link == nil {
+		return nil, fault.New(fault.Config, "no link %q in the config", h.Link)
+	}
+	s := l.shared[link]
+	if s == nil {
+		s = tunnel.NewShared(link.Name, func(ctx context.Context) (tunnel.Config, error) { return l.config(ctx, link) })
+		l.shared[link] = s
+	}
+	return s, nil
+}
+
+func (l *Links) config(ctx context.Context, c *config.Link) (tunnel.Config, error) {
+	psk, err := c.PSK.Resolve(ctx)
+	if err != nil {
+		return tunnel.Config{}, fault.New(fault.Config, "the pre-shared key of link %q: %w", c.Name, err)
+	}
+	return tunnel.Config{
+		Gateway: c.Gateway,
+		IKE: ikev2.Config{
+			Local: c.Local, Remote: c.Remote, PSK: psk, Networks: c.Networks, Address: c.Address, IKE: c.IKE, ESP: c.ESP,
+		},
+		Log: l.log.With("link", c.Name), Now: l.now, Random: l.random,
+	}, nil
+}
+
+// Close ends all tunnels, and waits for that.
+func (l *Links) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.shared {
+		s.Close() //nolint:errcheck // it returns none
+	}
+}
