@@ -56,16 +56,16 @@ func (r *sftpReader) ReadAt(p []byte, offset int64) (int, error) {
 // ReadPieceAt is ReadAt for what has no room yet.
 func (r *sftpReader) ReadPieceAt(n int, offset int64, room func(n int) []byte) ([]byte, int, error) {
 	var buf []byte
-	n, err := r.read(n, offset, func() []byte {
+	read, err := r.read(n, offset, func() []byte {
 		if buf == nil {
 			buf = room(n)
 		}
 		return buf
 	})
 	if err != nil && err != io.EOF {
-		buf = nil // the session may still write to it
+		return nil, read, err // the session may still make room, and write to it
 	}
-	return buf, n, err
+	return buf, read, err
 }
 
 // read asks again where the server sent less than was asked for, which it may
