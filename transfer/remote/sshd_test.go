@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"linehaul/internal/lab"
 	"linehaul/transfer/remote"
@@ -35,7 +36,7 @@ func TestOpenSSH(t *testing.T) {
 			}
 			s := lab.StartSSHD(t, tt.o)
 			h := sshdHost(t, s, key)
-			h.Protocol = tt.ask
+			h.Protocol, h.StallTimeout = tt.ask, time.Minute // the shell of who runs the test may take long to begin
 			files, c := openFiles(t, h)
 			if got := c.Info().Protocol; got != tt.get {
 				t.Fatalf("the protocol is %v, want %v", got, tt.get)
