@@ -40,7 +40,7 @@ func (l *Links) Keep(known map[string]*config.Link) {
 	l.known = known
 }
 
-// dialer is what reaches a host: direct, or the host's link and nothing else.
+// Dialer is what reaches a host: direct, or the host's link and nothing else.
 func (l *Links) Dialer(h remote.Host, direct remote.Dialer) (remote.Dialer, error) {
 	if h.Link == "" {
 		return direct, nil

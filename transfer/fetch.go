@@ -136,7 +136,7 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 	var notes *checkpoint
 	if size >= journalSize {
 		t.keepJournal()
-		notes = newCheckpoint(func() journalEntry {
+		notes = newCheckpoint(g.now, func() journalEntry {
 			return journalEntry{at(g.host, f.item.Source), size, f.opened.MTime.UnixNano(), uint32(t.mode), g.lanes.doneOf(s)}
 		}, t.note)
 	}

@@ -169,11 +169,11 @@ func (l *lanes) add(r Remote, own bool) bool {
 func (l *lanes) begin(a *lane) {
 	lanes := max(1, min(l.live()+l.opening, firstLanes))
 	share := int64(laneRate*l.trip().Seconds()) / int64(lanes)
-	a.window = min(max(share, leastRequests*l.request(a)), l.maxWindow())
+	a.window = min(max(share, leastRequests*l.request(a)), l.widest())
 }
 
-// maxWindow is the most that a lane may have under way.
-func (l *lanes) maxWindow() int64 {
+// widest is the most that a lane may have under way.
+func (l *lanes) widest() int64 {
 	if l.put {
 		return maxPutWindow
 	}

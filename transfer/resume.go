@@ -144,6 +144,7 @@ func tailAlike(here, there io.ReaderAt, done ranges) (bool, error) {
 type checkpoint struct {
 	entry func() journalEntry
 	note  func(journalEntry) error
+	now   func() time.Time
 
 	quit  chan struct{}
 	done  sync.WaitGroup
@@ -154,8 +155,8 @@ type checkpoint struct {
 
 // newCheckpoint begins to write. entry says what is there, and note makes it
 // durable and writes it.
-func newCheckpoint(entry func() journalEntry, note func(journalEntry) error) *checkpoint {
-	c := &checkpoint{entry: entry, note: note, quit: make(chan struct{}), last: entry().Done.size(), wrote: time.Now()}
+func newCheckpoint(now func() time.Time, entry func() journalEntry, note func(journalEntry) error) *checkpoint {
+	c := &checkpoint{entry: entry, note: note, now: now, quit: make(chan struct{}), last: entry().Done.size(), wrote: now()}
 	c.done.Go(func() {
 		// What takes long is given a rest of the same length.
 		for rest := journalSoon; c.err == nil; {
@@ -164,9 +165,9 @@ func newCheckpoint(entry func() journalEntry, note func(journalEntry) error) *ch
 				return
 			case <-time.After(rest):
 			}
-			began := time.Now()
+			began := c.now()
 			c.writeSoon()
-			rest = max(journalSoon, time.Since(began))
+			rest = max(journalSoon, c.now().Sub(began))
 		}
 	})
 	return c
@@ -175,11 +176,11 @@ func newCheckpoint(entry func() journalEntry, note func(journalEntry) error) *ch
 // writeSoon writes if that costs little, or was not done for journalEvery.
 func (c *checkpoint) writeSoon() {
 	e := c.entry()
-	if e.Done.size()-c.last > journalLittle && time.Since(c.wrote) < journalEvery {
+	if e.Done.size()-c.last > journalLittle && c.now().Sub(c.wrote) < journalEvery {
 		return
 	}
 	c.write(e)
-	c.wrote = time.Now()
+	c.wrote = c.now()
 }
 
 // write writes, if there is something new to say.

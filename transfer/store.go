@@ -278,7 +278,7 @@ func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done r
 	if size >= journalSize {
 		j := remoteJournal{s: s, reopens: reopens, data: w}
 		defer j.close()
-		notes = newCheckpoint(func() journalEntry { return s.entry(p.lanes.doneOf(work)) },
+		notes = newCheckpoint(p.now, func() journalEntry { return s.entry(p.lanes.doneOf(work)) },
 			func(e journalEntry) error { return j.note(ctx, e) })
 	}
 	s.begun()

@@ -53,6 +53,6 @@ func (l *lanes) observe(a *lane, n int64, began, now time.Time) {
 	}
 	least := max(leastRequests/max(1, int64(l.live())), 2) * l.request(a)
 	// A server that gets going is slow at first, so it shrinks step by step.
-	a.window = min(max(int64(more*product), a.window*3/4, least), l.maxWindow())
+	a.window = min(max(int64(more*product), a.window*3/4, least), l.widest())
 	a.since, a.count = now, 0
 }

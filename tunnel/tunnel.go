@@ -56,7 +56,6 @@ type Tunnel struct {
 
 	mu    sync.Mutex
 	stack *netstack.Stack
-	up    ikev2.Established
 	err   error
 }
 
@@ -113,13 +112,6 @@ func (t *Tunnel) Ping(ctx context.Context, to netip.Addr, size int) (time.Durati
 		return 0, fault.New(fault.ESP, "ping %s: the tunnel is not up", to)
 	}
 	return stack.Ping(ctx, to, size)
-}
-
-// Addresses are ours inside.
-func (t *Tunnel) Addresses() []netip.Addr {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.up.Addresses
 }
 
 // Done is closed when the tunnel has ended.
@@ -245,7 +237,7 @@ func (t *Tunnel) begin(up ikev2.Established) error {
 	t.log.Info("the tunnel is up", "gateway", up.Gateway.String(), "suite", up.Suite.String(), "addresses", fmt.Sprint(up.Addresses))
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.stack, t.up = stack, up
+	t.stack = stack
 	return nil
 }
 

@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// The bytes of SFTP: packets, and the attributes and names in them, read and
+// written.
+
 // The packet types of section 3 of the draft.
 const (
 	typeInit     = 1

@@ -200,7 +200,7 @@ func (m *Machine) createdChild(now time.Time, sa *association, msg *ikemsg.Messa
 	if err := m.enter(now, sa, child, childTerms{shared: r.shared, ni: slices.Clone(ni), nr: nr}); err != nil {
 		return notify(ikemsg.NoProposalChosen), nil
 	}
-	old.theirs = &replacement{ni: slices.Clone(ni), nr: nr, child: child}
+	old.theirs = &replacement{ni: slices.Clone(ni), nr: nr}
 	answer := append(r.payloads(binary.BigEndian.AppendUint32(nil, spi), nr), &ikemsg.TSi{Selectors: old.Remote}, &ikemsg.TSr{Selectors: old.Local})
 	return answer, func() error {
 		m.do(Install{child})
@@ -241,7 +241,7 @@ func (m *Machine) createdIKE(now time.Time, old *association, msg *ikemsg.Messag
 		return notify(ikemsg.NoProposalChosen), nil
 	}
 	m.schedule(now, fresh)
-	old.theirs = &replacement{ni: ni, nr: nr, sa: fresh}
+	old.theirs = &replacement{ni: ni, nr: nr}
 	return r.payloads(spi[:], nr), func() error {
 		m.note(Info, "the gateway has replaced the IKE SA", "suite", r.suite.String())
 		m.sas = append([]*association{fresh}, m.sas...)

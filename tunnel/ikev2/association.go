@@ -155,14 +155,14 @@ func (m *Machine) receive(now time.Time, sa *association, msg *ikemsg.Message, d
 	}
 	whole, err := sa.reassembly.Open(msg, datagram, sa.inbound)
 	if err != nil {
-		return m.refuse(now, sa, msg, err)
+		return m.refuse(sa, msg, err)
 	}
 	if whole == nil {
 		return nil // more fragments are to come
 	}
 	m.Heard(now)
 	if kind, critical := whole.Critical(); critical {
-		return m.refuseCritical(now, sa, whole, kind)
+		return m.refuseCritical(sa, whole, kind)
 	}
 	if !whole.Response() {
 		return m.answerTo(now, sa, whole)
@@ -201,7 +201,7 @@ func (m *Machine) repeat(msg *ikemsg.Message, sa *association) error {
 
 // refuse answers what was authentic and made no sense (RFC 7296 section 2.21.3),
 // and drops everything else.
-func (m *Machine) refuse(now time.Time, sa *association, msg *ikemsg.Message, err error) error {
+func (m *Machine) refuse(sa *association, msg *ikemsg.Message, err error) error {
 	var bad *ikemsg.Error
 	if !errors.As(err, &bad) || !bad.Protected {
 		m.note(Debug, "dropped a datagram", "reason", err)
@@ -215,7 +215,7 @@ func (m *Machine) refuse(now time.Time, sa *association, msg *ikemsg.Message, er
 
 // refuseCritical answers a request with a payload that is critical and unknown
 // (RFC 7296 section 2.5).
-func (m *Machine) refuseCritical(now time.Time, sa *association, msg *ikemsg.Message, kind ikemsg.PayloadType) error {
+func (m *Machine) refuseCritical(sa *association, msg *ikemsg.Message, kind ikemsg.PayloadType) error {
 	if msg.Response() {
 		return fault.New(fault.IKE, "the gateway's answer to %v has a critical payload of type %v, which is not known here", msg.Exchange, kind)
 	}

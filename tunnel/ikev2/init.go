@@ -32,7 +32,6 @@ type initial struct {
 
 	peerNonce []byte
 	nat       bool
-	hashes    []ikemsg.HashAlgorithm // that the gateway takes in signatures
 }
 
 // begin sends IKE_SA_INIT.
@@ -219,9 +218,6 @@ func (m *Machine) agree(now time.Time, msg *ikemsg.Message, datagram []byte) err
 	}
 	if _, ok := ikemsg.FindNotify(msg.Payloads, ikemsg.IKEv2FragmentationSupported); ok {
 		sa.fragments = m.config.MaxDatagram
-	}
-	if n, ok := ikemsg.FindNotify(msg.Payloads, ikemsg.SignatureHashAlgorithms); ok {
-		f.hashes = n.HashAlgorithms()
 	}
 	_, f.nat = ikemsg.FindNotify(msg.Payloads, ikemsg.NATDetectionSourceIP)
 	m.sas = []*association{sa}

@@ -20,13 +20,9 @@ const (
 	maxRenewals = 5
 )
 
-// A replacement is something new in the place of something old, by the exchange
-// with these nonces.
-type replacement struct {
-	ni, nr []byte
-	child  *Child
-	sa     *association
-}
+// A replacement puts something new in the place of something old, by the
+// exchange with these nonces.
+type replacement struct{ ni, nr []byte }
 
 // loses reports whether ours is the one of two at the same time that goes: the
 // one whose exchange has the lowest nonce of the four (RFC 7296 section 2.8.1).
@@ -112,22 +108,15 @@ func (m *Machine) rekeyChild(now time.Time, sa *association, old *Child, group u
 }
 
 func (m *Machine) rekeyedChild(now time.Time, sa *association, old *Child, x *exchange, spi uint32, ni []byte, answer *ikemsg.Message) error {
-	put := func(nr []byte, child *Child) *replacement {
-		if old == nil {
-			return nil
-		}
-		r := &replacement{ni: ni, nr: nr, child: child}
+	if old != nil {
 		old.rekey = nil
-		return r
 	}
 	if n, ok := ikemsg.FindNotify(answer.Payloads, ikemsg.InvalidKEPayload); ok {
-		put(nil, nil)
 		if id, ok := n.Group(); ok && (x == nil || id != x.group.ID) && m.has(id) {
 			return m.rekeyChild(now, sa, old, id)
 		}
 	}
 	if err := m.refused(answer.Payloads); err != nil {
-		put(nil, nil)
 		return m.notReplaced(now, sa, old, answer, err)
 	}
 	nonce, ok := ikemsg.Get[*ikemsg.Nonce](answer.Payloads)
@@ -146,7 +135,7 @@ func (m *Machine) rekeyedChild(now time.Time, sa *association, old *Child, x *ex
 	if err != nil {
 		return err
 	}
-	ours := put(nonce.Data, child)
+	ours := &replacement{ni: ni, nr: nonce.Data}
 	if old != nil && old.theirs != nil && ours.loses(old.theirs) {
 		m.note(Debug, "the gateway was first to replace ESP", "spi", child.InSPI)
 		return m.deleteChild(now, sa, child)
@@ -261,7 +250,7 @@ func (m *Machine) rekeyedIKE(now time.Time, old *association, x *exchange, spi i
 		return err
 	}
 	m.schedule(now, fresh)
-	ours.nr, ours.sa = nonce.Data, fresh
+	ours.nr = nonce.Data
 	if old.theirs != nil && ours.loses(old.theirs) {
 		m.sas = append(m.sas, fresh) // until it is deleted
 		return m.deleteIKE(now, fresh)
