@@ -44,6 +44,7 @@ type Tunnel struct {
 	networks []netip.Prefix
 
 	inbound  esp.Table
+	pairs    map[uint32]*esp.Outbound // by the inbound SPI; run's
 	outbound atomic.Pointer[esp.Outbound]
 	heard    atomic.Int64 // when ESP came last, in nanoseconds since 1970
 
@@ -63,7 +64,7 @@ type Tunnel struct {
 func Up(ctx context.Context, c Config) (*Tunnel, error) {
 	t := &Tunnel{
 		log: c.Log, now: c.Now, mtu: c.MTU, networks: c.IKE.Networks, ike: make(chan []byte, 16),
-		closing: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
+		pairs: map[uint32]*esp.Outbound{}, closing: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
@@ -192,8 +193,11 @@ func (t *Tunnel) carryOut(actions []ikev2.Action) bool {
 			}
 		case ikev2.Install:
 			t.install(a.Child)
+		case ikev2.Use:
+			t.use(a.Child)
 		case ikev2.Remove:
 			t.inbound.Remove(a.SPI)
+			delete(t.pairs, a.SPI)
 		case ikev2.Note:
 			t.log.Log(context.Background(), level(a.Level), a.Text, a.Args...)
 		case ikev2.Ended:
@@ -250,11 +254,17 @@ func (t *Tunnel) reach(a netip.Addr) error {
 		WithHint("add its network to the link, if the gateway carries it")
 }
 
-// install takes a pair of ESP SAs into use.
+// install makes the two ESP SAs of a child, and receives by the inbound one.
 func (t *Tunnel) install(c *ikev2.Child) {
 	o := esp.Options{ESN: c.Suite.ESN, Created: c.Made}
 	t.inbound.Add(esp.NewInbound(c.InSPI, c.In, o))
-	t.outbound.Store(esp.NewOutbound(c.OutSPI, c.Out, o))
+	t.pairs[c.InSPI] = esp.NewOutbound(c.OutSPI, c.Out, o)
+}
+
+// use sends by the outbound ESP SA of a child. There is one of it, as its
+// sequence numbers are never to be used again.
+func (t *Tunnel) use(c *ikev2.Child) {
+	t.outbound.Store(t.pairs[c.InSPI])
 	select {
 	case <-t.ready:
 	default:

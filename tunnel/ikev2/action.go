@@ -31,12 +31,15 @@ type Established struct {
 	NAT       bool            // there is a NAT before the gateway
 }
 
-// Install asks for a pair of ESP SAs to be used: the inbound one from now on,
-// the outbound one in place of those before it.
+// Install asks for the inbound one of a pair of ESP SAs to be taken into use.
 type Install struct{ Child *Child }
 
-// Remove asks for the pair of ESP SAs to be taken out of use that comes in
-// under an SPI. The outbound one may have been replaced already.
+// Use asks for the outbound one of a pair that was installed to be used from
+// now on, in place of the one before it.
+type Use struct{ Child *Child }
+
+// Remove asks for the inbound ESP SA of an SPI to be taken out of use. Another
+// outbound one is in use by then, if the machine has not ended.
 type Remove struct{ SPI uint32 }
 
 // Ended says that the machine is done, and why. It is the last action. A nil
@@ -64,6 +67,7 @@ func (Send) action()        {}
 func (Float) action()       {}
 func (Established) action() {}
 func (Install) action()     {}
+func (Use) action()         {}
 func (Remove) action()      {}
 func (Ended) action()       {}
 func (Note) action()        {}
@@ -76,9 +80,12 @@ type Child struct {
 	Local, Remote []ikemsg.Selector // what may pass, as the gateway narrowed it
 	Made          time.Time
 
+	number  int // how many were made before it
 	rekeyAt time.Time
 	endAt   time.Time
-	gone    bool // the gateway was told that it is deleted
+	useAt   time.Time // when it is used, if not before; zero: it is, or never
+	gone    bool      // the gateway was told that it is deleted
+	lost    bool      // ours was made at the same time and stays; the gateway deletes it
 	// rekey is our own attempt to replace it, and theirs what the gateway has
 	// put in its place.
 	rekey, theirs *replacement

@@ -64,7 +64,7 @@ func (m *Machine) informed(now time.Time, sa *association, msg *ikemsg.Message) 
 		return m.deletedIKE(now, sa)
 	}
 	for _, c := range gone {
-		m.drop(c)
+		m.drop(now, c)
 	}
 	if len(gone) > 0 {
 		return m.renew(now, m.sas[0])
@@ -200,10 +200,11 @@ func (m *Machine) createdChild(now time.Time, sa *association, msg *ikemsg.Messa
 	if err := m.enter(now, sa, child, childTerms{shared: r.shared, ni: slices.Clone(ni), nr: nr}); err != nil {
 		return notify(ikemsg.NoProposalChosen), nil
 	}
-	old.theirs = &replacement{ni: slices.Clone(ni), nr: nr}
+	old.theirs = &replacement{ni: slices.Clone(ni), nr: nr, child: child}
 	answer := append(r.payloads(binary.BigEndian.AppendUint32(nil, spi), nr), &ikemsg.TSi{Selectors: old.Remote}, &ikemsg.TSr{Selectors: old.Local})
 	return answer, func() error {
 		m.do(Install{child})
+		child.useAt = now.Add(handOver)
 		return nil
 	}
 }

@@ -108,6 +108,7 @@ func (m *Machine) proved(now time.Time, sa *association, spi uint32, answer *ike
 	m.first, m.addresses = initial{}, up.Addresses
 	m.do(up)
 	m.do(Install{child})
+	m.use(child)
 	return nil
 }
 

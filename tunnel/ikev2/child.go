@@ -76,6 +76,8 @@ func (m *Machine) enter(now time.Time, sa *association, child *Child, t childTer
 		return err
 	}
 	child.Made = now
+	m.made++
+	child.number = m.made
 	child.rekeyAt, child.endAt = m.lifetime(now, m.config.ChildLifetime)
 	m.children[child.InSPI] = child
 	m.note(Info, "ESP is agreed", "suite", child.Suite.String(), "networks", texts(child.Remote))
@@ -107,14 +109,6 @@ func (m *Machine) lifetime(now time.Time, d time.Duration) (rekey, end time.Time
 func (m *Machine) schedule(now time.Time, sa *association) {
 	sa.rekeyAt, sa.endAt = m.lifetime(now, m.config.IKELifetime)
 	m.heard = now
-}
-
-// drop takes a child out of use.
-func (m *Machine) drop(child *Child) {
-	if m.children[child.InSPI] == child {
-		delete(m.children, child.InSPI)
-		m.do(Remove{child.InSPI})
-	}
 }
 
 // ordered are the children by their SPIs, so that the same happens each time.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"linehaul/fault"
@@ -36,6 +37,9 @@ type Machine struct {
 	leaveBy   time.Time // when Close is over; zero: nobody has called it
 	addresses []netip.Addr
 	renewals  int // how often there was no child left
+	made      int // children, of all
+	outbound  *Child
+	fading    []fading
 	out       []Action
 }
 
@@ -151,8 +155,11 @@ func (m *Machine) end(err error) {
 	for _, c := range m.ordered() {
 		m.do(Remove{c.InSPI})
 	}
+	for _, f := range m.fading {
+		m.do(Remove{f.spi})
+	}
 	clear(m.children)
-	m.sas = nil
+	m.sas, m.fading, m.outbound = nil, nil, nil
 	m.do(Ended{err})
 }
 
@@ -187,7 +194,9 @@ func (m *Machine) espSPI() (uint32, error) {
 			return 0, err
 		}
 		spi := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-		if _, taken := m.children[spi]; spi > 255 && !taken {
+		_, taken := m.children[spi]
+		taken = taken || slices.ContainsFunc(m.fading, func(f fading) bool { return f.spi == spi })
+		if spi > 255 && !taken {
 			return spi, nil
 		}
 	}

@@ -22,7 +22,10 @@ const (
 
 // A replacement puts something new in the place of something old, by the
 // exchange with these nonces.
-type replacement struct{ ni, nr []byte }
+type replacement struct {
+	ni, nr []byte
+	child  *Child // that the gateway made, if it is one
+}
 
 // loses reports whether ours is the one of two at the same time that goes: the
 // one whose exchange has the lowest nonce of the four (RFC 7296 section 2.8.1).
@@ -141,8 +144,12 @@ func (m *Machine) rekeyedChild(now time.Time, sa *association, old *Child, x *ex
 		return m.deleteChild(now, sa, child)
 	}
 	m.do(Install{child})
+	m.use(child)
 	if old == nil || old.gone {
 		return nil
+	}
+	if old.theirs != nil {
+		old.theirs.child.lost, old.theirs.child.useAt = true, time.Time{}
 	}
 	return m.deleteChild(now, sa, old)
 }
@@ -160,7 +167,7 @@ func (m *Machine) notReplaced(now time.Time, sa *association, old *Child, answer
 		return err
 	}
 	if _, gone := ikemsg.FindNotify(answer.Payloads, ikemsg.ChildSANotFound); gone {
-		m.drop(old)
+		m.drop(now, old)
 		return m.renew(now, sa)
 	}
 	m.note(Warn, "the gateway does not replace ESP now", "reason", err)
@@ -169,22 +176,20 @@ func (m *Machine) notReplaced(now time.Time, sa *association, old *Child, answer
 }
 
 // deleteChild tells the gateway that a child is gone, and takes it out of use
-// when it has answered: what is under way until then is still decrypted.
+// when it has answered.
 func (m *Machine) deleteChild(now time.Time, sa *association, child *Child) error {
 	child.gone = true
 	payloads := []ikemsg.Payload{&ikemsg.Delete{Protocol: ikemsg.ProtocolESP, SPIs: []uint32{child.InSPI}}}
 	return m.ask(now, sa, &request{exchange: ikemsg.Informational, payloads: payloads, done: func(now time.Time, _ *ikemsg.Message) error {
-		m.drop(child)
+		m.drop(now, child)
 		return nil
 	}})
 }
 
 // renew makes a child where the last one is gone.
 func (m *Machine) renew(now time.Time, sa *association) error {
-	for _, c := range m.children {
-		if !c.gone {
-			return nil
-		}
+	if m.newest() != nil {
+		return nil
 	}
 	if m.renewals++; m.renewals > maxRenewals {
 		return fault.New(fault.ESP, "the gateway has deleted ESP %d times", m.renewals)

@@ -51,13 +51,16 @@ func (m *Machine) deadlines() []time.Time {
 			all = append(all, sa.rekeyAt)
 		}
 		for _, c := range m.ordered() {
-			if !c.gone && c.rekey == nil && c.theirs == nil {
+			if c.stays() {
 				all = append(all, c.rekeyAt)
 			}
 		}
 	}
 	for _, c := range m.ordered() {
-		all = append(all, c.endAt)
+		all = append(all, c.endAt, c.useAt)
+	}
+	for _, f := range m.fading {
+		all = append(all, f.at)
 	}
 	return append(all, sa.endAt)
 }
@@ -90,12 +93,13 @@ func (m *Machine) due(now time.Time) error {
 func (m *Machine) refresh(now time.Time, sa *association) error {
 	for _, c := range m.ordered() {
 		if !now.Before(c.endAt) {
-			if !c.gone && c.theirs == nil {
+			if !c.gone && c.theirs == nil && !c.lost {
 				return fault.New(fault.IKE, "the keys of ESP have come to their end, and the gateway has made no new ones")
 			}
-			m.drop(c)
+			m.drop(now, c)
 		}
 	}
+	m.handOvers(now)
 	if !now.Before(sa.endAt) {
 		return fault.New(fault.IKE, "the keys of the IKE SA have come to their end, and the gateway has made no new ones")
 	}
@@ -103,7 +107,7 @@ func (m *Machine) refresh(now time.Time, sa *association) error {
 		return nil
 	}
 	for _, c := range m.ordered() {
-		if !c.gone && c.rekey == nil && c.theirs == nil && !now.Before(c.rekeyAt) {
+		if c.stays() && !now.Before(c.rekeyAt) {
 			return m.rekeyChild(now, sa, c, 0)
 		}
 	}
