@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"linehaul/fault"
 	"linehaul/tunnel/esp"
@@ -25,8 +26,13 @@ const (
 // A link is the way to the gateway: one socket for the first exchange, and one
 // for all that follows.
 type link struct {
-	host          netip.Addr
-	first, second *socket // the same where the first exchange is on port 4500 already
+	host  netip.Addr
+	port  string  // of all but the first exchange
+	first *socket // nil where the first exchange is on port 4500 already
+	// second is the one in use, and retired one of an address that we had before,
+	// on which something may still come.
+	second  atomic.Pointer[socket]
+	retired *socket
 
 	buffers sync.Pool
 }
@@ -50,12 +56,18 @@ func dialGateway(ctx context.Context, gateway string, natt bool) (*link, error) 
 	if err != nil || len(addrs) == 0 {
 		return nil, fault.New(fault.Name, "look up the gateway %s: %w", host, err)
 	}
-	l := &link{host: addrs[0].Unmap()}
-	l.first, err = l.open(ctx, port, natt)
-	if natt {
-		l.second = l.first
+	l := &link{host: addrs[0].Unmap(), port: portNATT}
+	s, err := l.open(ctx, port, natt)
+	switch {
+	case err != nil:
+		return nil, err
+	case natt:
+		l.port = port
+		l.second.Store(s)
+	default:
+		l.first = s
 	}
-	return l, err
+	return l, nil
 }
 
 func (l *link) open(ctx context.Context, port string, marked bool) (*socket, error) {
@@ -75,29 +87,58 @@ func (l *link) open(ctx context.Context, port string, marked bool) (*socket, err
 	return &socket{conn: conn, marked: marked}, nil
 }
 
-// float goes on on port 4500.
-func (l *link) float() error {
-	s, err := l.open(context.Background(), portNATT, true)
-	if err == nil {
-		l.second = s
+// move goes on with a socket of its own on port 4500, from the address that the
+// system has for the gateway now.
+func (l *link) move() (*socket, error) {
+	s, err := l.open(context.Background(), l.port, true)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	l.retired.close()
+	l.retired = l.second.Swap(s)
+	return s, nil
+}
+
+// source is the address that the system has for the gateway now. Nothing is
+// sent.
+func (l *link) source() (netip.Addr, error) {
+	c, err := net.Dial("udp", net.JoinHostPort(l.host.String(), l.port)) //nolint:noctx // it waits for nothing
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer c.Close()
+	return localAddr(c), nil
+}
+
+func localAddr(c net.Conn) netip.Addr {
+	a, _ := c.LocalAddr().(*net.UDPAddr)
+	return a.AddrPort().Addr().Unmap()
+}
+
+// current is the socket that is read first.
+func (l *link) current() *socket {
+	if s := l.second.Load(); s != nil {
+		return s
+	}
+	return l.first
 }
 
 func (l *link) close() {
-	l.first.conn.Close() //nolint:errcheck // nothing more is wanted of it
-	if l.second != nil {
-		l.second.conn.Close() //nolint:errcheck // likewise
+	for _, s := range []*socket{l.first, l.second.Load(), l.retired} {
+		s.close()
+	}
+}
+
+func (s *socket) close() {
+	if s != nil {
+		s.conn.Close() //nolint:errcheck // nothing more is wanted of it
 	}
 }
 
 // sendIKE sends a message. An error is one of the path at this moment, and the
 // message is sent again.
 func (l *link) sendIKE(d []byte) {
-	s := l.second
-	if s == nil {
-		s = l.first
-	}
+	s := l.current()
 	if s.marked {
 		d = esp.AppendIKE(make([]byte, 0, len(d)+4), d)
 	}
@@ -112,12 +153,13 @@ func (l *link) sendESP(sa *esp.Outbound, packets [][]byte) error {
 		buf = &b
 	}
 	defer l.buffers.Put(buf)
+	s := l.second.Load()
 	for _, p := range packets {
 		sealed, err := sa.Seal((*buf)[:0], p)
 		if err != nil {
 			return err
 		}
-		l.second.conn.Write(sealed) //nolint:errcheck // lost, as a packet may be
+		s.conn.Write(sealed) //nolint:errcheck // lost, as a packet may be
 	}
 	return nil
 }

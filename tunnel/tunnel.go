@@ -47,6 +47,8 @@ type Tunnel struct {
 	pairs    map[uint32]*esp.Outbound // by the inbound SPI; run's
 	outbound atomic.Pointer[esp.Outbound]
 	heard    atomic.Int64 // when ESP came last, in nanoseconds since 1970
+	spoke    atomic.Bool  // something was sent since the last look
+	seen     time.Time    // the last look; run's
 
 	ike     chan []byte   // messages for the machine
 	closing chan struct{} // closed by Close
@@ -79,7 +81,7 @@ func Up(ctx context.Context, c Config) (*Tunnel, error) {
 	if t.link, err = dialGateway(ctx, c.Gateway, c.IKE.Port4500); err != nil {
 		return nil, err
 	}
-	t.work.Go(func() { t.read(t.link.first) })
+	t.work.Go(func() { t.read(t.link.current()) })
 	go t.run()
 	select {
 	case <-t.ready:
@@ -139,6 +141,8 @@ func (t *Tunnel) run() {
 	defer t.end()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	watch := time.NewTicker(watchEvery)
+	defer watch.Stop()
 	actions := t.machine.Start(t.now())
 	closing := t.closing
 	for t.carryOut(actions) {
@@ -153,6 +157,8 @@ func (t *Tunnel) run() {
 				t.machine.Heard(time.Unix(0, heard))
 			}
 			actions = t.machine.Expire(t.now())
+		case <-watch.C:
+			actions = t.watch()
 		case <-closing:
 			closing = nil
 			actions = t.machine.Close(t.now())
@@ -181,11 +187,10 @@ func (t *Tunnel) carryOut(actions []ikev2.Action) bool {
 		case ikev2.Send:
 			t.link.sendIKE(a.Datagram)
 		case ikev2.Float:
-			if err := t.link.float(); err != nil {
+			if err := t.move(); err != nil {
 				t.fail(err)
 				return false
 			}
-			t.work.Go(func() { t.read(t.link.second) })
 		case ikev2.Established:
 			if err := t.begin(a); err != nil {
 				t.fail(err)
@@ -278,6 +283,7 @@ func (t *Tunnel) send(packets [][]byte) error {
 	if sa == nil {
 		return fault.New(fault.ESP, "the tunnel has no outbound keys")
 	}
+	t.spoke.Store(true)
 	return t.link.sendESP(sa, packets)
 }
 

@@ -42,6 +42,7 @@ type request struct {
 	done     func(now time.Time, answer *ikemsg.Message) error
 	patience time.Duration // 0: that of the config
 	lost     func() error  // nobody answered; nil: the gateway is dead
+	update   bool          // of our address
 
 	id        uint32
 	datagrams [][]byte

@@ -33,7 +33,7 @@ func (m *Machine) prove(now time.Time, sa *association) error {
 			{Kind: ikemsg.InternalIP6Address}, {Kind: ikemsg.InternalIP6DNS}, {Kind: ikemsg.InternalIP6Subnet},
 		}})
 	}
-	payloads = append(payloads, m.offerChild(spi, false), &ikemsg.TSi{Selectors: m.local(nil)}, &ikemsg.TSr{Selectors: selectors(c.Networks)})
+	payloads = append(payloads, &ikemsg.Notify{Kind: ikemsg.MOBIKESupported}, m.offerChild(spi, false), &ikemsg.TSi{Selectors: m.local(nil)}, &ikemsg.TSr{Selectors: selectors(c.Networks)})
 	return m.ask(now, sa, &request{exchange: ikemsg.IKEAuth, payloads: payloads, done: func(now time.Time, answer *ikemsg.Message) error {
 		return m.proved(now, sa, spi, answer)
 	}})
@@ -85,6 +85,7 @@ func (m *Machine) proved(now time.Time, sa *association, spi uint32, answer *ike
 			WithHint("set the link's `remote: id` to who the gateway says to be, if it is the right one")
 	}
 	m.state = up
+	_, m.mobike = ikemsg.FindNotify(answer.Payloads, ikemsg.MOBIKESupported)
 	m.schedule(now, sa)
 	up := Established{Gateway: id.Identity, Suite: sa.suite, NAT: f.nat}
 	if c.Address.IsValid() {

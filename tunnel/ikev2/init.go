@@ -63,13 +63,7 @@ func (m *Machine) beginWith(now time.Time, group suite.Transform) error {
 		f.group = group
 		f.groups = append(f.groups, group.ID)
 	}
-	// Hashes of no address are what a NAT makes of ours: the gateway then takes
-	// ESP in UDP, from any port (RFC 7296 section 2.23).
-	here, err := m.bytes(natHash)
-	if err != nil {
-		return err
-	}
-	there, err := m.bytes(natHash)
+	hashes, err := m.noAddresses()
 	if err != nil {
 		return err
 	}
@@ -81,8 +75,9 @@ func (m *Machine) beginWith(now time.Time, group suite.Transform) error {
 		offer(m.config.IKE, nil),
 		&ikemsg.KE{Group: group.ID, Data: f.ke.Public()},
 		&ikemsg.Nonce{Data: f.nonce},
-		&ikemsg.Notify{Kind: ikemsg.NATDetectionSourceIP, Data: here},
-		&ikemsg.Notify{Kind: ikemsg.NATDetectionDestinationIP, Data: there},
+	)
+	payloads = append(payloads, hashes...)
+	payloads = append(payloads,
 		&ikemsg.Notify{Kind: ikemsg.IKEv2FragmentationSupported},
 		ikemsg.NewHashAlgorithms(ikemsg.HashSHA256, ikemsg.HashSHA384, ikemsg.HashSHA512, ikemsg.HashIdentity),
 	)

@@ -36,8 +36,9 @@ type Machine struct {
 	heard     time.Time // something authentic came, or ESP did
 	leaveBy   time.Time // when Close is over; zero: nobody has called it
 	addresses []netip.Addr
-	renewals  int // how often there was no child left
-	made      int // children, of all
+	mobike    bool // the gateway has it
+	renewals  int  // how often there was no child left
+	made      int  // children, of all
 	outbound  *Child
 	fading    []fading
 	out       []Action

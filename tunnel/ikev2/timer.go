@@ -115,7 +115,7 @@ func (m *Machine) refresh(now time.Time, sa *association) error {
 		return m.rekeyIKE(now, sa, 0)
 	}
 	if !now.Before(m.heard.Add(m.config.Probe)) {
-		return m.ask(now, sa, &request{exchange: ikemsg.Informational, done: func(time.Time, *ikemsg.Message) error { return nil }})
+		return m.ask(now, sa, probe())
 	}
 	return nil
 }

@@ -1,0 +1,56 @@
+package tunnel
+
+import (
+	"time"
+
+	"linehaul/tunnel/esp"
+	"linehaul/tunnel/ikev2"
+)
+
+const (
+	// watchEvery is how often we look whether our address has changed. A NAT is
+	// kept from forgetting at the same pace: well under the 20 seconds of RFC 3948
+	// section 4, which is for those whom it costs power.
+	watchEvery = 3 * time.Second
+	// slept is by how much the wall clock is ahead of ours when this machine has
+	// slept.
+	slept = 10 * time.Second
+)
+
+// watch keeps the way to the gateway open. If our address has changed, we go on
+// from the new one; if this machine has slept, we ask whether the gateway still
+// knows us.
+func (t *Tunnel) watch() []ikev2.Action {
+	now := t.now()
+	last := t.seen
+	t.seen = now
+	s := t.link.second.Load()
+	if s == nil {
+		return nil
+	}
+	if !t.spoke.Swap(false) {
+		s.conn.Write(esp.AppendKeepalive(nil)) //nolint:errcheck // lost, as a packet may be
+	}
+	if a, err := t.link.source(); err == nil && a != localAddr(s.conn) {
+		if err := t.move(); err != nil {
+			t.log.Warn("our address has changed, and there is no way to the gateway", "error", err)
+			return nil
+		}
+		t.log.Info("our address has changed", "from", localAddr(s.conn).String(), "to", a.String())
+		return t.machine.Moved(now)
+	}
+	if asleep := now.Round(0).Sub(last.Round(0)) - now.Sub(last); !last.IsZero() && asleep > slept {
+		t.log.Info("this machine has slept", "for", asleep.Round(time.Second).String())
+		return t.machine.Probe(now)
+	}
+	return nil
+}
+
+// move goes on with another socket.
+func (t *Tunnel) move() error {
+	s, err := t.link.move()
+	if err == nil {
+		t.work.Go(func() { t.read(s) })
+	}
+	return err
+}
