@@ -22,6 +22,7 @@ type Link struct {
 	Networks []netip.Prefix
 	Address  netip.Addr
 	IKE, ESP []suite.Proposal // nil: the default
+	KeepUp   bool             // serve keeps it up, whether or not a job runs
 }
 
 type linkEntry struct {
@@ -38,6 +39,7 @@ type ipsecEntry struct {
 	Networks texts      `yaml:"networks" also:"subnets remote_ts rightsubnet" doc:"What lies behind the gateway. Nothing else can be reached through the link." example:"10.20.0.0/16"`
 	Address  text       `yaml:"address" also:"vip vips" default:"auto" doc:"Our address inside: auto asks the gateway for one." example:"192.168.7.9"`
 	IKE      texts      `yaml:"ike" also:"proposals ike_proposals" doc:"What is offered for the key exchange, spelled as strongSwan spells it; modern algorithms that most gateways have, if left out. Old ones work, with a warning." example:"aes256gcm16-prfsha384-ecp384"`
+	Keep     flag       `yaml:"keep" default:"false" doc:"Whether serve keeps the tunnel up all the time. Otherwise it comes up when something goes through it."`
 	ESP      texts      `yaml:"esp" also:"esp_proposals" doc:"What is offered for the data, in the same spelling." example:"aes256gcm16-ecp384"`
 }
 
@@ -103,7 +105,7 @@ func orDirect(link string) string {
 }
 
 func (r *rules) link(name string, at spot, s *ipsecEntry) *Link {
-	l := &Link{Name: name, Gateway: s.Gateway.value, PSK: r.secret(&s.Local.PSK)}
+	l := &Link{Name: name, Gateway: s.Gateway.value, PSK: r.secret(&s.Local.PSK), KeepUp: s.Keep.value}
 	if !s.Gateway.given && !s.Local.ID.given && !s.Networks.given && s.Gateway.at == s.Networks.at {
 		r.problem(at, "`%s` has no `ipsec`", at.name).suggest("add it: a tunnel is all that a link can be in this version")
 		return l

@@ -5,10 +5,12 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"linehaul/config"
 	"linehaul/fault"
+	"linehaul/logs"
 	"linehaul/transfer/remote"
 	"linehaul/tunnel"
 	"linehaul/tunnel/ikev2"
@@ -20,24 +22,22 @@ import (
 type Links struct {
 	now    func() time.Time
 	random io.Reader
+	log    atomic.Pointer[slog.Logger]
 
-	mu     sync.Mutex
-	known  map[string]*config.Link
-	shared map[*config.Link]*tunnel.Shared
-	log    *slog.Logger
+	mu      sync.Mutex
+	known   map[string]*config.Link
+	shared  map[*config.Link]*tunnel.Shared
+	retired []*tunnel.Shared // of links that are no more, while somebody uses them
+
+	serving context.Context //nolint:containedctx // that of Serve, which ends the keepers
+	keepers map[*config.Link]*keeper
 }
 
 // NewLinks makes links; random is where keys come from.
 func NewLinks(now func() time.Time, random io.Reader, log *slog.Logger) *Links {
-	return &Links{now: now, random: random, log: log, shared: map[*config.Link]*tunnel.Shared{}}
-}
-
-// Keep says which links there are from now on. Those that are up stay so for
-// who uses them.
-func (l *Links) Keep(known map[string]*config.Link) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.known = known
+	l := &Links{now: now, random: random, shared: map[*config.Link]*tunnel.Shared{}, keepers: map[*config.Link]*keeper{}}
+	l.log.Store(log)
+	return l
 }
 
 // Dialer is what reaches a host: direct, or the host's link and nothing else.
@@ -54,12 +54,17 @@ func (l *Links) Dialer(h remote.Host, direct remote.Dialer) (remote.Dialer, erro
 	if link == nil {
 		return nil, fault.New(fault.Config, "no link %q in the config", h.Link)
 	}
+	return l.tunnel(link), nil
+}
+
+// tunnel is the one of a link. The caller holds mu.
+func (l *Links) tunnel(link *config.Link) *tunnel.Shared {
 	s := l.shared[link]
 	if s == nil {
 		s = tunnel.NewShared(link.Name, func(ctx context.Context) (tunnel.Config, error) { return l.config(ctx, link) })
 		l.shared[link] = s
 	}
-	return s, nil
+	return s
 }
 
 func (l *Links) config(ctx context.Context, c *config.Link) (tunnel.Config, error) {
@@ -72,15 +77,6 @@ func (l *Links) config(ctx context.Context, c *config.Link) (tunnel.Config, erro
 		IKE: ikev2.Config{
 			Local: c.Local, Remote: c.Remote, PSK: psk, Networks: c.Networks, Address: c.Address, IKE: c.IKE, ESP: c.ESP,
 		},
-		Log: l.log.With("link", c.Name), Now: l.now, Random: l.random,
+		Log: l.log.Load().With(logs.Link, c.Name), Now: l.now, Random: l.random,
 	}, nil
-}
-
-// Close ends all tunnels, and waits for that.
-func (l *Links) Close() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, s := range l.shared {
-		s.Close() //nolint:errcheck // it returns none
-	}
 }

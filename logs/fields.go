@@ -30,6 +30,8 @@ const (
 	Code        = "code"
 	Layer       = "layer"
 	Error       = "error"
+	Link        = "link"
+	Wait        = "wait"
 	Hint        = "hint"
 	Next        = "next"
 	Fingerprint = "fingerprint"

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -70,7 +71,9 @@ func up(t *testing.T, c tunnel.Config) *tunnel.Tunnel {
 }
 
 // banner asks the SSH server behind the gateway who it is.
-func banner(t *testing.T, tun *tunnel.Tunnel) {
+func banner(t *testing.T, tun interface {
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()

@@ -2,9 +2,12 @@ package tunnel
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"time"
+
+	"linehaul/fault"
 )
 
 // linger is how long a tunnel stays up that nobody uses: the next attempt of a
@@ -134,6 +137,47 @@ func (s *Shared) leave() {
 
 // down closes a tunnel in the background. The caller holds mu.
 func (s *Shared) down(t *Tunnel) { s.work.Go(func() { t.Close() }) } //nolint:errcheck // it returns none
+
+// Keep keeps the tunnel up until ctx ends, which is no error: it comes up now,
+// and again when it has ended, after a wait that the number of failures in a row
+// decides. ended is told of each end and of the wait. Keep gives up on what no
+// further try can change.
+func (s *Shared) Keep(ctx context.Context, wait func(failures int) time.Duration, ended func(err error, wait time.Duration)) error {
+	for failures := 1; ; failures++ {
+		t, err := s.enter(ctx)
+		if err == nil {
+			failures = 0
+			select {
+			case <-ctx.Done():
+			case <-t.Done():
+				err = t.Err()
+			}
+			s.leave()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		default:
+		}
+		if errors.Is(err, net.ErrClosed) || !fault.Transient(err) {
+			return err
+		}
+		d := wait(max(failures, 1))
+		ended(err, d)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(d):
+		}
+	}
+}
+
+// Idle reports whether nobody uses the tunnel and it is down.
+func (s *Shared) Idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.users == 0 && s.tunnel == nil
+}
 
 // Close lets the tunnel go at once, ends what goes through it, and waits for
 // that.

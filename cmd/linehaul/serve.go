@@ -58,6 +58,7 @@ func (a *app) serve(ctx context.Context, service string) (err error) {
 	err = winsvc.Run(ctx, service, func(ctx context.Context, ready func()) error {
 		reload, stop := reloads()
 		defer stop()
+		a.ways().Serve(ctx, log)
 		return d.Run(ctx, reload, ready)
 	}, winsvc.Options{Log: log})
 	if err != nil {
