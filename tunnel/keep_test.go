@@ -63,6 +63,7 @@ func TestKeep(t *testing.T) {
 		}
 		return
 	}
+	t.Parallel()
 	g := gateway.Start(t, gateway.Options{Row: gateway.Row{IKE: "aes256gcm16-prfsha256-x25519", ESP: "aes256gcm16"}})
 	ready := g.Home + "/ready"
 	done := make(chan struct{})

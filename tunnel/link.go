@@ -6,8 +6,10 @@ import (
 	"iter"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"linehaul/fault"
 	"linehaul/tunnel/esp"
@@ -21,6 +23,10 @@ const (
 	// system's default, bursts of a fast gateway are lost.
 	socketBuffer = 4 << 20
 	maxDatagram  = 65535
+
+	// passOver is how long an address of the gateway has for its first answer
+	// when there is another one to try.
+	passOver = 6 * time.Second
 )
 
 // A link is the way to the gateway: one socket for the first exchange, and one
@@ -43,20 +49,33 @@ type socket struct {
 	marked bool // IKE has four zero bytes before it here (RFC 3948 section 2.2)
 }
 
-// dialGateway resolves the gateway and opens the first socket.
-func dialGateway(ctx context.Context, gateway string, natt bool) (*link, error) {
-	host, port, err := net.SplitHostPort(gateway)
+// resolve finds the gateway's addresses and the port of the first exchange.
+func (c *Config) resolve(ctx context.Context) (addrs []netip.Addr, port string, err error) {
+	host, port, err := net.SplitHostPort(c.Gateway)
 	if err != nil {
-		host, port = gateway, portIKE
-		if natt {
+		host, port = strings.Trim(c.Gateway, "[]"), portIKE
+		if c.IKE.Port4500 {
 			port = portNATT
 		}
 	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil || len(addrs) == 0 {
-		return nil, fault.New(fault.Name, "look up the gateway %s: %w", host, err)
+	lookup := c.Lookup
+	if lookup == nil {
+		lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
 	}
-	l := &link{host: addrs[0].Unmap(), port: portNATT}
+	if addrs, err = lookup(ctx, host); err == nil && len(addrs) == 0 {
+		err = errors.New("it has no address")
+	}
+	if err != nil {
+		return nil, "", fault.New(fault.Name, "look up the gateway %s: %w", host, err)
+	}
+	return addrs, port, nil
+}
+
+// dialGateway opens the first socket.
+func dialGateway(ctx context.Context, gateway netip.Addr, port string, natt bool) (*link, error) {
+	l := &link{host: gateway.Unmap(), port: portNATT}
 	s, err := l.open(ctx, port, natt)
 	switch {
 	case err != nil:

@@ -26,6 +26,11 @@ type Config struct {
 	// MTU is that of the packets inside. Default: netstack.DefaultMTU.
 	MTU int
 	Log *slog.Logger // may be nil
+	// Lookup resolves the gateway's name; nil is the system's way.
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Bytes is after how many ESP's keys are replaced, each way; 0: only where the
+	// cipher is one that should not do more.
+	Bytes uint64
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Random is where keys come from; nil is crypto/rand.
@@ -40,12 +45,14 @@ type Tunnel struct {
 	machine *ikev2.Machine
 	link    *link
 	mtu     int
+	bytes   uint64
 
 	networks []netip.Prefix
 
 	inbound  esp.Table
 	pairs    map[uint32]*esp.Outbound // by the inbound SPI; run's
 	outbound atomic.Pointer[esp.Outbound]
+	answered atomic.Bool  // something came from the gateway
 	heard    atomic.Int64 // when ESP came last, in nanoseconds since 1970
 	spoke    atomic.Bool  // something was sent since the last look
 	seen     time.Time    // the last look; run's
@@ -62,10 +69,38 @@ type Tunnel struct {
 	err   error
 }
 
-// Up brings a tunnel up, and returns when it carries.
+// Up brings a tunnel up, and returns when it carries. Of a gateway with several
+// addresses, those that are silent are passed over.
 func Up(ctx context.Context, c Config) (*Tunnel, error) {
+	addrs, port, err := c.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i, a := range addrs {
+		c.IKE.FirstPatience = 0
+		if i < len(addrs)-1 {
+			c.IKE.FirstPatience = passOver
+		}
+		var t *Tunnel
+		var answered bool
+		if t, answered, err = up(ctx, c, a, port); err == nil {
+			return t, nil
+		}
+		if answered || ctx.Err() != nil || i == len(addrs)-1 {
+			break
+		}
+		if c.Log != nil {
+			c.Log.Warn("an address of the gateway does not answer, trying the next one", "address", a.String(), "error", err.Error())
+		}
+	}
+	return nil, fmt.Errorf("tunnel to %s: %w", c.Gateway, err)
+}
+
+// up brings a tunnel up with one address of the gateway, and reports whether
+// anything came from it.
+func up(ctx context.Context, c Config, gateway netip.Addr, port string) (*Tunnel, bool, error) {
 	t := &Tunnel{
-		log: c.Log, now: c.Now, mtu: c.MTU, networks: c.IKE.Networks, ike: make(chan []byte, 16),
+		log: c.Log, now: c.Now, mtu: c.MTU, bytes: c.Bytes, networks: c.IKE.Networks, ike: make(chan []byte, 16),
 		pairs: map[uint32]*esp.Outbound{}, closing: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	if t.log == nil {
@@ -76,21 +111,21 @@ func Up(ctx context.Context, c Config) (*Tunnel, error) {
 	}
 	var err error
 	if t.machine, err = ikev2.New(c.IKE, c.Random); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if t.link, err = dialGateway(ctx, c.Gateway, c.IKE.Port4500); err != nil {
-		return nil, err
+	if t.link, err = dialGateway(ctx, gateway, port, c.IKE.Port4500); err != nil {
+		return nil, false, err
 	}
 	t.work.Go(func() { t.read(t.link.current()) })
 	go t.run()
 	select {
 	case <-t.ready:
-		return t, nil
+		return t, true, nil
 	case <-t.done:
-		return nil, fmt.Errorf("tunnel to %s: %w", c.Gateway, t.Err())
+		return nil, t.answered.Load(), t.Err()
 	case <-ctx.Done():
 		t.Close() //nolint:errcheck // it is given up
-		return nil, fmt.Errorf("tunnel to %s: %w", c.Gateway, context.Cause(ctx))
+		return nil, t.answered.Load(), context.Cause(ctx)
 	}
 }
 
@@ -261,7 +296,10 @@ func (t *Tunnel) reach(a netip.Addr) error {
 
 // install makes the two ESP SAs of a child, and receives by the inbound one.
 func (t *Tunnel) install(c *ikev2.Child) {
-	o := esp.Options{ESN: c.Suite.ESN, Created: c.Made}
+	o := esp.Options{ESN: c.Suite.ESN, Created: c.Made, Soft: esp.Lifetime{Bytes: t.bytes}}
+	if o.Soft.Bytes == 0 && c.Out.BlockSize() == smallBlock {
+		o.Soft.Bytes = smallBlockBytes
+	}
 	t.inbound.Add(esp.NewInbound(c.InSPI, c.In, o))
 	t.pairs[c.InSPI] = esp.NewOutbound(c.OutSPI, c.Out, o)
 }
@@ -322,6 +360,7 @@ func (t *Tunnel) read(s *socket) {
 // toMachine hands a message over. If there are too many, it is lost, as any
 // datagram may be.
 func (t *Tunnel) toMachine(d []byte) {
+	t.answered.Store(true)
 	select {
 	case t.ike <- append([]byte(nil), d...):
 	default:

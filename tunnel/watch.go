@@ -15,6 +15,12 @@ const (
 	// slept is by how much the wall clock is ahead of ours when this machine has
 	// slept.
 	slept = 10 * time.Second
+
+	// A cipher with blocks of eight bytes repeats one when it has made about 2^32
+	// of them, which tells something of what is in it. Its keys are replaced after
+	// 2^25, where that has happened once in 60,000 times.
+	smallBlock      = 8
+	smallBlockBytes = 256 << 20
 )
 
 // watch keeps the way to the gateway open. If our address has changed, we go on
@@ -43,7 +49,21 @@ func (t *Tunnel) watch() []ikev2.Action {
 		t.log.Info("this machine has slept", "for", asleep.Round(time.Second).String())
 		return t.machine.Probe(now)
 	}
-	return nil
+	return t.wear(now)
+}
+
+// wear replaces keys that have carried what they may.
+func (t *Tunnel) wear(now time.Time) (actions []ikev2.Action) {
+	for spi, out := range t.pairs {
+		worn := out.Wear(now)
+		if in := t.inbound.Find(spi); in != nil {
+			worn = max(worn, in.Wear(now))
+		}
+		if worn != esp.Fresh {
+			actions = append(actions, t.machine.Worn(now, spi, worn == esp.Spent)...)
+		}
+	}
+	return actions
 }
 
 // move goes on with another socket.

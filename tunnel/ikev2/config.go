@@ -34,6 +34,8 @@ type Config struct {
 	// Patience is how long a request is sent again without an answer. Default:
 	// 30 seconds.
 	Patience time.Duration
+	// FirstPatience is that of the very first request. Default: Patience.
+	FirstPatience time.Duration
 	// Probe is after how long a silence the gateway is asked whether it is
 	// there (RFC 7296 section 2.4). Default: 20 seconds.
 	Probe time.Duration
@@ -58,6 +60,7 @@ func (c *Config) complete() error {
 		}
 	}
 	orTime(&c.Patience, defaultPatience)
+	orTime(&c.FirstPatience, c.Patience)
 	orTime(&c.Probe, defaultProbe)
 	orTime(&c.ChildLifetime, defaultChildLifetime)
 	orTime(&c.IKELifetime, defaultIKELifetime)

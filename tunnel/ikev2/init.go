@@ -83,8 +83,8 @@ func (m *Machine) beginWith(now time.Time, group suite.Transform) error {
 	)
 	msg := &ikemsg.Message{Header: ikemsg.Header{InitiatorSPI: f.own, Exchange: ikemsg.IKESAInit, Flags: ikemsg.FlagInitiator}, Payloads: payloads}
 	f.message = msg.Marshal()
-	f.request = &request{exchange: ikemsg.IKESAInit, datagrams: [][]byte{f.message}, began: now, wait: firstWait, lost: func() error {
-		return fault.New(fault.IKE, "the gateway has not answered IKE_SA_INIT for %v, asked %d times", m.config.Patience, f.request.tries).
+	f.request = &request{exchange: ikemsg.IKESAInit, datagrams: [][]byte{f.message}, began: now, wait: firstWait, patience: m.config.FirstPatience, lost: func() error {
+		return fault.New(fault.IKE, "the gateway has not answered IKE_SA_INIT for %v, asked %d times", m.config.FirstPatience, f.request.tries).
 			WithHint("check the gateway's address, and that UDP ports 500 and 4500 reach it; a gateway that does not know us may keep silent, too")
 	}}
 	m.send(now, f.request)

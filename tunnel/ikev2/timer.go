@@ -89,6 +89,19 @@ func (m *Machine) due(now time.Time) error {
 	return m.refresh(now, m.sas[0])
 }
 
+// Worn says that a child has carried what its keys may carry: it is replaced
+// now. If it is spent, it ends.
+func (m *Machine) Worn(now time.Time, spi uint32, spent bool) []Action {
+	if c := m.children[spi]; c != nil && m.state == up && m.leaveBy.IsZero() {
+		c.rekeyAt = earlier(c.rekeyAt, now)
+		if spent {
+			c.endAt = earlier(c.endAt, now)
+		}
+		m.check(m.refresh(now, m.sas[0]))
+	}
+	return m.take()
+}
+
 // refresh replaces what is old, and asks whether the gateway is there.
 func (m *Machine) refresh(now time.Time, sa *association) error {
 	for _, c := range m.ordered() {
