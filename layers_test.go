@@ -39,6 +39,7 @@ func rows() map[string]int {
 		"transfer/sftp":              1,
 		"tunnel":                     3,
 		"tunnel/ikev2":               2,
+		"tunnel/tunneltest":          2,
 		"tunnel/suite":               1,
 		"tunnel/ikemsg":              1,
 		"tunnel/esp":                 1,
