@@ -123,7 +123,7 @@ func (g *Gateway) createdIKE(now time.Time, s *sa, m *ikemsg.Message, offered *i
 
 // outlive gives an IKE SA its end that was replaced, and which the client is to
 // delete.
-func (g *Gateway) outlive(now time.Time, s *sa) { s.until = now.Add(2 * g.o.Patience) }
+func (g *Gateway) outlive(now time.Time, s *sa) { s.until = now.Add(g.o.Patience) }
 
 // newSA makes an IKE SA of another's keys (section 2.18).
 func (g *Gateway) newSA(now time.Time, old *sa, su suite.Suite, initiator bool, own, peer ikemsg.SPI, shared, ni, nr []byte) (*sa, bool) {
@@ -196,6 +196,9 @@ func (g *Gateway) rekeyChild(now time.Time, s *sa, old *child, group uint16) {
 		if old.replaced != nil && ours.loses(old.replaced) {
 			g.deleteChild(now, s, fresh)
 			return
+		}
+		if old.replaced != nil {
+			g.stats.Won++
 		}
 		g.sending = fresh
 		if slices.Contains(g.children, old) {
@@ -277,6 +280,7 @@ func (g *Gateway) rekeyIKE(now time.Time, s *sa, group uint16) {
 			return
 		}
 		if s.heir != nil { // the client deletes it
+			g.stats.Won++
 			g.outlive(now, s.heir)
 			s.heir = nil
 		}

@@ -62,6 +62,7 @@ type Gateway struct {
 	cookies int
 
 	sas      []*sa    // the one in use first
+	past     []*sa    // that the client has deleted, should it not have seen the answer
 	children []*child // the oldest first
 	sending  *child
 	retired  []*child // that are gone; packets may still be on their way
@@ -82,6 +83,7 @@ type Stats struct {
 	ChildRekeys int // child SAs that were replaced, by either side
 	IKERekeys   int
 	Collisions  int // replaced by both sides at the same time
+	Won         int // of them, those where ours stayed
 	PutOff      int // refused by either side with TEMPORARY_FAILURE
 	Deleted     int // child SAs that were deleted, by either side
 }
@@ -130,6 +132,13 @@ func (g *Gateway) Handle(now time.Time, datagram []byte) [][]byte {
 	for _, s := range g.sas {
 		if s.isFor(m.Header) {
 			g.receive(now, s, m, datagram)
+			return g.take()
+		}
+	}
+	for _, s := range g.past {
+		if s.isFor(m.Header) && !m.Response() && m.MessageID+1 == s.expected {
+			g.stats.Repeated++
+			g.send(s.answer)
 			return g.take()
 		}
 	}

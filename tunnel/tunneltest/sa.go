@@ -204,7 +204,11 @@ func (g *Gateway) informed(now time.Time, s *sa, m *ikemsg.Message) (answer []ik
 	var gone []*child
 	for _, d := range ikemsg.All[*ikemsg.Delete](m.Payloads) {
 		if d.Protocol == ikemsg.ProtocolIKE {
-			return nil, func() { g.remove(s) }
+			return nil, func() {
+				s.until = now.Add(g.o.Patience)
+				g.past = append(g.past, s)
+				g.remove(s)
+			}
 		}
 		for _, spi := range d.SPIs {
 			if c := g.byOut(spi); c != nil && !slices.Contains(gone, c) {

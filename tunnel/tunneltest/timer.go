@@ -17,6 +17,9 @@ func (g *Gateway) deadlines() []time.Time {
 	for _, c := range g.retired {
 		all = append(all, c.until)
 	}
+	for _, s := range g.past {
+		all = append(all, s.until)
+	}
 	s := g.idle()
 	if s == nil {
 		return all
@@ -36,6 +39,7 @@ func (g *Gateway) deadlines() []time.Time {
 // due does what is due.
 func (g *Gateway) due(now time.Time) {
 	g.prune(now)
+	g.past = slices.DeleteFunc(g.past, func(s *sa) bool { return !now.Before(s.until) })
 	for _, s := range slices.Clone(g.sas) {
 		if !s.until.IsZero() && !now.Before(s.until) {
 			g.remove(s)
