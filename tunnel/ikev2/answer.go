@@ -79,9 +79,30 @@ func (m *Machine) deletedIKE(now time.Time, sa *association) error {
 		return fault.New(fault.IKE, "the gateway has ended the tunnel").
 			WithHint("its log says why; the next attempt begins a new one")
 	}
-	m.inherit(sa, m.sas[0])
-	return m.askNext(now, m.sas[0])
+	// Our answer may be lost, and is asked for again then.
+	sa.until = now.Add(m.config.Patience)
+	if m.past = append(m.past, sa); len(m.past) > maxPast {
+		m.past = m.past[1:]
+	}
+	r := sa.request
+	sa.request, sa.rekey = nil, nil
+	if r != nil && r.update {
+		sa.waiting = append([]*request{r}, sa.waiting...)
+	}
+	if err := m.inherit(now, sa, m.sas[0]); err != nil || r == nil || r.orphaned == nil {
+		return err
+	}
+	return r.orphaned(now)
 }
+
+const (
+	// maxPast is how many IKE SAs are remembered that were deleted.
+	maxPast = 2
+	// maxSAs is how many IKE SAs a gateway may have us hold, and maxChildren how
+	// many children. Of each there is one, and two or three while they are
+	// replaced.
+	maxSAs, maxChildren = 4, 8
+)
 
 // notify is an answer of one notification.
 func notify(kind ikemsg.NotifyType, data ...byte) []ikemsg.Payload {
@@ -109,8 +130,10 @@ func (m *Machine) created(now time.Time, sa *association, msg *ikemsg.Message) (
 	switch {
 	case !ok || old == nil:
 		return []ikemsg.Payload{&ikemsg.Notify{Protocol: ikemsg.ProtocolESP, SPI: n.SPI, Kind: ikemsg.ChildSANotFound}}, nil
-	case old.gone || sa.rekey != nil:
+	case old.gone || sa.rekey != nil || old.theirs != nil:
 		return notify(ikemsg.TemporaryFailure), nil // RFC 7296 section 2.25
+	case len(m.children) >= maxChildren:
+		return notify(ikemsg.NoAdditionalSAs), nil
 	}
 	return m.createdChild(now, sa, msg, offered, nonce.Data, old)
 }
@@ -218,10 +241,8 @@ func covers(wide, all []ikemsg.Selector) bool {
 
 // createdIKE answers the rekey of the IKE SA.
 func (m *Machine) createdIKE(now time.Time, old *association, msg *ikemsg.Message, offered *ikemsg.SA, ni []byte) ([]ikemsg.Payload, func() error) {
-	for _, c := range m.children {
-		if c.rekey != nil { // ours is under way: RFC 7296 section 2.25.2
-			return notify(ikemsg.TemporaryFailure), nil
-		}
+	if old.request != nil && old.request.orphaned != nil || len(m.sas) >= maxSAs {
+		return notify(ikemsg.TemporaryFailure), nil // something of ours about a child is under way: RFC 7296 section 2.25.2
 	}
 	r, refusal := m.agreeOn(m.config.IKE, offered, msg, 8)
 	if refusal != nil {
@@ -242,13 +263,14 @@ func (m *Machine) createdIKE(now time.Time, old *association, msg *ikemsg.Messag
 		return notify(ikemsg.NoProposalChosen), nil
 	}
 	m.schedule(now, fresh)
-	old.theirs = &replacement{ni: ni, nr: nr}
+	old.theirs = &replacement{ni: ni, nr: nr, sa: fresh}
 	return r.payloads(spi[:], nr), func() error {
 		m.note(Info, "the gateway has replaced the IKE SA", "suite", r.suite.String())
 		m.sas = append([]*association{fresh}, m.sas...)
-		if old.rekey == nil {
-			m.inherit(old, fresh)
+		if old.rekey != nil {
+			return nil // which of the two stays shows when ours is answered
 		}
-		return nil
+		m.outlive(now, old)
+		return m.inherit(now, old, fresh)
 	}
 }

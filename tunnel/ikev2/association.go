@@ -33,6 +33,9 @@ type association struct {
 	// in its place.
 	rekey, theirs *replacement
 	leaving       bool
+	// until is how long one that was replaced waits for the gateway to delete it,
+	// and one that is deleted to answer that once more; zero: for ever.
+	until time.Time
 }
 
 // A request is one of ours that is answered some time.
@@ -42,6 +45,12 @@ type request struct {
 	done     func(now time.Time, answer *ikemsg.Message) error
 	patience time.Duration // 0: that of the config
 	lost     func() error  // nobody answered; nil: the gateway is dead
+	// turn makes another request in its place when its turn has come, by the IKE
+	// SA that is in use then, or none if there is no need any more.
+	turn func(now time.Time, sa *association) error
+	// orphaned is what happens when its IKE SA is deleted before it is answered;
+	// it is set of those about a child.
+	orphaned func(now time.Time) error
 	update   bool          // of our address
 
 	id        uint32
@@ -178,12 +187,18 @@ func (m *Machine) receive(now time.Time, sa *association, msg *ikemsg.Message, d
 
 // askNext sends the next request that waits.
 func (m *Machine) askNext(now time.Time, sa *association) error {
-	if sa.request != nil || len(sa.waiting) == 0 {
-		return nil
+	for sa.request == nil && len(sa.waiting) > 0 {
+		r := sa.waiting[0]
+		sa.waiting = sa.waiting[1:]
+		send := m.ask
+		if r.turn != nil {
+			send = func(now time.Time, sa *association, r *request) error { return r.turn(now, sa) }
+		}
+		if err := send(now, sa, r); err != nil || m.state == ended {
+			return err
+		}
 	}
-	r := sa.waiting[0]
-	sa.waiting = sa.waiting[1:]
-	return m.ask(now, sa, r)
+	return nil
 }
 
 // repeat sends the answer again that the gateway has not seen. Of a request in

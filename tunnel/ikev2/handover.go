@@ -12,8 +12,9 @@ const (
 	// us (RFC 7296 section 2.8).
 	handOver = time.Second
 	// fadeTime is how long packets are taken that were under way when their keys
-	// were deleted.
-	fadeTime = 5 * time.Second
+	// were deleted, and maxFading for how many children at a time.
+	fadeTime  = 5 * time.Second
+	maxFading = 8
 )
 
 // fading is a child that is gone, and still takes what was under way.
@@ -38,6 +39,10 @@ func (m *Machine) drop(now time.Time, c *Child) {
 	}
 	delete(m.children, c.InSPI)
 	m.fading = append(m.fading, fading{c.InSPI, earlier(now.Add(fadeTime), c.endAt)})
+	if len(m.fading) > maxFading {
+		m.do(Remove{m.fading[0].spi})
+		m.fading = m.fading[1:]
+	}
 	if m.outbound != c {
 		return
 	}

@@ -31,13 +31,15 @@ type Machine struct {
 
 	first    initial        // what the first exchange needs
 	sas      []*association // the newest first; two while one replaces the other
+	past     []*association // that are gone, and may be asked about that again
 	children map[uint32]*Child
 
 	heard     time.Time // something authentic came, or ESP did
 	leaveBy   time.Time // when Close is over; zero: nobody has called it
 	addresses []netip.Addr
 	mobike    bool // the gateway has it
-	renewals  int  // how often there was no child left
+	renewals  int  // how often there was no child left, of late
+	renewed   time.Time
 	made      int  // children, of all
 	outbound  *Child
 	fading    []fading
@@ -82,7 +84,12 @@ func (m *Machine) Handle(now time.Time, datagram []byte) []Action {
 	for _, sa := range m.sas {
 		if sa.isFor(msg.Header) {
 			m.check(m.receive(now, sa, msg, datagram))
-			break
+			return m.take()
+		}
+	}
+	for _, sa := range m.past {
+		if sa.isFor(msg.Header) && !msg.Response() && msg.MessageID+1 == sa.expected {
+			m.check(m.repeat(msg, sa))
 		}
 	}
 	return m.take()
@@ -160,7 +167,7 @@ func (m *Machine) end(err error) {
 		m.do(Remove{f.spi})
 	}
 	clear(m.children)
-	m.sas, m.fading, m.outbound = nil, nil, nil
+	m.sas, m.past, m.fading, m.outbound = nil, nil, nil, nil
 	m.do(Ended{err})
 }
 

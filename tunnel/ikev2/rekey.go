@@ -16,15 +16,17 @@ const (
 	// put off (RFC 7296 section 2.25).
 	retryRekey = 3 * time.Second
 	// maxRenewals is how often a gateway may delete all that there is before we
-	// give up.
-	maxRenewals = 5
+	// give up, and forgetRenewals after which time it may do so anew.
+	maxRenewals    = 5
+	forgetRenewals = time.Minute
 )
 
 // A replacement puts something new in the place of something old, by the
 // exchange with these nonces.
 type replacement struct {
 	ni, nr []byte
-	child  *Child // that the gateway made, if it is one
+	child  *Child       // that the gateway made, if it is one
+	sa     *association // likewise
 }
 
 // loses reports whether ours is the one of two at the same time that goes: the
@@ -83,6 +85,13 @@ func (x *exchange) shared(s suite.Suite, answer []ikemsg.Payload) ([]byte, error
 
 // rekeyChild replaces a child, or makes one where there is none (old is nil).
 func (m *Machine) rekeyChild(now time.Time, sa *association, old *Child, group uint16) error {
+	switch {
+	case old == nil && m.newest() != nil, old != nil && (m.children[old.InSPI] != old || !old.stays()):
+		return nil // there is one in the meantime
+	case sa.request != nil:
+		sa.waiting = append(sa.waiting, &request{turn: func(now time.Time, sa *association) error { return m.rekeyChild(now, sa, old, group) }})
+		return nil
+	}
 	spi, err := m.espSPI()
 	if err != nil {
 		return err
@@ -105,9 +114,18 @@ func (m *Machine) rekeyChild(now time.Time, sa *association, old *Child, group u
 	payloads = append(payloads, m.offerChild(spi, true), &ikemsg.Nonce{Data: nonce})
 	payloads = append(payloads, x.payload()...)
 	payloads = append(payloads, &ikemsg.TSi{Selectors: local}, &ikemsg.TSr{Selectors: remote})
-	return m.ask(now, sa, &request{exchange: ikemsg.CreateChildSA, payloads: payloads, done: func(now time.Time, answer *ikemsg.Message) error {
-		return m.rekeyedChild(now, sa, old, x, spi, nonce, answer)
-	}})
+	return m.ask(now, sa, &request{
+		exchange: ikemsg.CreateChildSA, payloads: payloads,
+		done: func(now time.Time, answer *ikemsg.Message) error {
+			return m.rekeyedChild(now, sa, old, x, spi, nonce, answer)
+		},
+		orphaned: func(now time.Time) error {
+			if old != nil {
+				old.rekey = nil
+			}
+			return m.renew(now, m.sas[0])
+		},
+	})
 }
 
 func (m *Machine) rekeyedChild(now time.Time, sa *association, old *Child, x *exchange, spi uint32, ni []byte, answer *ikemsg.Message) error {
@@ -180,10 +198,14 @@ func (m *Machine) notReplaced(now time.Time, sa *association, old *Child, answer
 func (m *Machine) deleteChild(now time.Time, sa *association, child *Child) error {
 	child.gone = true
 	payloads := []ikemsg.Payload{&ikemsg.Delete{Protocol: ikemsg.ProtocolESP, SPIs: []uint32{child.InSPI}}}
-	return m.ask(now, sa, &request{exchange: ikemsg.Informational, payloads: payloads, done: func(now time.Time, _ *ikemsg.Message) error {
+	gone := func(now time.Time) error {
 		m.drop(now, child)
 		return nil
-	}})
+	}
+	return m.ask(now, sa, &request{
+		exchange: ikemsg.Informational, payloads: payloads,
+		done: func(now time.Time, _ *ikemsg.Message) error { return gone(now) }, orphaned: gone,
+	})
 }
 
 // renew makes a child where the last one is gone.
@@ -191,6 +213,10 @@ func (m *Machine) renew(now time.Time, sa *association) error {
 	if m.newest() != nil {
 		return nil
 	}
+	if now.Sub(m.renewed) > forgetRenewals {
+		m.renewals = 0
+	}
+	m.renewed = now
 	if m.renewals++; m.renewals > maxRenewals {
 		return fault.New(fault.ESP, "the gateway has deleted ESP %d times", m.renewals)
 	}
@@ -258,19 +284,37 @@ func (m *Machine) rekeyedIKE(now time.Time, old *association, x *exchange, spi i
 	ours.nr = nonce.Data
 	if old.theirs != nil && ours.loses(old.theirs) {
 		m.sas = append(m.sas, fresh) // until it is deleted
+		m.outlive(now, old)
+		if err := m.inherit(now, old, m.sas[0]); err != nil {
+			return err
+		}
 		return m.deleteIKE(now, fresh)
+	}
+	if old.theirs != nil {
+		m.outlive(now, old.theirs.sa)
 	}
 	m.note(Info, "the IKE SA is replaced", "suite", s.String())
 	m.sas = append([]*association{fresh}, m.sas...)
-	m.inherit(old, fresh)
+	if err := m.inherit(now, old, fresh); err != nil {
+		return err
+	}
 	return m.deleteIKE(now, old)
 }
 
 // inherit gives what waits for a turn to the new IKE SA.
-func (m *Machine) inherit(old, fresh *association) {
+func (m *Machine) inherit(now time.Time, old, fresh *association) error {
+	if old == fresh {
+		return nil
+	}
 	fresh.waiting = append(fresh.waiting, old.waiting...)
 	old.waiting = nil
+	return m.askNext(now, fresh)
 }
+
+// outlive gives an IKE SA its end that was replaced, should the gateway not
+// delete it: it may not even know that there is one, if it deleted the one before
+// it in the meantime.
+func (m *Machine) outlive(now time.Time, sa *association) { sa.until = now.Add(m.config.Patience) }
 
 // deleteIKE tells the gateway that an IKE SA is gone, which was replaced.
 func (m *Machine) deleteIKE(now time.Time, sa *association) error {

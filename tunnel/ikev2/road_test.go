@@ -39,20 +39,18 @@ type road struct {
 	twice func(n int) int
 
 	in        map[uint32]*esp.Inbound
-	out       *esp.Outbound
-	order     []uint32 // the SPIs of what was installed
-	pairs     map[uint32]uint32
+	outs      map[uint32]*esp.Outbound // by the inbound SPI of the pair
+	out       *esp.Outbound            // in use
 	up        *ikev2.Established
 	ended     bool
 	end       error
 	installed int
 	notes     []string
 
-	numbers  [2]uint32 // of packets that were sent, from the client and to it
-	arrived  [2]map[uint32]int
-	lost     [2]map[uint32]bool // by the line
-	refused  []string
-	deadline bool // a machine that always has something due
+	numbers [2]uint32 // of packets that were sent, from the client and to it
+	arrived [2]map[uint32]int
+	lost    [2]map[uint32]bool // by the line
+	refused []string
 }
 
 // A parcel is on its way.
@@ -78,13 +76,24 @@ func proposals(t testing.TB, p suite.Protocol, texts ...string) []suite.Proposal
 	return all
 }
 
+// quick is one proposal with what costs least.
+func quick(p suite.Protocol) []suite.Proposal {
+	encr := suite.Transform{Type: suite.TypeEncryption, ID: suite.EncrAESGCM16, KeyBits: 128}
+	if p == suite.ESP {
+		return []suite.Proposal{{Protocol: p, Transforms: []suite.Transform{encr, {Type: suite.TypeESN, ID: suite.ESNYes}}}}
+	}
+	return []suite.Proposal{{Protocol: p, Transforms: []suite.Transform{
+		encr, {Type: suite.TypePRF, ID: suite.PRFHMACSHA256}, {Type: suite.TypeKeyExchange, ID: suite.Curve25519}, {Type: suite.TypeKeyExchange, ID: suite.ECP256},
+	}}}
+}
+
 // newRoad puts a client and a gateway at its ends. Everything by chance comes of
 // the seed.
 func newRoad(t testing.TB, seed uint64, c ikev2.Config, o tunneltest.Options) *road {
 	t.Helper()
 	var s [32]byte
 	binary.BigEndian.PutUint64(s[:], seed)
-	r := &road{t: t, now: begin(), in: map[uint32]*esp.Inbound{}, pairs: map[uint32]uint32{}}
+	r := &road{t: t, now: begin(), in: map[uint32]*esp.Inbound{}, outs: map[uint32]*esp.Outbound{}}
 	for i := range r.arrived {
 		r.arrived[i], r.lost[i] = map[uint32]int{}, map[uint32]bool{}
 	}
@@ -108,7 +117,10 @@ func newRoad(t testing.TB, seed uint64, c ikev2.Config, o tunneltest.Options) *r
 	}
 	// Most tests are not about ciphers: what is quick will do.
 	if c.IKE == nil && o.IKE == nil {
-		c.IKE = proposals(t, suite.IKE, "aes128gcm16-prfsha256-x25519-ecp256")
+		c.IKE, o.IKE = quick(suite.IKE), quick(suite.IKE)
+	}
+	if c.ESP == nil && o.ESP == nil {
+		c.ESP, o.ESP = quick(suite.ESP), quick(suite.ESP)
 	}
 	var err error
 	if r.m, err = ikev2.New(c, rand.NewChaCha8(s)); err != nil {
@@ -175,12 +187,15 @@ func (r *road) do(actions []ikev2.Action) {
 		case ikev2.Install:
 			o := esp.Options{ESN: a.Child.Suite.ESN, Created: a.Child.Made}
 			r.in[a.Child.InSPI] = esp.NewInbound(a.Child.InSPI, a.Child.In, o)
-			r.out = esp.NewOutbound(a.Child.OutSPI, a.Child.Out, o)
-			r.pairs[a.Child.InSPI] = a.Child.OutSPI
+			r.outs[a.Child.InSPI] = esp.NewOutbound(a.Child.OutSPI, a.Child.Out, o)
 			r.installed++
+		case ikev2.Use:
+			if r.out = r.outs[a.Child.InSPI]; r.out == nil {
+				r.t.Fatalf("%08x is used and was not installed", a.Child.InSPI)
+			}
 		case ikev2.Remove:
 			delete(r.in, a.SPI)
-			delete(r.pairs, a.SPI)
+			delete(r.outs, a.SPI)
 		case ikev2.Ended:
 			r.ended, r.end = true, a.Err
 		case ikev2.Note:
@@ -307,7 +322,7 @@ func (r *road) after(d time.Duration) { r.t.Helper(); r.until(r.now.Add(d)) }
 func (r *road) login() {
 	r.t.Helper()
 	r.do(r.m.Start(r.now))
-	for range 2000 {
+	for range 20_000 {
 		if r.up != nil && len(r.in) > 0 || r.ended {
 			break
 		}
@@ -332,7 +347,7 @@ func (r *road) talking(d, each time.Duration) {
 func (r *road) settle() {
 	r.t.Helper()
 	r.lose, r.late, r.twice = nil, nil, nil
-	r.after(30 * time.Second)
+	r.after(35 * time.Second)
 }
 
 // agree checks that both sides have the same SAs, one pair of ESP and one IKE
@@ -343,10 +358,15 @@ func (r *road) agree() {
 		r.t.Fatalf("it has ended: %v", r.end)
 	}
 	children := r.g.Children()
-	if len(children) != 1 || len(r.pairs) != 1 {
-		r.t.Errorf("children: the gateway has %x, the client %x", children, r.pairs)
-	} else if out, ok := r.pairs[children[0][1]]; !ok || out != children[0][0] {
-		r.t.Errorf("children: the gateway has %x, the client %x", children, r.pairs)
+	pairs := map[uint32]uint32{}
+	for in, out := range r.outs {
+		pairs[in] = out.SPI()
+	}
+	if len(children) != 1 || len(pairs) != 1 || pairs[children[0][1]] != children[0][0] {
+		r.t.Errorf("children: the gateway has %x, the client %x", children, pairs)
+	}
+	if sas, children, waiting := ikev2.Sizes(r.m); sas != 1 || children != 1 || waiting != 0 {
+		r.t.Errorf("the client has %d IKE SAs, %d children, and %d requests that wait", sas, children, waiting)
 	}
 	if spis := r.g.SPIs(); len(spis) != 1 {
 		r.t.Errorf("the gateway has IKE SAs %v", spis)
@@ -372,7 +392,7 @@ func (r *road) whole() {
 		for n := range r.numbers[i] {
 			switch got := r.arrived[i][n]; {
 			case got == 0 && !r.lost[i][n]:
-				r.t.Errorf("packet %d %s is lost: %q", n, way, r.refused)
+				r.t.Errorf("packet %d %s is lost: %q", n, way, r.refused[:min(3, len(r.refused))])
 				return
 			case got > 1:
 				r.t.Errorf("packet %d %s came %d times", n, way, got)
@@ -384,3 +404,6 @@ func (r *road) whole() {
 		r.t.Error("nothing was sent")
 	}
 }
+
+// chance is a source of its own for what the line does.
+func (r *road) chance(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 7)) }

@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"slices"
 	"time"
 
 	"linehaul/fault"
@@ -62,6 +63,9 @@ func (m *Machine) deadlines() []time.Time {
 	for _, f := range m.fading {
 		all = append(all, f.at)
 	}
+	for _, a := range slices.Concat(m.sas, m.past) {
+		all = append(all, a.until)
+	}
 	return append(all, sa.endAt)
 }
 
@@ -113,6 +117,8 @@ func (m *Machine) refresh(now time.Time, sa *association) error {
 		}
 	}
 	m.handOvers(now)
+	over := func(a *association) bool { return a != sa && !a.until.IsZero() && !now.Before(a.until) }
+	m.sas, m.past = slices.DeleteFunc(m.sas, over), slices.DeleteFunc(m.past, over)
 	if !now.Before(sa.endAt) {
 		return fault.New(fault.IKE, "the keys of the IKE SA have come to their end, and the gateway has made no new ones")
 	}
