@@ -8,9 +8,10 @@ import (
 const (
 	// handOver is after what time we send by the keys of a rekey that the gateway
 	// began, if it has not deleted the old ones by then. Its kernel may need a
-	// moment before it takes the new ones, and it keeps the old until it has told
-	// us (RFC 7296 section 2.8).
-	handOver = time.Second
+	// moment before it takes the new ones, our answer may be lost, of which it
+	// asks for the next one after four seconds if it is strongSwan, and it keeps
+	// the old keys until it has told us (RFC 7296 section 2.8).
+	handOver = 15 * time.Second
 	// fadeTime is how long packets are taken that were under way when their keys
 	// were deleted, and maxFading for how many children at a time.
 	fadeTime  = 5 * time.Second
