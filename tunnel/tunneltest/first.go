@@ -94,6 +94,7 @@ func (g *Gateway) first(now time.Time, m *ikemsg.Message, datagram []byte) {
 		&ikemsg.Notify{Kind: ikemsg.NATDetectionDestinationIP, Data: g.bytes(natHash)},
 		&ikemsg.Notify{Kind: ikemsg.IKEv2FragmentationSupported},
 	})
+	g.begun = true
 	// Another attempt to log in is in place of one that came to nothing.
 	g.sas = append(slices.DeleteFunc(g.sas, func(o *sa) bool { return !o.proved }), s)
 }

@@ -58,6 +58,7 @@ type Gateway struct {
 	o      Options
 	random io.Reader
 
+	begun   bool // a client has passed IKE_SA_INIT
 	cookie  []byte
 	cookies int
 
@@ -175,6 +176,13 @@ func (g *Gateway) Up() bool {
 	s := g.current()
 	return s != nil && s.proved
 }
+
+// Gone reports whether there was a client, and is none; Over, whether it need
+// not be remembered any more either.
+func (g *Gateway) Gone() bool { return g.begun && len(g.sas) == 0 }
+
+// Over is above.
+func (g *Gateway) Over() bool { return g.Gone() && len(g.past) == 0 }
 
 // Stats are what it has seen and done.
 func (g *Gateway) Stats() Stats { return g.stats }
