@@ -32,7 +32,7 @@ type linkEntry struct {
 }
 
 type ipsecEntry struct {
-	Gateway  text       `yaml:"gateway" also:"server peer right remote_addrs" doc:"Name or IP address of the gateway, with :PORT if it is not 500." example:"vpn.example.net"`
+	Gateway  text       `yaml:"gateway" also:"server peer right remote_addrs" doc:"Name or IP address of the gateway, with :PORT if it is not 500. Any other port is spoken to as 4500 is, with ESP beside IKE from the beginning." example:"vpn.example.net"`
 	Version  number     `yaml:"version" range:"2 2" default:"2" doc:"The version of IKE. Version 1 is planned."`
 	Local    localParty `yaml:"local" doc:"Who we are to the gateway."`
 	Remote   partyEntry `yaml:"remote" doc:"Who the gateway must be."`

@@ -89,6 +89,13 @@ func dialGateway(ctx context.Context, gateway netip.Addr, port string, natt bool
 	return l, nil
 }
 
+// floated reports whether a gateway is spoken to as on port 4500 from the
+// beginning: it is on every port but 500, as strongSwan does it, too.
+func floated(gateway string) bool {
+	_, port, err := net.SplitHostPort(gateway)
+	return err == nil && port != portIKE
+}
+
 func (l *link) open(ctx context.Context, port string, marked bool) (*socket, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "udp", net.JoinHostPort(l.host.String(), port))

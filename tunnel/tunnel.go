@@ -20,7 +20,8 @@ import (
 
 // A Config says which tunnel it is.
 type Config struct {
-	// Gateway is a name or address; a port beside it replaces 500.
+	// Gateway is a name or address. A port beside it that is not 500 is spoken to
+	// as 4500 is, from the beginning.
 	Gateway string
 	IKE     ikev2.Config
 	// MTU is that of the packets inside. Default: netstack.DefaultMTU.
@@ -109,6 +110,7 @@ func up(ctx context.Context, c Config, gateway netip.Addr, port string) (*Tunnel
 	if t.now == nil {
 		t.now = time.Now
 	}
+	c.IKE.Port4500 = c.IKE.Port4500 || floated(c.Gateway)
 	var err error
 	if t.machine, err = ikev2.New(c.IKE, c.Random); err != nil {
 		return nil, false, err

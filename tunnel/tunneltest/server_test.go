@@ -35,7 +35,7 @@ func start(t *testing.T, o tunneltest.ServerOptions) *tunneltest.Server {
 func up(t *testing.T, s *tunneltest.Server) *tunnel.Tunnel {
 	t.Helper()
 	c, err := tunnel.Up(t.Context(), tunnel.Config{Gateway: s.Addr(), IKE: ikev2.Config{
-		Port4500: true, PSK: []byte("secret"), Local: ikemsg.Identity{Kind: ikemsg.IDFQDN, Data: []byte("road.test")},
+		PSK: []byte("secret"), Local: ikemsg.Identity{Kind: ikemsg.IDFQDN, Data: []byte("road.test")},
 		Networks: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/24")},
 	}})
 	if err != nil {
