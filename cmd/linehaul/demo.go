@@ -34,7 +34,9 @@ func (a *app) demoCmd() *cobra.Command {
 		Short: "Show the whole chain on this machine alone, with nothing to set up",
 		Long: `Start an SSH server inside this process, write a config into a temporary folder,
 let the schedule run a job twice a few seconds apart, and show the log and the
-dated files. Nothing outside the temporary folder is touched.`,
+dated files. Then start an IPsec gateway inside this process, with a server behind
+it that is on no network of this machine, and pull a file through a tunnel.
+Nothing outside the temporary folder is touched.`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return a.demo(c.Context(), keep) },
 	}
@@ -60,7 +62,14 @@ func (a *app) demo(ctx context.Context, keep bool) (err error) {
 	if err := d.serve(ctx); err != nil {
 		return err
 	}
-	return d.show()
+	if err := d.show(); err != nil {
+		return err
+	}
+	if err := d.throughTunnel(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "\nThat was all of it. For a server of your own: `linehaul config init`, then `linehaul %s`.\n", serviceVerb())
+	return nil
 }
 
 // demonstration is one demo: a server with files, a config, what became of
@@ -206,7 +215,6 @@ func (d *demonstration) show() error {
 	if want := 3 * demoRuns; count < want {
 		return fmt.Errorf("the demo pulled %d files, want %d", count, want)
 	}
-	fmt.Fprintf(d.stdout, "\nThat was all of it. For a server of your own: `linehaul config init`, then `linehaul %s`.\n", serviceVerb())
 	return nil
 }
 

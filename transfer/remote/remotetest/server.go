@@ -58,6 +58,8 @@ type Options struct {
 	Version string
 	// Listen is the TCP address to listen on. Default: 127.0.0.1, a free port.
 	Listen string
+	// Listener is used in place of Listen, if it is set; the server closes it.
+	Listener net.Listener
 	// Log is told of logins and commands. Default: nobody is.
 	Log *slog.Logger
 	// Faults are what goes wrong.
@@ -123,7 +125,10 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, fmt.Errorf("serve a folder: %w", err)
 	}
 	var lc net.ListenConfig
-	if s.listener, err = lc.Listen(ctx, "tcp", s.o.Listen); err != nil {
+	if s.listener = s.o.Listener; s.listener == nil {
+		s.listener, err = lc.Listen(ctx, "tcp", s.o.Listen)
+	}
+	if err != nil {
 		s.root.Close()
 		return nil, fmt.Errorf("serve a folder: %w", err)
 	}
