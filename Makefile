@@ -77,6 +77,11 @@ wine: ## run linehaul.exe and the tests of a dozen packages, built for Windows, 
 	LINEHAUL_WINE=1 LINEHAUL_MUST_RUN=1 go test -timeout 20m -count 1 -v -run TestWindowsProgram ./cmd/linehaul
 	LINEHAUL_WINE=1 LINEHAUL_MUST_RUN=1 go test -timeout 90m -count 1 -v -run TestPackagesInWine .
 
+.PHONY: interop-new
+interop-new: deps ## the tunnel with more key exchanges than one (ML-KEM), through a strongSwan of Debian's unstable branch
+	@scripts/strongswan $(BIN)/strongswan
+	LINEHAUL_STRONGSWAN=$(CURDIR)/$(BIN)/strongswan LINEHAUL_MUST_RUN=1 go test -tags newstrongswan ./tunnel -run TestFurther -count 1 -timeout 20m -v | grep -v '^=== '
+
 .PHONY: gobench
 gobench: ## run every Go benchmark once for one second (or BENCHTIME=1x)
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...

@@ -17,14 +17,18 @@ func (m *Machine) answerTo(now time.Time, sa *association, msg *ikemsg.Message) 
 		return m.reply(sa, msg.Header, nil)
 	case msg.Exchange == ikemsg.Informational:
 		return m.informed(now, sa, msg)
-	case msg.Exchange == ikemsg.CreateChildSA:
-		payloads, after := m.created(now, sa, msg)
+	case msg.Exchange == ikemsg.CreateChildSA || msg.Exchange == ikemsg.IKEFollowupKE:
+		answer := m.created
+		if msg.Exchange == ikemsg.IKEFollowupKE {
+			answer = m.followedUp
+		}
+		payloads, after := answer(now, sa, msg)
 		if err := m.reply(sa, msg.Header, payloads); err != nil || after == nil {
 			return err
 		}
 		return after()
 	}
-	return m.reply(sa, msg.Header, []ikemsg.Payload{&ikemsg.Notify{Kind: ikemsg.InvalidSyntax}})
+	return m.reply(sa, msg.Header, notify(ikemsg.InvalidSyntax))
 }
 
 // informed answers INFORMATIONAL: a question whether we are there, or a
@@ -219,17 +223,23 @@ func (m *Machine) createdChild(now time.Time, sa *association, msg *ikemsg.Messa
 	if err != nil {
 		return notify(ikemsg.TemporaryFailure), nil
 	}
+	ni = slices.Clone(ni)
 	child := &Child{InSPI: spi, OutSPI: binary.BigEndian.Uint32(r.spi), Suite: r.suite, Local: old.Local, Remote: old.Remote}
-	if err := m.enter(now, sa, child, childTerms{shared: r.shared, ni: slices.Clone(ni), nr: nr}); err != nil {
-		return notify(ikemsg.NoProposalChosen), nil
-	}
-	old.theirs = &replacement{ni: slices.Clone(ni), nr: nr, child: child}
 	answer := append(r.payloads(binary.BigEndian.AppendUint32(nil, spi), nr), &ikemsg.TSi{Selectors: old.Remote}, &ikemsg.TSr{Selectors: old.Local})
-	return answer, func() error {
-		m.do(Install{child})
-		child.useAt = now.Add(handOver)
-		return nil
-	}
+	return m.later(now, sa, r.suite.Additional, answer, func(now time.Time, further []byte) (func() error, bool) {
+		if m.children[old.InSPI] != old || old.gone || old.theirs != nil {
+			return nil, false
+		}
+		if err := m.enter(now, sa, child, childTerms{shared: r.shared, ni: ni, nr: nr, further: further}); err != nil {
+			return nil, false
+		}
+		old.theirs = &replacement{ni: ni, nr: nr, child: child}
+		return func() error {
+			m.do(Install{child})
+			child.useAt = now.Add(handOver)
+			return nil
+		}, true
+	})
 }
 
 // covers reports whether each of the selectors is in one of the wider ones.
@@ -258,19 +268,25 @@ func (m *Machine) createdIKE(now time.Time, old *association, msg *ikemsg.Messag
 	}
 	ni = slices.Clone(ni)
 	fresh := &association{own: spi, peer: ikemsg.SPI(r.spi), suite: r.suite, fragments: old.fragments}
-	seed := old.prf.Sum(old.d, r.shared, ni, nr)
-	if fresh.keys, err = derive(r.suite, false, seed, ni, nr, fresh.peer, spi); err != nil {
-		return notify(ikemsg.NoProposalChosen), nil
-	}
-	m.schedule(now, fresh)
-	old.theirs = &replacement{ni: ni, nr: nr, sa: fresh}
-	return r.payloads(spi[:], nr), func() error {
-		m.note(Info, "the gateway has replaced the IKE SA", "suite", r.suite.String())
-		m.sas = append([]*association{fresh}, m.sas...)
-		if old.rekey != nil {
-			return nil // which of the two stays shows when ours is answered
+	return m.later(now, old, r.suite.Additional, r.payloads(spi[:], nr), func(now time.Time, further []byte) (func() error, bool) {
+		if old.leaving || old != m.sas[0] || old.request != nil && old.request.orphaned != nil {
+			return nil, false
 		}
-		m.outlive(now, old)
-		return m.inherit(now, old, fresh)
-	}
+		seed := old.prf.Sum(old.d, r.shared, ni, nr, further)
+		var err error
+		if fresh.keys, err = derive(r.suite, false, seed, ni, nr, fresh.peer, spi); err != nil {
+			return nil, false
+		}
+		m.schedule(now, fresh)
+		old.theirs = &replacement{ni: ni, nr: nr, sa: fresh}
+		return func() error {
+			m.note(Info, "the gateway has replaced the IKE SA", "suite", r.suite.String())
+			m.sas = append([]*association{fresh}, m.sas...)
+			if old.rekey != nil {
+				return nil // which of the two stays shows when ours is answered
+			}
+			m.outlive(now, old)
+			return m.inherit(now, old, fresh)
+		}, true
+	})
 }

@@ -33,6 +33,7 @@ type association struct {
 	// in its place.
 	rekey, theirs *replacement
 	leaving       bool
+	pending       *pending // nil: no rekey of the gateway's is half done
 	// until is how long one that was replaced waits for the gateway to delete it,
 	// and one that is deleted to answer that once more; zero: for ever.
 	until time.Time
@@ -51,7 +52,7 @@ type request struct {
 	// orphaned is what happens when its IKE SA is deleted before it is answered;
 	// it is set of those about a child.
 	orphaned func(now time.Time) error
-	update   bool          // of our address
+	update   bool // of our address
 
 	id        uint32
 	datagrams [][]byte

@@ -37,6 +37,7 @@ type childTerms struct {
 	initiator bool // we asked for it
 	shared    []byte
 	ni, nr    []byte
+	further   []byte // secrets of further key exchanges
 }
 
 // newChild makes the pair that the gateway has agreed to.
@@ -72,7 +73,7 @@ func (m *Machine) narrowed(child *Child) error {
 // enter gives a child its keys and its place.
 func (m *Machine) enter(now time.Time, sa *association, child *Child, t childTerms) error {
 	var err error
-	if child.In, child.Out, err = sa.childKeys(child.Suite, t.initiator, t.shared, t.ni, t.nr); err != nil {
+	if child.In, child.Out, err = sa.childKeys(child.Suite, t.initiator, t.shared, t.ni, t.nr, t.further); err != nil {
 		return err
 	}
 	child.Made = now

@@ -31,7 +31,10 @@ type initial struct {
 	answer  []byte
 
 	peerNonce []byte
-	nat       bool
+	// signed is what IKE_INTERMEDIATE exchanges were, one after the other, as
+	// each side sent them.
+	signed, peerSigned []byte
+	nat                bool
 }
 
 // begin sends IKE_SA_INIT.
@@ -81,6 +84,9 @@ func (m *Machine) beginWith(now time.Time, group suite.Transform) error {
 		&ikemsg.Notify{Kind: ikemsg.IKEv2FragmentationSupported},
 		ikemsg.NewHashAlgorithms(ikemsg.HashSHA256, ikemsg.HashSHA384, ikemsg.HashSHA512, ikemsg.HashIdentity),
 	)
+	if m.hasFurther() {
+		payloads = append(payloads, &ikemsg.Notify{Kind: ikemsg.IntermediateExchangeSupported})
+	}
 	msg := &ikemsg.Message{Header: ikemsg.Header{InitiatorSPI: f.own, Exchange: ikemsg.IKESAInit, Flags: ikemsg.FlagInitiator}, Payloads: payloads}
 	f.message = msg.Marshal()
 	f.request = &request{exchange: ikemsg.IKESAInit, datagrams: [][]byte{f.message}, began: now, wait: firstWait, patience: m.config.FirstPatience, lost: func() error {
@@ -89,6 +95,14 @@ func (m *Machine) beginWith(now time.Time, group suite.Transform) error {
 	}}
 	m.send(now, f.request)
 	return nil
+}
+
+// hasFurther reports whether more than one key exchange is offered for the IKE
+// SA.
+func (m *Machine) hasFurther() bool {
+	return slices.ContainsFunc(m.config.IKE, func(p suite.Proposal) bool {
+		return slices.ContainsFunc(p.Transforms, func(t suite.Transform) bool { return t.Type >= suite.TypeAdditionalKE1 && t.ID != suite.KENone })
+	})
 }
 
 // offer makes the SA payload of proposals, which all have the same SPI.
@@ -222,7 +236,10 @@ func (m *Machine) agree(now time.Time, msg *ikemsg.Message, datagram []byte) err
 	if !m.config.Port4500 {
 		m.do(Float{})
 	}
-	return m.prove(now, sa)
+	if _, ok := ikemsg.FindNotify(msg.Payloads, ikemsg.IntermediateExchangeSupported); !ok && len(s.Additional) > 0 {
+		return fault.New(fault.IKE, "the gateway chose %s, and has no IKE_INTERMEDIATE to do it in", s)
+	}
+	return m.further(now, sa, s.Additional)
 }
 
 // refused explains an answer that says that something is not as the gateway

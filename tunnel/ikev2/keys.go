@@ -13,6 +13,7 @@ type keys struct {
 	prf               suite.PRF
 	d                 []byte // SK_d
 	ownAuth, peerAuth []byte // SK_pi and SK_pr, by whose they are
+	intermediate      []byte // of IKE_INTERMEDIATE, which proofs cover
 	inbound, outbound *suite.Protection
 }
 
@@ -45,11 +46,12 @@ func derive(s suite.Suite, initiator bool, seed, ni, nr []byte, spii, spir ikems
 }
 
 // childKeys makes the keys of a pair of ESP SAs (RFC 7296 section 2.17). shared
-// is the secret of its own key exchange, if there was one; initiator says
-// whether we began the exchange that made it.
-func (k keys) childKeys(s suite.Suite, initiator bool, shared, ni, nr []byte) (in, out *suite.Protection, err error) {
+// is the secret of its own key exchange, if there was one, and further those of
+// IKE_FOLLOWUP_KE (RFC 9370 section 2.2.4); initiator says whether we began the
+// exchange that made it.
+func (k keys) childKeys(s suite.Suite, initiator bool, shared, ni, nr, further []byte) (in, out *suite.Protection, err error) {
 	e, a, _ := s.KeySizes()
-	stream := k.prf.Plus(k.d, concat(shared, ni, nr), 2*(e+a))
+	stream := k.prf.Plus(k.d, concat(shared, ni, nr, further), 2*(e+a))
 	there, back := stream[:e+a], stream[e+a:]
 	if !initiator {
 		there, back = back, there
@@ -65,7 +67,7 @@ func (k keys) childKeys(s suite.Suite, initiator bool, shared, ni, nr []byte) (i
 // the other's nonce, and its identity (RFC 7296 section 2.15).
 func (k keys) proof(psk, message, nonce []byte, id ikemsg.Identity, auth []byte) []byte {
 	padded := k.prf.Sum(psk, []byte("Key Pad for IKEv2"))
-	return k.prf.Sum(padded, message, nonce, k.prf.Sum(auth, id.Signed()))
+	return k.prf.Sum(padded, message, nonce, k.prf.Sum(auth, id.Signed()), k.intermediate)
 }
 
 // checkProof holds the gateway's proof against what it must be.

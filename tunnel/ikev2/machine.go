@@ -40,7 +40,7 @@ type Machine struct {
 	mobike    bool // the gateway has it
 	renewals  int  // how often there was no child left, of late
 	renewed   time.Time
-	made      int  // children, of all
+	made      int // children, of all
 	outbound  *Child
 	fading    []fading
 	out       []Action

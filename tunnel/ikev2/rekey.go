@@ -114,21 +114,19 @@ func (m *Machine) rekeyChild(now time.Time, sa *association, old *Child, group u
 	payloads = append(payloads, m.offerChild(spi, true), &ikemsg.Nonce{Data: nonce})
 	payloads = append(payloads, x.payload()...)
 	payloads = append(payloads, &ikemsg.TSi{Selectors: local}, &ikemsg.TSr{Selectors: remote})
-	return m.ask(now, sa, &request{
-		exchange: ikemsg.CreateChildSA, payloads: payloads,
-		done: func(now time.Time, answer *ikemsg.Message) error {
-			return m.rekeyedChild(now, sa, old, x, spi, nonce, answer)
-		},
-		orphaned: func(now time.Time) error {
-			if old != nil {
-				old.rekey = nil
-			}
-			return m.renew(now, m.sas[0])
-		},
-	})
+	orphaned := func(now time.Time) error {
+		if old != nil {
+			old.rekey = nil
+		}
+		return m.renew(now, m.sas[0])
+	}
+	return m.ask(now, sa, &request{exchange: ikemsg.CreateChildSA, payloads: payloads, orphaned: orphaned, done: func(now time.Time, answer *ikemsg.Message) error {
+		return m.rekeyedChild(now, sa, old, x, childTerms{spi: spi, initiator: true, ni: nonce}, orphaned, answer)
+	}})
 }
 
-func (m *Machine) rekeyedChild(now time.Time, sa *association, old *Child, x *exchange, spi uint32, ni []byte, answer *ikemsg.Message) error {
+// rekeyedChild takes the answer to CREATE_CHILD_SA.
+func (m *Machine) rekeyedChild(now time.Time, sa *association, old *Child, x *exchange, t childTerms, orphaned func(time.Time) error, answer *ikemsg.Message) error {
 	if old != nil {
 		old.rekey = nil
 	}
@@ -148,15 +146,32 @@ func (m *Machine) rekeyedChild(now time.Time, sa *association, old *Child, x *ex
 	if err != nil {
 		return err
 	}
-	shared, err := x.shared(s, answer.Payloads)
+	if t.shared, err = x.shared(s, answer.Payloads); err != nil {
+		return err
+	}
+	t.answer, t.offered, t.nr = answer.Payloads, m.config.ESP, slices.Clone(nonce.Data)
+	if old != nil && len(s.Additional) > 0 {
+		old.rekey = &replacement{ni: t.ni}
+	}
+	return m.followUp(now, sa, followUp{left: s.Additional, orphaned: orphaned, done: func(now time.Time, further []byte, answer *ikemsg.Message, refusal error) error {
+		if old != nil {
+			old.rekey = nil
+		}
+		if refusal != nil {
+			return m.notReplaced(now, sa, old, answer, refusal)
+		}
+		t.further = further
+		return m.replaceChild(now, sa, old, t)
+	}}, answer)
+}
+
+// replaceChild makes the child that was agreed on, and deletes the old one.
+func (m *Machine) replaceChild(now time.Time, sa *association, old *Child, t childTerms) error {
+	child, err := m.newChild(now, sa, t)
 	if err != nil {
 		return err
 	}
-	child, err := m.newChild(now, sa, childTerms{spi: spi, answer: answer.Payloads, offered: m.config.ESP, initiator: true, shared: shared, ni: ni, nr: nonce.Data})
-	if err != nil {
-		return err
-	}
-	ours := &replacement{ni: ni, nr: nonce.Data}
+	ours := &replacement{ni: t.ni, nr: t.nr}
 	if old != nil && old.theirs != nil && ours.loses(old.theirs) {
 		m.note(Debug, "the gateway was first to replace ESP", "spi", child.InSPI)
 		return m.deleteChild(now, sa, child)
@@ -276,12 +291,28 @@ func (m *Machine) rekeyedIKE(now time.Time, old *association, x *exchange, spi i
 		return err
 	}
 	fresh := &association{initiator: true, own: spi, peer: ikemsg.SPI(peer), suite: s, fragments: old.fragments}
-	seed := old.prf.Sum(old.d, shared, ni, nonce.Data)
-	if fresh.keys, err = derive(s, true, seed, ni, nonce.Data, spi, fresh.peer); err != nil {
-		return err
+	nr := slices.Clone(nonce.Data)
+	if len(s.Additional) > 0 {
+		old.rekey = ours
 	}
+	return m.followUp(now, old, followUp{left: s.Additional, done: func(now time.Time, further []byte, _ *ikemsg.Message, refusal error) error {
+		old.rekey = nil
+		if refusal != nil {
+			m.note(Warn, "the gateway does not replace the IKE SA now", "reason", refusal)
+			old.rekeyAt = now.Add(retryRekey)
+			return nil
+		}
+		seed := old.prf.Sum(old.d, shared, ni, nr, further)
+		if fresh.keys, err = derive(s, true, seed, ni, nr, spi, fresh.peer); err != nil {
+			return err
+		}
+		return m.replaceIKE(now, old, fresh, &replacement{ni: ni, nr: nr})
+	}}, answer)
+}
+
+// replaceIKE goes on with the IKE SA that was agreed on, and deletes the old one.
+func (m *Machine) replaceIKE(now time.Time, old, fresh *association, ours *replacement) error {
 	m.schedule(now, fresh)
-	ours.nr = nonce.Data
 	if old.theirs != nil && ours.loses(old.theirs) {
 		m.sas = append(m.sas, fresh) // until it is deleted
 		m.outlive(now, old)
@@ -293,7 +324,7 @@ func (m *Machine) rekeyedIKE(now time.Time, old *association, x *exchange, spi i
 	if old.theirs != nil {
 		m.outlive(now, old.theirs.sa)
 	}
-	m.note(Info, "the IKE SA is replaced", "suite", s.String())
+	m.note(Info, "the IKE SA is replaced", "suite", fresh.suite.String())
 	m.sas = append([]*association{fresh}, m.sas...)
 	if err := m.inherit(now, old, fresh); err != nil {
 		return err

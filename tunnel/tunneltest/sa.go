@@ -29,9 +29,9 @@ type sa struct {
 	expected uint32
 	answer   [][]byte
 
-	rekey, theirs *nonces // ours is under way; the client has replaced it
-	heir          *sa     // what the client has replaced it by, while ours is under way
-	leaving       bool    // we have said that it is deleted
+	rekey, theirs  *nonces // ours is under way; the client has replaced it
+	heir           *sa     // what the client has replaced it by, while ours is under way
+	leaving        bool    // we have said that it is deleted
 	rekeyAt, until time.Time
 }
 

@@ -49,6 +49,10 @@ type Options struct {
 	SSHD        lab.SSHD // the server behind the gateway; its address and its network are the lab's, and Gateway.Key may log in
 
 	GateConf, RoadConf string // lines for the charon section of strongswan.conf
+
+	// Root is a folder with another strongSwan in it, as scripts/strongswan makes
+	// one. Empty: the machine's own.
+	Root string
 }
 
 // A Gateway is a lab. Its Swan is the gateway itself.
@@ -97,9 +101,9 @@ func Start(t testing.TB, o Options) *Gateway {
 	}
 	g.SSH = lab.StartSSHD(t, o.SSHD)
 	g.serveNames()
-	g.Swan = startSwan(g.GateHost, g.Dir, o.GateConf)
+	g.Swan = startSwan(g.GateHost, g.Dir, o.Root, o.GateConf)
 	if o.Client {
-		g.Client = startSwan(g.RoadHost, g.Dir, o.RoadConf)
+		g.Client = startSwan(g.RoadHost, g.Dir, o.Root, o.RoadConf)
 	}
 	if o.Connections != "" {
 		g.Reload(strings.ReplaceAll(o.Connections, "$KEYS", g.keys.dir))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,6 +23,7 @@ type Swan struct {
 	t    testing.TB
 	host *Host
 	dir  string
+	root string // that it lives in; empty: the machine's own
 	conf string // what was loaded last
 	p    *lab.Process
 }
@@ -79,10 +81,12 @@ swanctl {
 `
 
 // startSwan starts a strongSwan on a host. More is put into strongswan.conf.
-func startSwan(host *Host, dir, more string) *Swan {
+// Root is a folder with a whole system in it, of which it is taken; empty is the
+// machine's own.
+func startSwan(host *Host, dir, root, more string) *Swan {
 	t := host.t
 	t.Helper()
-	s := &Swan{t: t, host: host, dir: filepath.Join(dir, host.name)}
+	s := &Swan{t: t, host: host, dir: filepath.Join(dir, host.name), root: root}
 	// swanctl complains of each folder that it expects and does not find.
 	folders := "x509 x509ca x509ocsp x509aa x509ac x509crl pubkey private rsa ecdsa bliss pkcs8 pkcs12 conf.d ../bin"
 	for _, sub := range strings.Fields(folders) {
@@ -94,13 +98,30 @@ func startSwan(host *Host, dir, more string) *Swan {
 	// AppArmor binds charon and swanctl to the machine's configuration by
 	// their paths, where a distribution says so: copies are free of it.
 	for _, program := range []string{"charon-systemd", "swanctl"} {
-		copyFile(t, lab.Path(program), s.program(program))
+		from := filepath.Join(root, "usr/sbin", program)
+		if root == "" {
+			from = lab.Path(program)
+		}
+		copyFile(t, from, s.program(program))
 	}
 	s.start()
 	return s
 }
 
 func (s *Swan) program(name string) string { return filepath.Join(s.dir, "bin", name) }
+
+// command is the command line of a program of it. One with a root of its own
+// sees that as its system, with our folders in it, and nobody else does.
+func (s *Swan) command(program string) []string {
+	if s.root == "" {
+		return []string{s.program(program)}
+	}
+	const enter = `set -e; root=$1 dir=$2; shift 2
+mount --rbind /dev "$root/dev"; mount --rbind /proc "$root/proc"
+mount -t tmpfs none "$root/tmp"; mkdir -p "$root$dir"; mount --bind "$dir" "$root$dir"
+exec chroot "$root" "$@"`
+	return []string{lab.Path("unshare"), "-m", lab.Path("sh"), "-c", enter, "enter", s.root, filepath.Dir(s.dir), s.program(program)}
+}
 
 func (s *Swan) env() []string {
 	return []string{"STRONGSWAN_CONF=" + filepath.Join(s.dir, "strongswan.conf"), "SWANCTL_DIR=" + filepath.Join(s.dir, "swanctl")}
@@ -111,8 +132,8 @@ func (s *Swan) start() {
 	s.t.Helper()
 	vici := filepath.Join(s.dir, "vici")
 	os.Remove(vici)
-	in := s.host.within()
-	s.p = lab.Start(s.t, filepath.Join(s.dir, "out"), s.env(), in[0], append(in[1:], s.program("charon-systemd"))...)
+	in := append(s.host.within(), s.command("charon-systemd")...)
+	s.p = lab.Start(s.t, filepath.Join(s.dir, "out"), s.env(), in[0], in[1:]...)
 	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := net.Dial("unix", vici)
 		if err == nil {
@@ -129,7 +150,8 @@ func (s *Swan) start() {
 func (s *Swan) Swanctl(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, s.program("swanctl"), append(args, "--uri", "unix://"+filepath.Join(s.dir, "vici"))...)
+	line := slices.Concat(s.command("swanctl"), args, []string{"--uri", "unix://" + filepath.Join(s.dir, "vici")})
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), s.env()...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
