@@ -77,6 +77,11 @@ wine: ## run linehaul.exe and the tests of a dozen packages, built for Windows, 
 	LINEHAUL_WINE=1 LINEHAUL_MUST_RUN=1 go test -timeout 20m -count 1 -v -run TestWindowsProgram ./cmd/linehaul
 	LINEHAUL_WINE=1 LINEHAUL_MUST_RUN=1 go test -timeout 90m -count 1 -v -run TestPackagesInWine .
 
+.PHONY: interop-kernel
+interop-kernel: ## the tunnel to a gateway whose ESP is a Linux kernel's: ESN, narrow selectors, NAT (five minutes, as root)
+	@scripts/deps kernel
+	LINEHAUL_MUST_RUN=1 go test -tags kernelgateway ./tunnel -run TestKernel -count 1 -timeout 20m -v | grep -v '^=== '
+
 .PHONY: interop-new
 interop-new: deps ## the tunnel with more key exchanges than one (ML-KEM), through a strongSwan of Debian's unstable branch
 	@scripts/strongswan $(BIN)/strongswan

@@ -53,6 +53,9 @@ type Options struct {
 	// Root is a folder with another strongSwan in it, as scripts/strongswan makes
 	// one. Empty: the machine's own.
 	Root string
+	// Kernel has a Linux kernel in user mode do the gateway's ESP: it knows
+	// extended sequence numbers, and any selectors.
+	Kernel bool
 }
 
 // A Gateway is a lab. Its Swan is the gateway itself.
@@ -101,9 +104,12 @@ func Start(t testing.TB, o Options) *Gateway {
 	}
 	g.SSH = lab.StartSSHD(t, o.SSHD)
 	g.serveNames()
-	g.Swan = startSwan(g.GateHost, g.Dir, o.Root, o.GateConf)
+	if o.Kernel {
+		g.bridge()
+	}
+	g.Swan = startSwan(g.GateHost, g.Dir, whereabouts{o.Root, o.Kernel}, o.GateConf)
 	if o.Client {
-		g.Client = startSwan(g.RoadHost, g.Dir, o.Root, o.RoadConf)
+		g.Client = startSwan(g.RoadHost, g.Dir, whereabouts{root: o.Root}, o.RoadConf)
 	}
 	if o.Connections != "" {
 		g.Reload(strings.ReplaceAll(o.Connections, "$KEYS", g.keys.dir))

@@ -20,12 +20,12 @@ import (
 // A Swan is a strongSwan: charon, without any of the machine's configuration,
 // and swanctl to tell it things.
 type Swan struct {
-	t    testing.TB
-	host *Host
-	dir  string
-	root string // that it lives in; empty: the machine's own
-	conf string // what was loaded last
-	p    *lab.Process
+	t     testing.TB
+	host  *Host
+	dir   string
+	where whereabouts
+	conf  string // what was loaded last
+	p     *lab.Process
 }
 
 // plugins of charon: all that peers in the field may ask for. openssl is asked
@@ -49,7 +49,7 @@ const strongswanConf = `charon-systemd {
   %[3]s
   plugins {
     vici {
-      socket = unix://%[1]s/vici
+      socket = %[1]s
     }
     openssl {
       load_legacy = yes
@@ -63,7 +63,7 @@ const strongswanConf = `charon-systemd {
   }
   filelog {
     log {
-      path = %[1]s/log
+      path = %[4]s/log
       time_format = %%s
       flush_line = yes
       append = yes
@@ -80,13 +80,17 @@ swanctl {
 }
 `
 
+// whereabouts say which strongSwan it is.
+type whereabouts struct {
+	root   string // a folder with a whole system in it, of which it is taken; empty: the machine's own
+	kernel bool   // ESP is a kernel's, in user mode, and not strongSwan's own
+}
+
 // startSwan starts a strongSwan on a host. More is put into strongswan.conf.
-// Root is a folder with a whole system in it, of which it is taken; empty is the
-// machine's own.
-func startSwan(host *Host, dir, root, more string) *Swan {
+func startSwan(host *Host, dir string, where whereabouts, more string) *Swan {
 	t := host.t
 	t.Helper()
-	s := &Swan{t: t, host: host, dir: filepath.Join(dir, host.name), root: root}
+	s := &Swan{t: t, host: host, dir: filepath.Join(dir, host.name), where: where}
 	// swanctl complains of each folder that it expects and does not find.
 	folders := "x509 x509ca x509ocsp x509aa x509ac x509crl pubkey private rsa ecdsa bliss pkcs8 pkcs12 conf.d ../bin"
 	for _, sub := range strings.Fields(folders) {
@@ -94,12 +98,16 @@ func startSwan(host *Host, dir, root, more string) *Swan {
 			t.Fatal(err)
 		}
 	}
-	writeFile(t, filepath.Join(s.dir, "strongswan.conf"), fmt.Sprintf(strongswanConf, s.dir, plugins, more))
+	load := plugins
+	if where.kernel {
+		load = strings.Replace(load, "kernel-libipsec ", "", 1)
+	}
+	writeFile(t, filepath.Join(s.dir, "strongswan.conf"), fmt.Sprintf(strongswanConf, s.uri("0.0.0.0"), load, more, s.dir))
 	// AppArmor binds charon and swanctl to the machine's configuration by
 	// their paths, where a distribution says so: copies are free of it.
 	for _, program := range []string{"charon-systemd", "swanctl"} {
-		from := filepath.Join(root, "usr/sbin", program)
-		if root == "" {
+		from := filepath.Join(where.root, "usr/sbin", program)
+		if where.root == "" {
 			from = lab.Path(program)
 		}
 		copyFile(t, from, s.program(program))
@@ -113,31 +121,53 @@ func (s *Swan) program(name string) string { return filepath.Join(s.dir, "bin", 
 // command is the command line of a program of it. One with a root of its own
 // sees that as its system, with our folders in it, and nobody else does.
 func (s *Swan) command(program string) []string {
-	if s.root == "" {
+	if s.where.root == "" {
 		return []string{s.program(program)}
 	}
 	const enter = `set -e; root=$1 dir=$2; shift 2
 mount --rbind /dev "$root/dev"; mount --rbind /proc "$root/proc"
 mount -t tmpfs none "$root/tmp"; mkdir -p "$root$dir"; mount --bind "$dir" "$root$dir"
 exec chroot "$root" "$@"`
-	return []string{lab.Path("unshare"), "-m", lab.Path("sh"), "-c", enter, "enter", s.root, filepath.Dir(s.dir), s.program(program)}
+	return []string{lab.Path("unshare"), "-m", lab.Path("sh"), "-c", enter, "enter", s.where.root, filepath.Dir(s.dir), s.program(program)}
 }
 
 func (s *Swan) env() []string {
 	return []string{"STRONGSWAN_CONF=" + filepath.Join(s.dir, "strongswan.conf"), "SWANCTL_DIR=" + filepath.Join(s.dir, "swanctl")}
 }
 
+// uri is where charon takes commands, for one who is at an address.
+func (s *Swan) uri(at string) string {
+	if s.where.kernel {
+		return strings.Replace(kernelVici, kernelHost, at, 1)
+	}
+	return "unix://" + filepath.Join(s.dir, "vici")
+}
+
+// answers reports whether charon takes commands.
+func (s *Swan) answers() error {
+	network, address, _ := strings.Cut(s.uri(kernelHost), "://")
+	return s.host.Do(func() error {
+		conn, err := net.DialTimeout(network, address, time.Second)
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	})
+}
+
 // start starts charon and waits until it takes commands.
 func (s *Swan) start() {
 	s.t.Helper()
-	vici := filepath.Join(s.dir, "vici")
-	os.Remove(vici)
-	in := append(s.host.within(), s.command("charon-systemd")...)
+	os.Remove(filepath.Join(s.dir, "vici"))
+	line := s.command("charon-systemd")
+	if s.where.kernel {
+		line = s.guest()
+	}
+	in := append(s.host.within(), line...)
 	s.p = lab.Start(s.t, filepath.Join(s.dir, "out"), s.env(), in[0], in[1:]...)
-	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("unix", vici)
+	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		err := s.answers()
 		if err == nil {
-			conn.Close()
 			return
 		}
 		if time.Now().After(deadline) {
@@ -150,10 +180,10 @@ func (s *Swan) start() {
 func (s *Swan) Swanctl(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	line := slices.Concat(s.command("swanctl"), args, []string{"--uri", "unix://" + filepath.Join(s.dir, "vici")})
+	line := slices.Concat(s.command("swanctl"), args, []string{"--uri", s.uri(kernelHost)})
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), s.env()...)
-	out, err := cmd.CombinedOutput()
+	out, err := s.host.Command(cmd).CombinedOutput()
 	return string(out), err
 }
 
