@@ -44,6 +44,7 @@ func rows() map[string]int {
 		"tunnel/ikemsg":              1,
 		"tunnel/esp":                 1,
 		"tunnel/netstack":            1,
+		"tunnel/route":               1,
 		"winsvc":                     1,
 		"fault":                      0,
 		"internal/bench":             1,
