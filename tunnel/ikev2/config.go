@@ -15,8 +15,23 @@ import (
 // time has a default.
 type Config struct {
 	Local  ikemsg.Identity
-	Remote *ikemsg.Identity // who the gateway must be; nil: whoever has the key
-	PSK    []byte           // the pre-shared key
+	Remote *ikemsg.Identity // who the gateway must be; nil: whoever has the key, or whom Trust names
+
+	// PSK, Certificate and EAP are how we prove who we are: one of them, or the
+	// first or second one and then EAP (RFC 4739).
+	PSK         []byte // a pre-shared key
+	Certificate *Certificate
+	EAP         *EAP
+
+	// RemotePSK and Trust are how the gateway proves who it is: by a pre-shared
+	// key, or by a certificate. Without both it is PSK.
+	RemotePSK []byte
+	Trust     *Trust
+
+	// InitialContact says to the gateway that nobody else is logged in as Local,
+	// so that it forgets what a crash of ours has left there (RFC 7296 section
+	// 2.4). It ends the tunnels of others with the same identity.
+	InitialContact bool
 
 	IKE, ESP []suite.Proposal // nil: suite.Default
 
@@ -74,14 +89,12 @@ func (c *Config) complete() error {
 		c.ESP = suite.Default(suite.ESP)
 	}
 	switch {
-	case len(c.PSK) == 0:
-		return fault.New(fault.Config, "a tunnel without a pre-shared key")
 	case len(c.Networks) == 0:
 		return fault.New(fault.Config, "a tunnel without networks behind its gateway")
 	case len(c.IKE) == 0 || len(c.ESP) == 0:
 		return fault.New(fault.Config, "a tunnel without proposals")
 	}
-	return nil
+	return c.checkProofs()
 }
 
 // ParseIdentity reads an identity: `type:value` with ipv4, ipv6, fqdn, email,

@@ -35,6 +35,9 @@ type initial struct {
 	// each side sent them.
 	signed, peerSigned []byte
 	nat                bool
+	hashes             []ikemsg.HashAlgorithm // that the gateway knows signatures over (RFC 7427)
+	rounds             bool                   // it takes more than one proof (RFC 4739)
+	login              login
 }
 
 // begin sends IKE_SA_INIT.
@@ -228,6 +231,10 @@ func (m *Machine) agree(now time.Time, msg *ikemsg.Message, datagram []byte) err
 	if _, ok := ikemsg.FindNotify(msg.Payloads, ikemsg.IKEv2FragmentationSupported); ok {
 		sa.fragments = m.config.MaxDatagram
 	}
+	if n, ok := ikemsg.FindNotify(msg.Payloads, ikemsg.SignatureHashAlgorithms); ok {
+		f.hashes = n.HashAlgorithms()
+	}
+	_, f.rounds = ikemsg.FindNotify(msg.Payloads, ikemsg.MultipleAuthSupported)
 	_, f.nat = ikemsg.FindNotify(msg.Payloads, ikemsg.NATDetectionSourceIP)
 	m.sas = []*association{sa}
 	m.state = proving
@@ -270,8 +277,7 @@ func (m *Machine) explain(n *ikemsg.Notify) error {
 		return fault.New(fault.IKE, "the gateway takes none of what was offered for %s: %s", strings.ToUpper(key), written(offered)).AsPermanent().
 			WithHint("give the link an `%s` proposal that the gateway has; its log names what it wants", key)
 	case ikemsg.AuthenticationFailed:
-		return fault.New(fault.GatewayLogin, "the gateway does not let %s in", m.config.Local.String()).AsPermanent().
-			WithHint("the gateway does not know this identity, or has another secret for it; it does not say which")
+		return m.notLetIn()
 	case ikemsg.TSUnacceptable:
 		return fault.New(fault.IKE, "the gateway has no policy for the networks %s", prefixes(m.config.Networks)).AsPermanent().
 			WithHint("the link's `networks` and `address` must be what the gateway has for us")

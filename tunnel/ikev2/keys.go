@@ -3,7 +3,6 @@ package ikev2
 import (
 	"crypto/subtle"
 
-	"linehaul/fault"
 	"linehaul/tunnel/ikemsg"
 	"linehaul/tunnel/suite"
 )
@@ -63,21 +62,21 @@ func (k keys) childKeys(s suite.Suite, initiator bool, shared, ni, nr, further [
 	return in, out, err
 }
 
-// proof is what a side proves that it has the key with: of its first message,
-// the other's nonce, and its identity (RFC 7296 section 2.15).
-func (k keys) proof(psk, message, nonce []byte, id ikemsg.Identity, auth []byte) []byte {
-	padded := k.prf.Sum(psk, []byte("Key Pad for IKEv2"))
-	return k.prf.Sum(padded, message, nonce, k.prf.Sum(auth, id.Signed()), k.intermediate)
+// octets are what a side proves that it has its key with, by a signature or by
+// proof: its first message, the other's nonce, its identity, and what was in
+// between (RFC 7296 section 2.15, RFC 9242 section 3.3). auth is its SK_p.
+func (k keys) octets(message, nonce []byte, id ikemsg.Identity, auth []byte) []byte {
+	return concat(message, nonce, k.prf.Sum(auth, id.Signed()), k.intermediate)
 }
 
-// checkProof holds the gateway's proof against what it must be.
-func checkProof(got, want []byte) error {
-	if subtle.ConstantTimeCompare(got, want) != 1 {
-		return fault.New(fault.GatewayLogin, "the gateway does not have our pre-shared key").AsPermanent().
-			WithHint("the key differs between here and there, or belongs to another identity")
-	}
-	return nil
+// proof is the proof by a secret that both sides have: a pre-shared key, or what
+// EAP has made (RFC 7296 sections 2.15 and 2.16).
+func (k keys) proof(secret, octets []byte) []byte {
+	return k.prf.Sum(k.prf.Sum(secret, []byte("Key Pad for IKEv2")), octets)
 }
+
+// sameProof compares two of them without telling by its time where they differ.
+func sameProof(got, want []byte) bool { return subtle.ConstantTimeCompare(got, want) == 1 }
 
 func concat(parts ...[]byte) []byte {
 	var all []byte

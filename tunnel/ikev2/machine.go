@@ -160,6 +160,7 @@ func (m *Machine) end(err error) {
 		return
 	}
 	m.state = ended
+	m.first.login.stop()
 	for _, c := range m.ordered() {
 		m.do(Remove{c.InSPI})
 	}
