@@ -233,6 +233,12 @@ func (g *Gateway) Mend() {
 	g.GateHost.ip("link set wan up\naddr replace " + Gate6 + "/64 dev wan nodad\n")
 }
 
+// Keys is the folder of certificates and private keys, which all may read:
+// KIND-ca.crt, KIND-gate.crt and .key, KIND-road.crt and .key, where KIND is
+// rsa, ecdsa, ecdsa384, ecdsa521 or ed25519. They are there once a row needs
+// them.
+func (g *Gateway) Keys() string { return g.keys.dir }
+
 // Use sets the gateway up for a row, and the strongSwan on the road if there
 // is one.
 func (g *Gateway) Use(row Row) {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -20,7 +21,8 @@ import (
 
 // A keyring is a folder of certificates and keys, made when they are needed,
 // for each kind of key a CA of its own: KIND-ca.crt, KIND-gate.crt and .key,
-// KIND-road.crt and .key, all in PEM. Kinds are rsa, ecdsa and ecdsa384.
+// KIND-road.crt and .key, all in PEM. Kinds are rsa, ecdsa, ecdsa384, ecdsa521
+// and ed25519.
 type keyring struct {
 	t   testing.TB
 	dir string
@@ -74,6 +76,10 @@ func (k *keyring) newKey(kind string) crypto.Signer {
 		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case "ecdsa384":
 		key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case "ecdsa521":
+		key, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	case "ed25519":
+		_, key, err = ed25519.GenerateKey(rand.Reader)
 	default:
 		k.t.Fatalf("no kind of key is named %q", kind)
 	}

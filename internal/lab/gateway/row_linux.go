@@ -10,17 +10,21 @@ type Auth uint8
 
 // The ways of proof, the client's side named.
 const (
-	AuthPSK         Auth = iota
-	AuthRSA              // a certificate with an RSA key, as the gateway
-	AuthECDSA            // P-256
-	AuthECDSA384         // P-384
-	AuthEAPMSCHAPv2      // the gateway by RSA certificate
-	AuthEAPMD5           // the gateway by RSA certificate
-	AuthEAPTLS           // the gateway by RSA certificate
-	AuthPSKAndEAP        // EAP-MSCHAPv2, the gateway by PSK
-	AuthRSAThenEAP       // two rounds (RFC 4739)
-	AuthXAuthPSK         // IKEv1
-	AuthXAuthHybrid      // IKEv1, the gateway by RSA certificate
+	AuthPSK      Auth = iota
+	AuthRSA           // a certificate with an RSA key, as the gateway
+	AuthECDSA         // P-256
+	AuthECDSA384      // P-384
+	AuthECDSA521      // P-521
+	AuthEd25519
+	AuthEAPMSCHAPv2 // the gateway by RSA certificate
+	AuthEAPMD5      // the gateway by RSA certificate
+	AuthEAPTLS      // the gateway by RSA certificate
+	AuthPSKAndEAP   // EAP-MSCHAPv2, the gateway by PSK
+	AuthRSAThenEAP  // two rounds (RFC 4739)
+	AuthPSKThenEAP  // two rounds, the gateway by PSK
+	AuthEAPOnly     // EAP-TLS, by which the gateway proves itself too (RFC 5998)
+	AuthXAuthPSK    // IKEv1
+	AuthXAuthHybrid // IKEv1, the gateway by RSA certificate
 )
 
 // A Row is a way to set gateway and client up. The zero value is IKEv2 with
@@ -32,6 +36,7 @@ type Row struct {
 	Aggressive bool   // IKEv1
 	SiteToSite bool   // no virtual address: the client comes from InnerNet
 	Outer6     bool   // the gateway is at Gate6
+	Sign       string // the gateway's signature scheme, as in rsa/pss-sha384; default: strongSwan's
 	Inner6     bool   // LanNet6 is behind the gateway too, and there are virtual addresses of Pool6
 
 	// Lines for the connections, their children, and the pool of virtual
@@ -42,13 +47,17 @@ type Row struct {
 // keys is the kind of certificates that a way of proof needs.
 func (a Auth) keys() []string {
 	switch a {
-	case AuthRSA, AuthEAPMSCHAPv2, AuthEAPMD5, AuthEAPTLS, AuthRSAThenEAP, AuthXAuthHybrid:
+	case AuthRSA, AuthEAPMSCHAPv2, AuthEAPMD5, AuthEAPTLS, AuthRSAThenEAP, AuthEAPOnly, AuthXAuthHybrid:
 		return []string{"rsa"}
 	case AuthECDSA:
 		return []string{"ecdsa"}
 	case AuthECDSA384:
 		return []string{"ecdsa384"}
-	case AuthPSK, AuthPSKAndEAP, AuthXAuthPSK:
+	case AuthECDSA521:
+		return []string{"ecdsa521"}
+	case AuthEd25519:
+		return []string{"ed25519"}
+	case AuthPSK, AuthPSKAndEAP, AuthPSKThenEAP, AuthXAuthPSK:
 	}
 	return nil
 }
@@ -73,7 +82,11 @@ func (r Row) proofs(k *keyring) (gate, road string) {
 	cert := func(who string) string { return "certs = " + k.file(kind+"-"+who+".crt") }
 	gateID, roadID, ca := "id = "+GateID, "id = "+RoadID, "cacerts = "+k.file(kind+"-ca.crt")
 	// The usual case, for the gateway: a certificate.
-	gateLocal := section("local", "auth = pubkey", cert("gate"), gateID)
+	sign := "pubkey"
+	if r.Sign != "" {
+		sign = r.Sign
+	}
+	gateLocal := section("local", "auth = "+sign, cert("gate"), gateID)
 	roadRemote := section("remote", "auth = pubkey", gateID, ca)
 	var gateRemote, roadLocal string
 	eap := func(method string) {
@@ -89,7 +102,7 @@ func (r Row) proofs(k *keyring) (gate, road string) {
 		psk()
 		gateRemote = section("remote", "auth = psk")
 		roadLocal = section("local", "auth = psk", roadID)
-	case AuthRSA, AuthECDSA, AuthECDSA384:
+	case AuthRSA, AuthECDSA, AuthECDSA384, AuthECDSA521, AuthEd25519:
 		gateRemote = section("remote", "auth = pubkey", ca)
 		roadLocal = section("local", "auth = pubkey", cert("road"), roadID)
 	case AuthEAPMSCHAPv2:
@@ -107,6 +120,17 @@ func (r Row) proofs(k *keyring) (gate, road string) {
 			section("remote-2", "auth = eap-mschapv2", "round = 2", "eap_id = %any")
 		roadLocal = section("local", "auth = pubkey", cert("road"), roadID, "round = 1") +
 			section("local-2", "auth = eap-mschapv2", "round = 2", roadID, "eap_id = "+User)
+	case AuthPSKThenEAP:
+		psk()
+		gateRemote = section("remote", "auth = psk", "round = 1") +
+			section("remote-2", "auth = eap-mschapv2", "round = 2", "eap_id = %any")
+		roadLocal = section("local", "auth = psk", roadID, "round = 1") +
+			section("local-2", "auth = eap-mschapv2", "round = 2", roadID, "eap_id = "+User)
+	case AuthEAPOnly:
+		gateLocal = section("local", "auth = eap-tls", cert("gate"), gateID)
+		gateRemote = section("remote", "auth = eap-tls")
+		roadLocal = section("local", "auth = eap-tls", cert("road"), roadID)
+		roadRemote = section("remote", "auth = eap-tls", gateID, ca)
 	case AuthXAuthPSK:
 		psk()
 		gateRemote = section("remote", "auth = psk") + section("remote-x", "auth = xauth")
