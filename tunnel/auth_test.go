@@ -5,6 +5,7 @@ package tunnel_test
 import (
 	"context"
 	"crypto"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
@@ -157,21 +158,19 @@ func login(t *testing.T, g *gateway.Gateway, name string, row gateway.Row) strin
 }
 
 // TestOldAuth logs in to a gateway without RFC 7427, which knows RSA over SHA-1
-// and the ECDSA of RFC 4754 only; and by EAP-TLS to one with TLS 1.3.
+// and the ECDSA of RFC 4754 only.
 func TestOldAuth(t *testing.T) {
 	if gateway.Inside() {
 		c := loginConfig(t, os.Getenv("WAY"), os.Getenv("KEYS"))
 		pings(t, up(t, c), gateway.Lan)
 		return
 	}
-	g := gateway.Start(t, gateway.Options{GateConf: "signature_authentication = no\ntls {\nversion_max = 1.3\n}"})
+	g := gateway.Start(t, gateway.Options{GateConf: "signature_authentication = no"})
 	for name, says := range map[string]string{
-		"rsa":      "authentication of 'road.lab.test' with RSA_EMSA_PKCS1_SHA1 successful",
+		"rsa":      "authentication of 'road.lab.test' with RSA signature successful",
 		"ecdsa":    "authentication of 'road.lab.test' with ECDSA-256 signature successful",
 		"ecdsa384": "authentication of 'road.lab.test' with ECDSA-384 signature successful",
 		"ecdsa521": "authentication of 'road.lab.test' with ECDSA-521 signature successful",
-		"tls":      "negotiated TLS 1.3",
-		"eap-only": "negotiated TLS 1.3",
 	} {
 		if said := login(t, g, name, ways()[name].row); !strings.Contains(said, says) {
 			t.Errorf("%s: the gateway's log has no %q", name, says)
@@ -198,16 +197,21 @@ func wrongs() []wrong {
 		{"identity", "rsa", func(_ *testing.T, c *tunnel.Config, _ string) {
 			c.IKE.Remote, c.IKE.Trust.Name = nil, &ikemsg.Identity{Kind: ikemsg.IDFQDN, Data: []byte("other.lab.test")}
 		}, "the gateway is gw.lab.test, and not other.lab.test"},
-		{"a year later", "rsa", func(_ *testing.T, c *tunnel.Config, _ string) {
+		{"a year later", "mschapv2", func(_ *testing.T, c *tunnel.Config, _ string) {
 			c.Now = func() time.Time { return time.Now().AddDate(1, 0, 0) }
+		}, `the gateway's certificate "CN=gate of rsa,O=Lab" has expired on`},
+		{"EAP where it wants a certificate", "rsa", func(_ *testing.T, c *tunnel.Config, _ string) {
 			c.IKE.Certificate, c.IKE.EAP = nil, &ikev2.EAP{User: "x", Password: []byte("x")}
-		}, `does not let road.lab.test begin to log in by EAP`},
+		}, "does not let road.lab.test begin to log in by EAP"},
+		{"own certificate a year later", "rsa", func(_ *testing.T, c *tunnel.Config, _ string) {
+			c.Now = func() time.Time { return time.Now().AddDate(1, 0, 0) }
+		}, `the link's certificate "CN=road of rsa,O=Lab" has expired on`},
 		{"revoked", "rsa", func(t *testing.T, c *tunnel.Config, keys string) { c.IKE.Trust.CRLs = crls(t, keys, "revoked.crl") }, `"CN=gate of rsa,O=Lab" was revoked`},
 		{"own certificate", "rsa", func(t *testing.T, c *tunnel.Config, keys string) {
 			c.IKE.Certificate = certificate(t, keys, "ecdsa-road")
 		}, "does not let road.lab.test in with the certificate"},
 		{"own certificate of EAP-TLS", "tls", func(t *testing.T, c *tunnel.Config, keys string) {
-			c.IKE.EAP.Certificate = certificate(t, keys, "ecdsa-road")
+			c.IKE.EAP.Certificate = stranger(t)
 		}, "the gateway refuses our certificate in EAP-TLS"},
 		{"a key for a certificate", "rsa", func(_ *testing.T, c *tunnel.Config, _ string) {
 			c.IKE.Certificate, c.IKE.Trust, c.IKE.PSK = nil, nil, []byte(gateway.PSK)
@@ -218,7 +222,7 @@ func wrongs() []wrong {
 		{"no EAP", "psk>mschapv2", func(_ *testing.T, c *tunnel.Config, _ string) { c.IKE.EAP = nil }, "does not let road.lab.test in"},
 		{"one EAP too many", "psk", func(_ *testing.T, c *tunnel.Config, _ string) {
 			c.IKE.EAP = &ikev2.EAP{User: "x", Password: []byte("x")}
-		}, "does not let"},
+		}, "has accepted the first proof of road.lab.test, and does not begin with EAP"},
 	}
 }
 
@@ -260,6 +264,25 @@ func TestAuthRefused(t *testing.T) {
 			t.Errorf("%s: the gateway believes in an SA:\n%s", w.name, sas)
 		}
 	}
+}
+
+// stranger is a certificate for the client that no CA has made.
+func stranger(t *testing.T) *ikev2.Certificate {
+	t.Helper()
+	public, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(7), DNSNames: []string{gateway.RoadID}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &ikev2.Certificate{Chain: []*x509.Certificate{own}, Key: key}
 }
 
 // revoke writes a list of the RSA CA that revokes the gateway's certificate.

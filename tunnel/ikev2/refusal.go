@@ -19,11 +19,11 @@ func (m *Machine) notLetIn() error {
 	case l.eap != nil && l.eap.over:
 		return refusal("it, or the login server behind it, makes the key in another way, or has no place for this user: its log says which",
 			"the gateway has let the EAP user %q in, and then not %s", c.EAP.User, who)
+	case l.eap != nil && l.eap.rounds == 0:
+		return refusal("it has no second login for this identity: leave the link's `eap` out", "the gateway has accepted the first proof of %s, and does not begin with EAP", who)
 	case l.eap != nil:
 		return refusal("it does not know this user, or has another password or method for it; it does not say which",
 			"the gateway is who it should be, and does not let the EAP user %q in", c.EAP.User)
-	case l.proved && c.EAP != nil:
-		return refusal("it has no second login for this identity", "the gateway does not go on with the second login of %s", who)
 	case c.Certificate != nil:
 		own := c.Certificate.Chain[0]
 		return refusal("it does not trust the CA of the link's `cert`, or the `local: id` is not in it, or it knows no such identity; it does not say which",
