@@ -452,6 +452,36 @@ func TestLinks(t *testing.T) {
 	equal(t, "remote", office.Remote == nil, true)
 	equal(t, "address", office.Address.String(), "192.168.7.9")
 	equal(t, "default", office.IKE == nil && office.ESP == nil, true)
+	proofs(t, f)
 	equal(t, "link", f.Hosts["hk1"].Link, "hongkong")
 	equal(t, "no link", f.Hosts["near"].Link, "")
+}
+
+// proofs are the ways in which both sides of the links log in.
+func proofs(t *testing.T, f *config.File) {
+	t.Helper()
+	base := func(paths ...string) string {
+		for i, p := range paths {
+			paths[i] = filepath.Base(p)
+		}
+		return fmt.Sprint(paths)
+	}
+	certificates, password, both, shared := f.Links["certificates"], f.Links["password"], f.Links["both"], f.Links["shared"]
+	equal(t, "certs", base(certificates.Pair.Certs...), "[branch.pem between.pem]")
+	equal(t, "key", base(certificates.Pair.Key), "[branch.key]")
+	equal(t, "passphrase and pss", !certificates.Pair.Passphrase.IsZero() && certificates.Pair.PSS, true)
+	equal(t, "cas", base(certificates.CAs...), "[ca.pem old-ca.pem]")
+	equal(t, "crls", base(certificates.CRLs...), "[ca.crl]")
+	equal(t, "contact", certificates.InitialContact, true)
+	equal(t, "gateway's name", certificates.GatewayName.String(), "vpn.example.net")
+	equal(t, "no eap", certificates.EAP == nil && certificates.PSK.IsZero() && certificates.Local.Data == nil, true)
+	equal(t, "user", password.EAP.User, `WORK\alice`)
+	equal(t, "methods", fmt.Sprint(password.EAP.Methods), "[MSCHAPV2 GTC]")
+	equal(t, "remote", password.Remote.Kind, ikemsg.IDName)
+	equal(t, "no other name", password.GatewayName == nil && !password.InitialContact, true)
+	equal(t, "both", !both.PSK.IsZero() && both.EAP.Password.IsZero() && both.EAP.Methods == nil, true)
+	equal(t, "eap's pair", base(append(both.EAP.Pair.Certs, both.EAP.Pair.Key)...), "[alice.pem alice.ppk]")
+	equal(t, "server", both.EAP.Server.String(), "radius.example.net")
+	equal(t, "gateway's address", both.GatewayName.String(), "2001:db8::1")
+	equal(t, "their psk", shared.PSK.IsZero() && !shared.RemotePSK.IsZero() && shared.CAs == nil, true)
 }

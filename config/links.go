@@ -13,10 +13,20 @@ import (
 // A Link is the way to a network: a tunnel of our own.
 type Link struct {
 	Name    string
-	Gateway string // name or address, perhaps with a port
-	Local   ikemsg.Identity
-	Remote  *ikemsg.Identity // nil: whoever has the key
-	PSK     Secret
+	Gateway string           // name or address, perhaps with a port
+	Local   ikemsg.Identity  // the zero value: that of Pair's certificate, or EAP's user
+	Remote  *ikemsg.Identity // nil: whoever has the key, or GatewayName
+	// PSK, Pair and EAP are how we prove who we are: one of them, or the first or
+	// second one and then EAP.
+	PSK  Secret
+	Pair *KeyPair
+	EAP  *EAP
+	// RemotePSK and CAs are how the gateway does; without both by PSK.
+	RemotePSK   Secret
+	CAs, CRLs   []string
+	GatewayName *ikemsg.Identity // whom its certificate must be for, without Remote
+	// InitialContact has the gateway forget other logins of ours.
+	InitialContact bool
 	// Networks lie behind the gateway, and Address is ours inside; the zero
 	// value is asked from the gateway.
 	Networks []netip.Prefix
@@ -41,15 +51,8 @@ type ipsecEntry struct {
 	IKE      texts      `yaml:"ike" also:"proposals ike_proposals" doc:"What is offered for the key exchange, spelled as strongSwan spells it; modern algorithms that most gateways have, if left out. Old ones work, with a warning." example:"aes256gcm16-prfsha384-ecp384"`
 	Keep     flag       `yaml:"keep" default:"false" doc:"Whether serve keeps the tunnel up all the time. Otherwise it comes up when something goes through it."`
 	ESP      texts      `yaml:"esp" also:"esp_proposals" doc:"What is offered for the data, in the same spelling." example:"aes256gcm16-ecp384"`
-}
 
-type partyEntry struct {
-	ID text `yaml:"id" doc:"An identity: a host name, an address, user@name, a distinguished name as in C=CH, O=Example, CN=branch, or TYPE:VALUE with ipv4, ipv6, fqdn, email, keyid or dn." example:"vpn.example.net"`
-}
-
-type localParty struct {
-	ID  text      `yaml:"id" doc:"An identity, as in remote." example:"branch@example.net"`
-	PSK secretRef `yaml:"psk" also:"secret key shared_secret" doc:"The pre-shared key: a reference to a secret, never the secret itself." example:"file:hk.psk"`
+	InitialContact flag `yaml:"initial_contact" default:"false" doc:"Whether the gateway is told that nobody else is logged in with this identity, so that it forgets what a crash has left there. Not for an identity that several use, or several programs at a time: each would end the others' tunnels."`
 }
 
 // links makes the links, and gives the hosts theirs.
@@ -105,7 +108,7 @@ func orDirect(link string) string {
 }
 
 func (r *rules) link(name string, at spot, s *ipsecEntry) *Link {
-	l := &Link{Name: name, Gateway: s.Gateway.value, PSK: r.secret(&s.Local.PSK), KeepUp: s.Keep.value}
+	l := &Link{Name: name, Gateway: s.Gateway.value, InitialContact: s.InitialContact.value, KeepUp: s.Keep.value}
 	if !s.Gateway.given && !s.Local.ID.given && !s.Networks.given && s.Gateway.at == s.Networks.at {
 		r.problem(at, "`%s` has no `ipsec`", at.name).suggest("add it: a tunnel is all that a link can be in this version")
 		return l
@@ -115,8 +118,6 @@ func (r *rules) link(name string, at spot, s *ipsecEntry) *Link {
 		name, example string
 	}{
 		{s.Gateway.absent(), "ipsec: gateway", "vpn.example.net"},
-		{s.Local.ID.absent(), "ipsec: local: id", "branch@example.net"},
-		{s.Local.PSK.absent(), "ipsec: local: psk", "file:hk.psk"},
 		{!s.Networks.given && s.Networks.at.line > 0, "ipsec: networks", "[10.20.0.0/16]"},
 	} {
 		if k.absent {
@@ -131,6 +132,7 @@ func (r *rules) link(name string, at spot, s *ipsecEntry) *Link {
 	if s.Remote.ID.given {
 		l.Remote = r.identity(&s.Remote.ID)
 	}
+	r.proofs(l, at, s)
 	for _, t := range s.Networks.items {
 		p, err := netip.ParsePrefix(t.value)
 		if err != nil {

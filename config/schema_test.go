@@ -175,7 +175,9 @@ func TestExamplesAreValid(t *testing.T) {
 	link := values(ipsec...)
 	for _, party := range []string{"local", "remote"} {
 		link[party] = values(append(ipsec, "properties", party)...)
+		delete(link[party].(map[string]any), "psk") // which goes with no certificate
 	}
+	link["local"].(map[string]any)["eap"] = values(append(ipsec, "properties", "local", "properties", "eap")...)
 	file := values()
 	file["logs"] = values("properties", "logs")
 	file["hosts"] = map[string]any{"hk1": host, "bastion": bastion}

@@ -68,15 +68,14 @@ func (l *Links) tunnel(link *config.Link) *tunnel.Shared {
 }
 
 func (l *Links) config(ctx context.Context, c *config.Link) (tunnel.Config, error) {
-	psk, err := c.PSK.Resolve(ctx)
-	if err != nil {
-		return tunnel.Config{}, fault.New(fault.Config, "the pre-shared key of link %q: %w", c.Name, err)
+	ike := ikev2.Config{
+		Local: c.Local, Remote: c.Remote, Networks: c.Networks, Address: c.Address, IKE: c.IKE, ESP: c.ESP, InitialContact: c.InitialContact,
+	}
+	if err := proofs(ctx, c, &ike); err != nil {
+		return tunnel.Config{}, err
 	}
 	return tunnel.Config{
-		Gateway: c.Gateway,
-		IKE: ikev2.Config{
-			Local: c.Local, Remote: c.Remote, PSK: psk, Networks: c.Networks, Address: c.Address, IKE: c.IKE, ESP: c.ESP,
-		},
+		Gateway: c.Gateway, IKE: ike,
 		Log: l.log.Load().With(logs.Link, c.Name), Now: l.now, Random: l.random,
 	}, nil
 }

@@ -54,6 +54,16 @@ type Key struct {
 // but for an error of passphrase that is sorted already, and the cause of a ctx
 // that ended while passphrase ran.
 func Load(ctx context.Context, path string, passphrase Secret, legacy ...string) (*Key, error) {
+	private, err := LoadPrivate(ctx, path, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	return newKey(path, private, legacy)
+}
+
+// LoadPrivate is Load for what is not an SSH server: the key alone, of any type,
+// as ParsePrivate returns it.
+func LoadPrivate(ctx context.Context, path string, passphrase Secret) (*PrivateKey, error) {
 	data, tooOpen, err := readKeyFile(path)
 	if err != nil {
 		return nil, loadError(path, err)
@@ -70,7 +80,7 @@ func Load(ctx context.Context, path string, passphrase Secret, legacy ...string)
 	if err != nil {
 		return nil, loadError(path, f.ofPublic(path, err))
 	}
-	return newKey(path, private, legacy)
+	return private, nil
 }
 
 // unlockWith reads the private half, and fetches the passphrase if it takes

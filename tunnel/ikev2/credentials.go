@@ -45,6 +45,9 @@ type Trust struct {
 
 // checkProofs completes and checks how both sides prove who they are.
 func (c *Config) checkProofs() error {
+	if c.Local.Kind == 0 {
+		c.Local = c.localDefault()
+	}
 	if c.EAP != nil {
 		e := *c.EAP
 		if err := e.complete(); err != nil {
@@ -53,6 +56,8 @@ func (c *Config) checkProofs() error {
 		c.EAP = &e
 	}
 	switch {
+	case c.Local.Kind == 0:
+		return fault.New(fault.Config, "a tunnel without an identity of ours")
 	case c.PSK == nil && c.Certificate == nil && c.EAP == nil:
 		return fault.New(fault.Config, "a tunnel without a pre-shared key, certificate or EAP to log in with")
 	case c.PSK != nil && len(c.PSK) == 0 || c.RemotePSK != nil && len(c.RemotePSK) == 0:
@@ -73,6 +78,21 @@ func (c *Config) checkProofs() error {
 		return fault.New(fault.Config, "EAP-TLS without the CA of its server's certificate")
 	}
 	return c.Certificate.check()
+}
+
+// localDefault is who we are if nobody has said: whom the certificate is for, or
+// the user.
+func (c *Config) localDefault() ikemsg.Identity {
+	switch {
+	case c.Certificate != nil && len(c.Certificate.Chain) > 0:
+		return ikemsg.Identity{Kind: ikemsg.IDName, Data: c.Certificate.Chain[0].RawSubject}
+	case c.EAP != nil:
+		if id, err := ParseIdentity(c.EAP.User); err == nil {
+			return id
+		}
+		return ikemsg.Identity{Kind: ikemsg.IDKey, Data: []byte(c.EAP.User)}
+	}
+	return ikemsg.Identity{}
 }
 
 func (e *EAP) complete() error {
