@@ -114,6 +114,10 @@ $(BIN)/bench:
 rates: ## hold limits of bandwidth to a few percent, on a quiet machine (two minutes)
 	LINEHAUL_RATES=1 go test ./job -count 1 -v -run TestRate | grep -v '^=== '
 
+.PHONY: interop
+interop: deps ## log in to strongSwan in each way that its own client does, and print the table (three minutes, as root)
+	LINEHAUL_INTEROP=1 LINEHAUL_MUST_RUN=1 go test ./tunnel -count 1 -timeout 30m -run 'TestInterop$$' -v | grep -v '^ *\(=== \|time=\)'
+
 .PHONY: scale
 scale: ## plan and mirror FILES files (default a million) and show what is held in memory
 	LINEHAUL_SCALE=$(FILES) go test ./transfer -count 1 -timeout 60m -run TestScale -v | grep -v '^=== '

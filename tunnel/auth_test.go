@@ -34,20 +34,20 @@ type way struct {
 func ways() map[string]way {
 	let := func(how string) string { return "authentication of 'road.lab.test' with " + how + " successful" }
 	return map[string]way{
-		"psk":          {gateway.Row{}, let("pre-shared key")},
-		"rsa":          {gateway.Row{Auth: gateway.AuthRSA}, let("RSA_EMSA_PKCS1_SHA2_256")},
-		"rsa-pss":      {gateway.Row{Auth: gateway.AuthRSA, Sign: "ike:rsa/pss-sha384"}, let("RSA_EMSA_PSS_SHA2_256_SALT_32")},
-		"ecdsa":        {gateway.Row{Auth: gateway.AuthECDSA}, let("ECDSA_WITH_SHA256_DER")},
-		"ecdsa384":     {gateway.Row{Auth: gateway.AuthECDSA384}, let("ECDSA_WITH_SHA384_DER")},
-		"ecdsa521":     {gateway.Row{Auth: gateway.AuthECDSA521}, let("ECDSA_WITH_SHA512_DER")},
-		"ed25519":      {gateway.Row{Auth: gateway.AuthEd25519}, let("ED25519")},
-		"mschapv2":     {gateway.Row{Auth: gateway.AuthEAPMSCHAPv2}, "EAP method EAP_MSCHAPV2 succeeded, MSK established"},
-		"md5":          {gateway.Row{Auth: gateway.AuthEAPMD5}, "EAP method EAP_MD5 succeeded, no MSK established"},
-		"tls":          {gateway.Row{Auth: gateway.AuthEAPTLS}, "EAP method EAP_TLS succeeded, MSK established"},
-		"eap-only":     {gateway.Row{Auth: gateway.AuthEAPOnly}, "EAP method EAP_TLS succeeded, MSK established"},
-		"psk+mschapv2": {gateway.Row{Auth: gateway.AuthPSKAndEAP}, let("EAP")},
-		"rsa>mschapv2": {gateway.Row{Auth: gateway.AuthRSAThenEAP}, let("EAP")},
-		"psk>mschapv2": {gateway.Row{Auth: gateway.AuthPSKThenEAP}, let("EAP")},
+		"psk":               {gateway.Row{}, let("pre-shared key")},
+		"rsa":               {gateway.Row{Auth: gateway.AuthRSA}, let("RSA_EMSA_PKCS1_SHA2_256")},
+		"rsa-pss":           {gateway.Row{Auth: gateway.AuthRSA, Sign: "ike:rsa/pss-sha384"}, let("RSA_EMSA_PSS_SHA2_256_SALT_32")},
+		"ecdsa":             {gateway.Row{Auth: gateway.AuthECDSA}, let("ECDSA_WITH_SHA256_DER")},
+		"ecdsa384":          {gateway.Row{Auth: gateway.AuthECDSA384}, let("ECDSA_WITH_SHA384_DER")},
+		"ecdsa521":          {gateway.Row{Auth: gateway.AuthECDSA521}, let("ECDSA_WITH_SHA512_DER")},
+		"ed25519":           {gateway.Row{Auth: gateway.AuthEd25519}, let("ED25519")},
+		"mschapv2":          {gateway.Row{Auth: gateway.AuthEAPMSCHAPv2}, "EAP method EAP_MSCHAPV2 succeeded, MSK established"},
+		"md5":               {gateway.Row{Auth: gateway.AuthEAPMD5}, "EAP method EAP_MD5 succeeded, no MSK established"},
+		"tls":               {gateway.Row{Auth: gateway.AuthEAPTLS}, "EAP method EAP_TLS succeeded, MSK established"},
+		"eap-only":          {gateway.Row{Auth: gateway.AuthEAPOnly}, "EAP method EAP_TLS succeeded, MSK established"},
+		"psk-and-mschapv2":  {gateway.Row{Auth: gateway.AuthPSKAndEAP}, let("EAP")},
+		"rsa-then-mschapv2": {gateway.Row{Auth: gateway.AuthRSAThenEAP}, let("EAP")},
+		"psk-then-mschapv2": {gateway.Row{Auth: gateway.AuthPSKThenEAP}, let("EAP")},
 	}
 }
 
@@ -57,7 +57,7 @@ func loginConfig(t *testing.T, way, keys string) tunnel.Config {
 	c := labConfig(t, "aes128-sha256-modp2048", "aes128-sha256")
 	kind := way
 	switch way {
-	case "rsa-pss", "mschapv2", "md5", "tls", "eap-only", "rsa>mschapv2":
+	case "rsa-pss", "mschapv2", "md5", "tls", "eap-only", "rsa-then-mschapv2":
 		kind = "rsa"
 	}
 	own := func() *ikev2.Certificate { return certificate(t, keys, kind+"-road") }
@@ -75,12 +75,12 @@ func loginConfig(t *testing.T, way, keys string) tunnel.Config {
 	case "tls", "eap-only":
 		trust()
 		c.IKE.EAP = &ikev2.EAP{User: gateway.RoadID, Certificate: own()}
-	case "psk+mschapv2":
+	case "psk-and-mschapv2":
 		c.IKE.PSK, c.IKE.RemotePSK, c.IKE.EAP = nil, c.IKE.PSK, password
-	case "rsa>mschapv2":
+	case "rsa-then-mschapv2":
 		trust()
 		c.IKE.Certificate, c.IKE.EAP = own(), password
-	case "psk>mschapv2":
+	case "psk-then-mschapv2":
 		c.IKE.EAP = password
 	default:
 		t.Fatalf("no way is named %q", way)
@@ -190,7 +190,7 @@ func wrongs() []wrong {
 		{"password", "mschapv2", func(_ *testing.T, c *tunnel.Config, _ string) { c.IKE.EAP.Password = []byte("looking glass") }, `does not let the EAP user "alice" in: wrong user or password`},
 		{"user", "mschapv2", func(_ *testing.T, c *tunnel.Config, _ string) { c.IKE.EAP.User = "bob" }, `does not let the EAP user "bob" in`},
 		{"password of MD5", "md5", func(_ *testing.T, c *tunnel.Config, _ string) { c.IKE.EAP.Password = []byte("looking glass") }, `does not let the EAP user "alice" in`},
-		{"second password", "rsa>mschapv2", func(_ *testing.T, c *tunnel.Config, _ string) { c.IKE.EAP.Password = []byte("looking glass") }, "wrong user or password"},
+		{"second password", "rsa-then-mschapv2", func(_ *testing.T, c *tunnel.Config, _ string) { c.IKE.EAP.Password = []byte("looking glass") }, "wrong user or password"},
 		{"method", "mschapv2", func(_ *testing.T, c *tunnel.Config, _ string) { c.IKE.EAP.Methods = []ikemsg.EAPType{ikemsg.EAPGTC} }, `does not let the EAP user "alice" in`},
 		{"CA", "rsa", func(t *testing.T, c *tunnel.Config, keys string) { c.IKE.Trust.CAs = certificates(t, keys, "ecdsa-ca") }, `signed by "CN=ca of rsa,O=Lab", which none of the CAs given vouches for`},
 		{"CA of EAP-TLS", "eap-only", func(t *testing.T, c *tunnel.Config, keys string) { c.IKE.Trust.CAs = certificates(t, keys, "ecdsa-ca") }, "which none of the CAs given vouches for"},
@@ -219,7 +219,7 @@ func wrongs() []wrong {
 		{"a certificate for a key", "psk", func(t *testing.T, c *tunnel.Config, keys string) {
 			c.IKE.Trust = &ikev2.Trust{CAs: certificates(t, keys, "rsa-ca")}
 		}, "by a pre-shared key, and not by a certificate"},
-		{"no EAP", "psk>mschapv2", func(_ *testing.T, c *tunnel.Config, _ string) { c.IKE.EAP = nil }, "does not let road.lab.test in"},
+		{"no EAP", "psk-then-mschapv2", func(_ *testing.T, c *tunnel.Config, _ string) { c.IKE.EAP = nil }, "does not let road.lab.test in"},
 		{"one EAP too many", "psk", func(_ *testing.T, c *tunnel.Config, _ string) {
 			c.IKE.EAP = &ikev2.EAP{User: "x", Password: []byte("x")}
 		}, "has accepted the first proof of road.lab.test, and does not begin with EAP"},
