@@ -13,6 +13,10 @@ func (m *Machine) notLetIn() error {
 	refusal := func(hint, format string, args ...any) error {
 		return fault.New(fault.GatewayLogin, format, args...).AsPermanent().WithHint("%s", hint)
 	}
+	orOther := "; it does not say which"
+	if c.Remote != nil {
+		orOther = ", or is another gateway than the link's `remote: id`" + orOther
+	}
 	switch {
 	case m.state == up:
 		return refusal("its log says why", "the gateway does not believe %s any more", who)
@@ -26,11 +30,11 @@ func (m *Machine) notLetIn() error {
 			"the gateway is who it should be, and does not let the EAP user %q in", c.EAP.User)
 	case c.Certificate != nil:
 		own := c.Certificate.Chain[0]
-		return refusal("it does not trust the CA of the link's `cert`, or the `local: id` is not in it, or it knows no such identity; it does not say which",
+		return refusal("it does not trust the CA of the link's `cert`, or the `local: id` is not in it, or it knows no such identity"+orOther,
 			"the gateway does not let %s in with the certificate %s of %q", who, quotedName(own), own.Issuer.String())
 	case c.EAP != nil:
-		return refusal("it has no login by EAP for this identity, or is another gateway than the link's `remote: id`; it does not say which",
+		return refusal("it has no login by EAP for this identity"+orOther,
 			"the gateway does not let %s begin to log in by EAP", who)
 	}
-	return refusal("the gateway does not know this identity, or has another pre-shared key for it; it does not say which", "the gateway does not let %s in", who)
+	return refusal("the gateway does not know this identity, or has another pre-shared key for it"+orOther, "the gateway does not let %s in", who)
 }
