@@ -2,6 +2,10 @@ package ikev2
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -243,4 +247,54 @@ func TestEndlessEAP(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, reply, done)
 		}
 	}
+}
+
+// FuzzConversation speaks EAP with a gateway that does not know the password, and
+// is not the server of EAP-TLS: whatever it says, it is never a success with a
+// key, and the talk is bounded. Each packet is behind its length of two bytes.
+func FuzzConversation(f *testing.F) {
+	root := issue(f, "ca root", nil, nil)
+	talk := func(packets ...*ikemsg.EAP) (all []byte) {
+		for _, p := range packets {
+			b := p.Marshal()
+			all = append(binary.BigEndian.AppendUint16(all, uint16(len(b))), b...)
+		}
+		return all
+	}
+	s := &server{}
+	success := &ikemsg.EAP{Code: ikemsg.EAPSuccess}
+	verdict := &ikemsg.MSCHAPv2{Op: ikemsg.MSCHAPv2Success, Identifier: 9, Body: []byte("S=407A5589115FD0D6209F510FE9C04566932CDA56 M=ok")}
+	failure := &ikemsg.MSCHAPv2{Op: ikemsg.MSCHAPv2Failure, Identifier: 9, Body: []byte("E=691 R=1 C=00112233445566778899AABBCCDDEEFF V=3 M=no")}
+	f.Add(talk(ask(ikemsg.EAPIdentity), s.ask(), ask(ikemsg.EAPMSCHAPv2, verdict.Marshal()...), success))
+	f.Add(talk(ask(ikemsg.EAPNotification, 'x'), s.ask(), ask(ikemsg.EAPMSCHAPv2, failure.Marshal()...), &ikemsg.EAP{Code: ikemsg.EAPFailure}))
+	f.Add(talk(ask(ikemsg.EAPPEAP, 0x20), ask(ikemsg.EAPMD5, 4, 1, 2, 3, 4), success))
+	f.Add(talk(ask(ikemsg.EAPTLS, 0x20), ask(ikemsg.EAPTLS, 0), ask(ikemsg.EAPTLS, 0x80, 0, 0, 0, 7, 21, 3, 3, 0, 2, 2, 40), success))
+	f.Fuzz(func(t *testing.T, all []byte) {
+		e := &EAP{
+			User: "alice", Password: []byte("wonderland"), Certificate: &Certificate{Chain: []*x509.Certificate{root.Certificate}, Key: root.key},
+			Methods: []ikemsg.EAPType{ikemsg.EAPMSCHAPv2, ikemsg.EAPTLS, ikemsg.EAPMD5},
+		}
+		c := &conversation{config: e, random: bytes.NewReader(bytes.Repeat([]byte{7}, 1024)), began: midnight(), note: func(string, ...any) {}}
+		c.tls = func() method {
+			return newEAPTLS(e, rand.Reader, func(time.Time, tls.ConnectionState) error { return errSignature })
+		}
+		defer c.stop()
+		for len(all) >= 2 {
+			n := min(int(binary.BigEndian.Uint16(all)), len(all)-2)
+			p, err := ikemsg.ParseEAP(all[2 : 2+n])
+			all = all[2+n:]
+			if err != nil {
+				continue
+			}
+			reply, done, key, err := c.answer(midnight(), p)
+			switch {
+			case key != nil || done && c.kind != ikemsg.EAPMD5:
+				t.Fatalf("a success of %v with %x", c.kind, key)
+			case err != nil:
+				return
+			case !done && (reply == nil || len(reply.Data) > 2000):
+				t.Fatalf("%v is answered by %v", p, reply)
+			}
+		}
+	})
 }
