@@ -2,7 +2,7 @@ package ikev2
 
 import (
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // what RFC 7296 section 3.7 names CAs by
+	"crypto/sha1" // what RFC 7296 section 3.7 names CAs by
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
@@ -26,7 +26,7 @@ const (
 func (t *Trust) request() *ikemsg.CertReq {
 	r := &ikemsg.CertReq{Encoding: ikemsg.CertX509Signature}
 	for _, ca := range t.CAs {
-		hash := sha1.Sum(ca.RawSubjectPublicKeyInfo) //nolint:gosec // see the import
+		hash := sha1.Sum(ca.RawSubjectPublicKeyInfo)
 		r.Data = append(r.Data, hash[:]...)
 	}
 	return r

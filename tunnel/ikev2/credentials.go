@@ -111,7 +111,7 @@ func (e *EAP) complete() error {
 		return fault.New(fault.Config, "EAP without a password or a certificate")
 	}
 	for _, m := range e.Methods {
-		switch m { //nolint:exhaustive // the others are not spoken
+		switch m {
 		case ikemsg.EAPTLS:
 			if e.Certificate == nil {
 				return fault.New(fault.Config, "EAP-TLS without a certificate")

@@ -78,19 +78,19 @@ func (s *tlsServer) request(t *testing.T, r *ikemsg.EAP) *ikemsg.EAP {
 }
 
 // shake has both speak until the server has nothing more to say.
-func shake(t *testing.T, client *eapTLS, s *tlsServer) (err error, rounds int) {
+func shake(t *testing.T, client *eapTLS, s *tlsServer) (rounds int, err error) {
 	t.Helper()
 	var reply *ikemsg.EAP
 	for rounds = range maxRounds {
 		request := s.request(t, reply)
 		if s.last {
-			return nil, rounds
+			return rounds, nil
 		}
 		if reply, err = client.answer(midnight(), request); err != nil {
-			return err, rounds
+			return rounds, err
 		}
 	}
-	return errors.New("it does not end"), rounds
+	return rounds, errors.New("it does not end")
 }
 
 type tlsCase struct {
@@ -162,7 +162,7 @@ func TestEAPTLS(t *testing.T) {
 			client := newEAPTLS(e, rand.Reader, tt.check)
 			defer client.stop()
 			s := newTLSServer(t, config, tt.commitment)
-			err, rounds := shake(t, client, s)
+			rounds, err := shake(t, client, s)
 			if tt.says != "" {
 				if !fault.Is(err, fault.GatewayLogin) || fault.Transient(err) || !strings.Contains(err.Error(), tt.says) {
 					t.Errorf("%v", err)

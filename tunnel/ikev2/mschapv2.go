@@ -1,7 +1,7 @@
 package ikev2
 
 import (
-	"crypto/des" //nolint:gosec // what MSCHAPv2 is made of
+	"crypto/des"
 	"crypto/sha1"
 	"crypto/subtle"
 	"encoding/binary"
@@ -123,7 +123,7 @@ func passwordHash(password []byte) [16]byte {
 
 // challengeHash is ChallengeHash of section 8.2: of the user without a domain.
 func challengeHash(peer, authenticator [16]byte, user string) [8]byte {
-	h := sha1.New() //nolint:gosec // what MSCHAPv2 is made of
+	h := sha1.New()
 	h.Write(peer[:])
 	h.Write(authenticator[:])
 	h.Write([]byte(user[strings.LastIndexByte(user, '\\')+1:]))
@@ -137,7 +137,7 @@ func ntResponse(challenge [8]byte, hash [16]byte) (response [24]byte) {
 	copy(padded[:], hash[:])
 	for i := range 3 {
 		key := desKey([7]byte(padded[7*i : 7*i+7]))
-		block, err := des.NewCipher(key[:]) //nolint:gosec // what MSCHAPv2 is made of
+		block, err := des.NewCipher(key[:])
 		if err != nil {
 			panic("ikev2: " + err.Error()) // DES takes any 8 bytes
 		}
@@ -174,7 +174,7 @@ func hashHash(hash [16]byte) [16]byte {
 }
 
 func sum1(parts ...[]byte) [20]byte {
-	return sha1.Sum(concat(parts...)) //nolint:gosec // what MSCHAPv2 is made of
+	return sha1.Sum(concat(parts...))
 }
 
 // mschapKey is the MSK (RFC 3079 section 3.4): the key of what the client sends,

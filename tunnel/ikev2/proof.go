@@ -6,7 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
-	_ "crypto/sha1" //nolint:gosec // what gateways without RFC 7427 sign over
+	_ "crypto/sha1" // what gateways without RFC 7427 sign over
 	_ "crypto/sha256"
 	_ "crypto/sha512"
 	"crypto/x509/pkix"
@@ -186,7 +186,7 @@ func oidEd25519() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{1, 3, 101
 // oids names the identifiers of a hash: with RSA, with ECDSA, and alone.
 func oids(h crypto.Hash) (withRSA, withECDSA, alone asn1.ObjectIdentifier) {
 	last := 0  // SHA-256, -384 and -512 are numbered in this order
-	switch h { //nolint:exhaustive // the others are not signed over
+	switch h {
 	case crypto.SHA256:
 	case crypto.SHA384:
 		last = 1
