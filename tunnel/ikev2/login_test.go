@@ -324,6 +324,8 @@ func TestBadGateway(t *testing.T) {
 	trust := &Trust{CAs: []*x509.Certificate{root.Certificate}, Name: &ikemsg.Identity{Kind: ikemsg.IDFQDN, Data: []byte("gw.test")}}
 	eapTrust := Config{Trust: trust, EAP: &EAP{User: "alice", Password: []byte("wonderland")}}
 	tlsOnly := Config{Trust: trust, EAP: &EAP{User: "alice", Certificate: &Certificate{Chain: []*x509.Certificate{gate.Certificate}, Key: gate.key}}}
+	elsewhere := tlsOnly
+	elsewhere.EAP = &EAP{User: "alice", Certificate: tlsOnly.EAP.Certificate, Server: &ikemsg.Identity{Kind: ikemsg.IDFQDN, Data: []byte("radius.test")}}
 	question := packet(ask(ikemsg.EAPIdentity))
 	for name, tt := range map[string]struct {
 		config Config
@@ -348,6 +350,7 @@ func TestBadGateway(t *testing.T) {
 		"EAP, no proof":  {withEAP(), func(p *peer) []ikemsg.Payload { return []ikemsg.Payload{p.id(), question} }, "does not prove who it is"},
 		"TLS, no proof":  {eapTrust, func(p *peer) []ikemsg.Payload { return []ikemsg.Payload{p.id(), question} }, "does not prove who it is"},
 		"TLS, then none": {tlsOnly, func(p *peer) []ikemsg.Payload { return append(p.child(), p.id()) }, "does not prove who it is"},
+		"TLS elsewhere":  {elsewhere, func(p *peer) []ikemsg.Payload { return []ikemsg.Payload{p.id(), question} }, "does not prove who it is"},
 		"no EAP":         {withEAP(), func(p *peer) []ikemsg.Payload { return append(p.child(), p.id(), p.proof(nil)) }, "does not log us in by EAP"},
 		"key for a CA":   {eapTrust, func(p *peer) []ikemsg.Payload { return []ikemsg.Payload{p.id(), p.proof(nil), question} }, "by a pre-shared key, and not by a certificate"},
 		"no certificate": {eapTrust, func(p *peer) []ikemsg.Payload {

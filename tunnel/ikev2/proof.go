@@ -185,7 +185,7 @@ func oidEd25519() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{1, 3, 101
 
 // oids names the identifiers of a hash: with RSA, with ECDSA, and alone.
 func oids(h crypto.Hash) (withRSA, withECDSA, alone asn1.ObjectIdentifier) {
-	last := 0  // SHA-256, -384 and -512 are numbered in this order
+	last := 0 // SHA-256, -384 and -512 are numbered in this order
 	switch h {
 	case crypto.SHA256:
 	case crypto.SHA384:
