@@ -115,7 +115,7 @@ rates: ## hold limits of bandwidth to a few percent, on a quiet machine (two min
 	LINEHAUL_RATES=1 go test ./job -count 1 -v -run TestRate | grep -v '^=== '
 
 .PHONY: interop
-interop: deps ## log in to strongSwan in each way that its own client does, and print the table (three minutes, as root)
+interop: deps ## log in to strongSwan in each way that its own client does, and print the table (two minutes, as root)
 	LINEHAUL_INTEROP=1 LINEHAUL_MUST_RUN=1 go test ./tunnel -count 1 -timeout 30m -run 'TestInterop$$' -v | grep -v '^ *\(=== \|time=\)'
 
 .PHONY: scale

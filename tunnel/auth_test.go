@@ -40,6 +40,7 @@ func ways() map[string]way {
 		"ecdsa":             {gateway.Row{Auth: gateway.AuthECDSA}, let("ECDSA_WITH_SHA256_DER")},
 		"ecdsa384":          {gateway.Row{Auth: gateway.AuthECDSA384}, let("ECDSA_WITH_SHA384_DER")},
 		"ecdsa521":          {gateway.Row{Auth: gateway.AuthECDSA521}, let("ECDSA_WITH_SHA512_DER")},
+		"chain":             {gateway.Row{Auth: gateway.AuthChain}, let("ECDSA_WITH_SHA256_DER")},
 		"ed25519":           {gateway.Row{Auth: gateway.AuthEd25519}, let("ED25519")},
 		"mschapv2":          {gateway.Row{Auth: gateway.AuthEAPMSCHAPv2}, "EAP method EAP_MSCHAPV2 succeeded, MSK established"},
 		"md5":               {gateway.Row{Auth: gateway.AuthEAPMD5}, "EAP method EAP_MD5 succeeded, no MSK established"},
@@ -65,7 +66,7 @@ func loginConfig(t *testing.T, way, keys string) tunnel.Config {
 	password := &ikev2.EAP{User: gateway.User, Password: []byte(gateway.Password)}
 	switch way {
 	case "psk":
-	case "rsa", "rsa-pss", "ecdsa", "ecdsa384", "ecdsa521", "ed25519":
+	case "rsa", "rsa-pss", "ecdsa", "ecdsa384", "ecdsa521", "ed25519", "chain":
 		trust()
 		c.IKE.Certificate = own()
 		c.IKE.Certificate.PSS = way == "rsa-pss"

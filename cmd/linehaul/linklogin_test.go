@@ -3,16 +3,21 @@
 package main
 
 import (
+	"crypto"
 	"crypto/rand"
+	"crypto/x509"
 	"fmt"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"linehaul/internal/lab/gateway"
 	"linehaul/keys"
+	"linehaul/tunnel/ikev2"
 )
 
 // TestLinkLogin reaches a host behind strongSwan by a config that logs in with
@@ -57,6 +62,31 @@ func TestLinkLogin(t *testing.T) {
 		}
 		give(name, data)
 	}
+	ca, err := ikev2.ParseCertificates(read("rsa-ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate, err := ikev2.ParseCertificates(read("rsa-gate.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	caKey, err := keys.ParsePrivate(read("rsa-ca.key"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revoke := func(name string, serial *big.Int) {
+		t.Helper()
+		der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+			Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour),
+			RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: serial, RevocationTime: time.Now()}},
+		}, ca[0], caKey.Key.(crypto.Signer))
+		if err != nil {
+			t.Fatal(err)
+		}
+		give(name, der)
+	}
+	revoke("good.crl", big.NewInt(4711))
+	revoke("bad.crl", gate[0].SerialNumber)
 	certificate := func(key string) string {
 		return fmt.Sprintf("local: {id: %s, cert: road.pem, key: %s, passphrase: env:PHRASE}, remote: {ca: ca.pem, id: %s}", gateway.RoadID, key, gateway.GateID)
 	}
@@ -75,6 +105,8 @@ func TestLinkLogin(t *testing.T) {
 		"PKCS #8":         {row: gateway.Row{Auth: gateway.AuthRSA}, login: strings.Replace(certificate("road.pkcs8"), ", passphrase: env:PHRASE", "", 1)},
 		"EAP":             {row: mschapv2, login: password(gateway.User)},
 		"two":             {row: both, login: strings.Replace(certificate("road.ppk"), "local: {", "local: {eap: {user: "+gateway.User+", password: file:user.password}, ", 1)},
+		"CRL":             {row: mschapv2, login: strings.Replace(password(gateway.User), "ca: ca.pem", "ca: ca.pem, crl: good.crl", 1)},
+		"revoked":         {row: mschapv2, login: strings.Replace(password(gateway.User), "ca: ca.pem", "ca: ca.pem, crl: [good.crl, bad.crl]", 1), fails: "was revoked", code: 4},
 		"another user":    {row: mschapv2, login: password("bob"), fails: `does not let the EAP user "bob" in`, code: 4},
 		"another CA":      {row: gateway.Row{Auth: gateway.AuthRSA}, login: strings.Replace(certificate("road.ppk"), "ca: ca.pem", "ca: road.pem", 1), fails: "which none of the CAs given vouches for", code: 4},
 		"another key":     {row: gateway.Row{Auth: gateway.AuthRSA}, login: certificate("id"), fails: "is not for the key beside it", code: 6},

@@ -130,7 +130,7 @@ func (e *EAP) complete() error {
 // mutual reports whether each method proves the server too, so that the gateway
 // need not do so before (RFC 5998 section 4). MSCHAPv2 is no such method: who
 // hears it may guess the password. Nor is TLS with a server that is not the
-// gateway: it proves nothing of that (section 6.1).
+// gateway: it proves nothing of that (section 6).
 func (e *EAP) mutual() bool {
 	return e != nil && e.Server == nil && !slices.ContainsFunc(e.Methods, func(m ikemsg.EAPType) bool { return m != ikemsg.EAPTLS })
 }

@@ -235,7 +235,7 @@ func (g *Gateway) Mend() {
 
 // Keys is the folder of certificates and private keys, which all may read:
 // KIND-ca.crt, KIND-gate.crt and .key, KIND-road.crt and .key, where KIND is
-// rsa, ecdsa, ecdsa384, ecdsa521 or ed25519. They are there once a row needs
+// rsa, ecdsa, ecdsa384, ecdsa521, ed25519 or chain. They are there once a row needs
 // them.
 func (g *Gateway) Keys() string { return g.keys.dir }
 

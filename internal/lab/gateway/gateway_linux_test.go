@@ -39,6 +39,7 @@ func TestRows(t *testing.T) {
 		"ecdsa 384":        {Auth: gateway.AuthECDSA384, IKE: "aes256gcm16-prfsha384-ecp384", ESP: "aes256gcm16"},
 		"ecdsa 521":        {Auth: gateway.AuthECDSA521},
 		"ed25519":          {Auth: gateway.AuthEd25519},
+		"chain":            {Auth: gateway.AuthChain},
 		"rsa-pss":          {Auth: gateway.AuthRSA, Sign: "ike:rsa/pss-sha384"},
 		"psk then eap":     {Auth: gateway.AuthPSKThenEAP},
 		"eap-mschapv2":     {Auth: gateway.AuthEAPMSCHAPv2},

@@ -22,7 +22,8 @@ import (
 // A keyring is a folder of certificates and keys, made when they are needed,
 // for each kind of key a CA of its own: KIND-ca.crt, KIND-gate.crt and .key,
 // KIND-road.crt and .key, all in PEM. Kinds are rsa, ecdsa, ecdsa384, ecdsa521
-// and ed25519.
+// and ed25519, and chain, where a second CA is in between, whose certificate
+// is in chain-gate.crt and chain-road.crt as well.
 type keyring struct {
 	t   testing.TB
 	dir string
@@ -46,6 +47,9 @@ func (k *keyring) need(kinds []string) {
 			continue
 		}
 		ca, caKey := k.certificate(kind, "ca", nil, nil)
+		if kind == "chain" {
+			ca, caKey = k.certificate(kind, "between", ca, caKey)
+		}
 		k.certificate(kind, "gate", ca, caKey)
 		k.certificate(kind, "road", ca, caKey)
 	}
@@ -54,7 +58,7 @@ func (k *keyring) need(kinds []string) {
 // give links the CAs, and the private keys of one side, to where swanctl looks
 // for them.
 func (k *keyring) give(s *Swan, who string) {
-	for pattern, sub := range map[string]string{"*-ca.crt": "x509ca", "*-" + who + ".key": "private"} {
+	for pattern, sub := range map[string]string{"*-ca.crt": "x509ca", "chain-between.crt": "x509ca", "*-" + who + ".key": "private"} {
 		files, _ := filepath.Glob(k.file(pattern))
 		for _, f := range files {
 			link := filepath.Join(s.dir, "swanctl", sub, filepath.Base(f))
@@ -72,7 +76,7 @@ func (k *keyring) newKey(kind string) crypto.Signer {
 	switch kind {
 	case "rsa":
 		key, err = rsa.GenerateKey(rand.Reader, 3072)
-	case "ecdsa":
+	case "ecdsa", "chain":
 		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case "ecdsa384":
 		key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
@@ -106,12 +110,14 @@ func (k *keyring) certificate(kind, who string, ca *x509.Certificate, caKey cryp
 	case "ca":
 		template.IsCA, template.KeyUsage = true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign
 		issuer, signer = template, key
+	case "between":
+		template.IsCA, template.KeyUsage = true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign
 	case "gate":
 		template.DNSNames, template.IPAddresses = []string{GateID}, []net.IP{net.ParseIP(Gate), net.ParseIP(Gate6)}
 	default:
 		template.DNSNames = []string{RoadID}
 	}
-	if who != "ca" {
+	if !template.IsCA {
 		template.KeyUsage = x509.KeyUsageDigitalSignature
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 		// id-kp-ipsecIKE (RFC 4945 5.1.3.12)
@@ -129,12 +135,20 @@ func (k *keyring) certificate(kind, who string, ca *x509.Certificate, caKey cryp
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	k.pem(kind+"-"+who+".crt", "CERTIFICATE", der)
+	chain := [][]byte{der}
+	if ca != nil && kind == "chain" && !template.IsCA {
+		chain = append(chain, ca.Raw)
+	}
+	k.pem(kind+"-"+who+".crt", "CERTIFICATE", chain...)
 	k.pem(kind+"-"+who+".key", "PRIVATE KEY", private)
 	return made, key
 }
 
-func (k *keyring) pem(name, kind string, der []byte) {
+func (k *keyring) pem(name, kind string, all ...[]byte) {
 	k.t.Helper()
-	writeFile(k.t, k.file(name), string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})))
+	var text []byte
+	for _, der := range all {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})...)
+	}
+	writeFile(k.t, k.file(name), string(text))
 }

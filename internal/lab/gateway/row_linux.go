@@ -16,6 +16,7 @@ const (
 	AuthECDSA384      // P-384
 	AuthECDSA521      // P-521
 	AuthEd25519
+	AuthChain       // P-256, with a CA between the topmost one and both sides
 	AuthEAPMSCHAPv2 // the gateway by RSA certificate
 	AuthEAPMD5      // the gateway by RSA certificate
 	AuthEAPTLS      // the gateway by RSA certificate
@@ -55,6 +56,8 @@ func (a Auth) keys() []string {
 		return []string{"ecdsa384"}
 	case AuthECDSA521:
 		return []string{"ecdsa521"}
+	case AuthChain:
+		return []string{"chain"}
 	case AuthEd25519:
 		return []string{"ed25519"}
 	case AuthPSK, AuthPSKAndEAP, AuthPSKThenEAP, AuthXAuthPSK:
@@ -102,7 +105,7 @@ func (r Row) proofs(k *keyring) (gate, road string) {
 		psk()
 		gateRemote = section("remote", "auth = psk")
 		roadLocal = section("local", "auth = psk", roadID)
-	case AuthRSA, AuthECDSA, AuthECDSA384, AuthECDSA521, AuthEd25519:
+	case AuthRSA, AuthECDSA, AuthECDSA384, AuthECDSA521, AuthEd25519, AuthChain:
 		gateRemote = section("remote", "auth = pubkey", ca)
 		roadLocal = section("local", "auth = pubkey", cert("road"), roadID)
 	case AuthEAPMSCHAPv2:
