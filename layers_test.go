@@ -45,6 +45,8 @@ func rows() map[string]int {
 		"tunnel/esp":                 1,
 		"tunnel/netstack":            1,
 		"tunnel/route":               1,
+		"tunnel/pcapng":              1,
+		"tunnel/keylog":              2,
 		"winsvc":                     1,
 		"fault":                      0,
 		"internal/bench":             1,
