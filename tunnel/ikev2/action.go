@@ -83,9 +83,10 @@ type Child struct {
 	number  int // how many were made before it
 	rekeyAt time.Time
 	endAt   time.Time
-	useAt   time.Time // when it is used, if not before; zero: it is, or never
-	gone    bool      // the gateway was told that it is deleted
-	lost    bool      // ours was made at the same time and stays; the gateway deletes it
+	useAt   time.Time  // when it is used, if not before; zero: it is, or never
+	gone    bool       // the gateway was told that it is deleted
+	lost    bool       // ours was made at the same time and stays; the gateway deletes it
+	secret  *SecretESP // until it is exposed, or is not
 	// rekey is our own attempt to replace it, and theirs what the gateway has
 	// put in its place.
 	rekey, theirs *replacement

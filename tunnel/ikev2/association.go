@@ -28,6 +28,7 @@ type association struct {
 	expected uint32   // the id of the gateway's next request
 	answer   [][]byte // to the one before
 
+	made           time.Time
 	rekeyAt, endAt time.Time
 	// rekey is our own attempt to replace it, and theirs what the gateway made
 	// in its place.

@@ -72,8 +72,7 @@ func (m *Machine) narrowed(child *Child) error {
 
 // enter gives a child its keys and its place.
 func (m *Machine) enter(now time.Time, sa *association, child *Child, t childTerms) error {
-	var err error
-	if child.In, child.Out, err = sa.childKeys(child.Suite, t.initiator, t.shared, t.ni, t.nr, t.further); err != nil {
+	if err := sa.childKeys(child, t.initiator, t.shared, t.ni, t.nr, t.further); err != nil {
 		return err
 	}
 	child.Made = now
@@ -108,6 +107,7 @@ func (m *Machine) lifetime(now time.Time, d time.Duration) (rekey, end time.Time
 }
 
 func (m *Machine) schedule(now time.Time, sa *association) {
+	sa.made = now
 	sa.rekeyAt, sa.endAt = m.lifetime(now, m.config.IKELifetime)
 	m.heard = now
 }

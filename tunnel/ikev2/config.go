@@ -57,6 +57,10 @@ type Config struct {
 	// ChildLifetime and IKELifetime are how long keys are used, in time.
 	// Defaults: one hour and eight hours.
 	ChildLifetime, IKELifetime time.Duration
+
+	// ExposeSecrets makes the machine give all keys away, in actions of type
+	// SecretIKE and SecretESP.
+	ExposeSecrets bool
 }
 
 // The defaults.

@@ -14,6 +14,7 @@ type keys struct {
 	ownAuth, peerAuth []byte // SK_pi and SK_pr, by whose they are
 	intermediate      []byte // of IKE_INTERMEDIATE, which proofs cover
 	inbound, outbound *suite.Protection
+	secret            *SecretIKE // until it is exposed, or is not
 }
 
 // derive makes the keys of an IKE SA from SKEYSEED. The nonces and SPIs are
@@ -33,6 +34,7 @@ func derive(s suite.Suite, initiator bool, seed, ni, nr []byte, spii, spir ikems
 	k := keys{prf: prf, d: cut(p)}
 	ai, ar, ei, er := cut(a), cut(a), cut(e), cut(e)
 	k.ownAuth, k.peerAuth = cut(p), cut(p)
+	k.secret = &SecretIKE{Initiator: SecretKeys{ei, ai}, Responder: SecretKeys{er, ar}}
 	if !initiator {
 		ai, ar, ei, er = ar, ai, er, ei
 		k.ownAuth, k.peerAuth = k.peerAuth, k.ownAuth
@@ -48,18 +50,21 @@ func derive(s suite.Suite, initiator bool, seed, ni, nr []byte, spii, spir ikems
 // is the secret of its own key exchange, if there was one, and further those of
 // IKE_FOLLOWUP_KE (RFC 9370 section 2.2.4); initiator says whether we began the
 // exchange that made it.
-func (k keys) childKeys(s suite.Suite, initiator bool, shared, ni, nr, further []byte) (in, out *suite.Protection, err error) {
+func (k keys) childKeys(c *Child, initiator bool, shared, ni, nr, further []byte) error {
+	s := c.Suite
 	e, a, _ := s.KeySizes()
 	stream := k.prf.Plus(k.d, concat(shared, ni, nr, further), 2*(e+a))
 	there, back := stream[:e+a], stream[e+a:]
 	if !initiator {
 		there, back = back, there
 	}
-	if out, err = s.Protection(there[:e], there[e:]); err != nil {
-		return nil, nil, err
+	c.secret = &SecretESP{Out: SecretKeys{there[:e], there[e:]}, In: SecretKeys{back[:e], back[e:]}}
+	var err error
+	if c.Out, err = s.Protection(there[:e], there[e:]); err != nil {
+		return err
 	}
-	in, err = s.Protection(back[:e], back[e:])
-	return in, out, err
+	c.In, err = s.Protection(back[:e], back[e:])
+	return err
 }
 
 // octets are what a side proves that it has its key with, by a signature or by

@@ -142,6 +142,7 @@ func (m *Machine) do(a Action) { m.out = append(m.out, a) }
 func (m *Machine) note(l Level, text string, args ...any) { m.do(Note{l, text, args}) }
 
 func (m *Machine) take() []Action {
+	m.expose()
 	out := m.out
 	m.out = nil
 	return out
