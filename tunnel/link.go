@@ -39,6 +39,7 @@ type link struct {
 	// on which something may still come.
 	second  atomic.Pointer[socket]
 	retired *socket
+	tap     *tap
 
 	buffers sync.Pool
 }
@@ -168,6 +169,7 @@ func (l *link) sendIKE(d []byte) {
 	if s.marked {
 		d = esp.AppendIKE(make([]byte, 0, len(d)+4), d)
 	}
+	l.tap.outer(s, true, d)
 	s.conn.Write(d) //nolint:errcheck // see above
 }
 
@@ -185,6 +187,7 @@ func (l *link) sendESP(sa *esp.Outbound, packets [][]byte) error {
 		if err != nil {
 			return err
 		}
+		l.tap.outer(s, true, sealed)
 		s.conn.Write(sealed) //nolint:errcheck // lost, as a packet may be
 	}
 	return nil

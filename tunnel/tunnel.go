@@ -15,7 +15,9 @@ import (
 	"linehaul/fault"
 	"linehaul/tunnel/esp"
 	"linehaul/tunnel/ikev2"
+	"linehaul/tunnel/keylog"
 	"linehaul/tunnel/netstack"
+	"linehaul/tunnel/pcapng"
 )
 
 // A Config says which tunnel it is.
@@ -36,6 +38,16 @@ type Config struct {
 	Now func() time.Time
 	// Random is where keys come from; nil is crypto/rand.
 	Random io.Reader
+
+	// Event is told of what happens while the tunnel is up. It must not wait,
+	// nor call the tunnel but for its Status. It may be nil.
+	Event func(Event)
+	// Capture takes down all packets, inside and outside; nil: none. See
+	// NewCapture.
+	Capture *pcapng.Writer
+	// Keys is told all keys, by which a recording of the line can be read; nil:
+	// nobody is.
+	Keys *keylog.Log
 }
 
 // A Tunnel carries connections until it ends. Its methods may be called
@@ -65,9 +77,14 @@ type Tunnel struct {
 	shut    sync.Once
 	work    sync.WaitGroup
 
-	mu    sync.Mutex
-	stack *netstack.Stack
-	err   error
+	shown atomic.Pointer[snapshot]
+	tap   *tap
+	keys  *keylog.Log
+
+	mu      sync.Mutex
+	stack   *netstack.Stack
+	err     error
+	account account // gateway and event are not changed, gone is run's
 }
 
 // Up brings a tunnel up, and returns when it carries. Of a gateway with several
@@ -111,6 +128,11 @@ func up(ctx context.Context, c Config, gateway netip.Addr, port string) (*Tunnel
 		t.now = time.Now
 	}
 	c.IKE.Port4500 = c.IKE.Port4500 || floated(c.Gateway)
+	t.keys, t.account = c.Keys, account{gateway: c.Gateway, event: c.Event}
+	if c.Capture != nil {
+		t.tap = &tap{c.Capture, t.now}
+	}
+	c.IKE.ExposeSecrets = c.Keys != nil
 	var err error
 	if t.machine, err = ikev2.New(c.IKE, c.Random); err != nil {
 		return nil, false, err
@@ -118,6 +140,7 @@ func up(ctx context.Context, c Config, gateway netip.Addr, port string) (*Tunnel
 	if t.link, err = dialGateway(ctx, gateway, port, c.IKE.Port4500); err != nil {
 		return nil, false, err
 	}
+	t.link.tap = t.tap
 	t.work.Go(func() { t.read(t.link.current()) })
 	go t.run()
 	select {
@@ -182,7 +205,9 @@ func (t *Tunnel) run() {
 	defer watch.Stop()
 	actions := t.machine.Start(t.now())
 	closing := t.closing
+	defer t.observe()
 	for t.carryOut(actions) {
+		t.observe()
 		if at := t.machine.Deadline(); !at.IsZero() {
 			timer.Reset(max(0, at.Sub(t.now())))
 		}
@@ -238,8 +263,11 @@ func (t *Tunnel) carryOut(actions []ikev2.Action) bool {
 		case ikev2.Use:
 			t.use(a.Child)
 		case ikev2.Remove:
+			t.remember(a.SPI)
 			t.inbound.Remove(a.SPI)
 			delete(t.pairs, a.SPI)
+		case ikev2.SecretIKE, ikev2.SecretESP:
+			t.secret(a)
 		case ikev2.Note:
 			t.log.Log(context.Background(), level(a.Level), a.Text, a.Args...)
 		case ikev2.Ended:
@@ -283,7 +311,7 @@ func (t *Tunnel) begin(up ikev2.Established) error {
 	t.log.Info("the tunnel is up", "gateway", up.Gateway.String(), "suite", up.Suite.String(), "addresses", fmt.Sprint(up.Addresses))
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.stack = stack
+	t.stack, t.account.up, t.account.since = stack, up, t.now()
 	return nil
 }
 
@@ -324,6 +352,7 @@ func (t *Tunnel) send(packets [][]byte) error {
 		return fault.New(fault.ESP, "the tunnel has no outbound keys")
 	}
 	t.spoke.Store(true)
+	t.tap.inner(true, packets...)
 	return t.link.sendESP(sa, packets)
 }
 
@@ -333,6 +362,7 @@ func (t *Tunnel) read(s *socket) {
 	for batch := range s.batches() {
 		inner = inner[:0]
 		for _, d := range batch {
+			t.tap.outer(s, false, d)
 			if !s.marked {
 				t.toMachine(d)
 				continue
@@ -347,6 +377,7 @@ func (t *Tunnel) read(s *socket) {
 			case esp.Keepalive, esp.Junk:
 			}
 		}
+		t.tap.inner(false, inner...)
 		if len(inner) > 0 {
 			t.heard.Store(t.now().UnixNano())
 			t.mu.Lock()
