@@ -85,7 +85,7 @@ func checkStatus(t *testing.T, s tunnel.Status, esp string) {
 	if same, err := json.MarshalIndent(again, "", " "); err != nil || string(same) != string(text) {
 		t.Errorf("not the same from JSON: %v", err)
 	}
-	ok := s.State == "up" && s.RemoteID == gateway.GateID && s.LocalID == gateway.RoadID && !s.Since.IsZero() &&
+	ok := s.State == "up" && !s.NATHere && s.RemoteID == gateway.GateID && s.LocalID == gateway.RoadID && !s.Since.IsZero() &&
 		s.Remote == netip.MustParseAddrPort(gateway.Gate+":4500") && len(s.Addresses) > 0 && len(s.IKE) > 0 && len(s.Children) > 0 &&
 		s.In.Packets >= oraclePings && s.Out.Bytes >= oraclePings*500 && !s.Dropped.Any() && s.TCP.Opened == 1 && time.Since(s.DPD.Heard) < 5*time.Second
 	used := 0

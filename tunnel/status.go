@@ -23,7 +23,10 @@ type Status struct {
 	Gateway string         `json:"gateway"` // as the config names it
 	Remote  netip.AddrPort `json:"remote,omitzero"`
 	Local   netip.AddrPort `json:"local,omitzero"`
-	NAT     bool           `json:"nat"` // there is one before the gateway
+	// NATHere and NATThere say whether there is one before us, and before the
+	// gateway, by what that says. Some say so to have ESP in UDP, as we do.
+	NATHere  bool `json:"nat_here"`
+	NATThere bool `json:"nat_there"`
 	// LocalID is who we are, and RemoteID who the gateway proved to be.
 	LocalID  string `json:"local_id"`
 	RemoteID string `json:"remote_id,omitempty"`
@@ -168,6 +171,8 @@ type account struct {
 	event   func(Event)
 	up      ikev2.Established
 	since   time.Time
+	nat     [2]bool           // here and there
+	first   [2]netip.AddrPort // of IKE_SA_INIT: ours and the gateway's
 	gone    Dropped
 }
 
@@ -218,10 +223,10 @@ func (t *Tunnel) remember(spi uint32) {
 // Status returns what the tunnel is doing.
 func (t *Tunnel) Status() Status {
 	t.mu.Lock()
-	up, since, stack, err := t.account.up, t.account.since, t.stack, t.err
+	up, since, nat, stack, err := t.account.up, t.account.since, t.account.nat, t.stack, t.err
 	t.mu.Unlock()
 	s := Status{
-		Gateway: t.account.gateway, NAT: up.NAT, Since: since, Addresses: up.Addresses, DNS: up.DNS, Networks: t.networks,
+		Gateway: t.account.gateway, NATHere: nat[0], NATThere: nat[1], Since: since, Addresses: up.Addresses, DNS: up.DNS, Networks: t.networks,
 		IKE: []IKE{}, Children: []Child{}, TCP: TCP{Connections: []Connection{}},
 	}
 	if err != nil {

@@ -141,6 +141,7 @@ func up(ctx context.Context, c Config, gateway netip.Addr, port string) (*Tunnel
 		return nil, false, err
 	}
 	t.link.tap = t.tap
+	t.account.first[0], t.account.first[1] = t.link.ends()
 	t.work.Go(func() { t.read(t.link.current()) })
 	go t.run()
 	select {
@@ -312,6 +313,7 @@ func (t *Tunnel) begin(up ikev2.Established) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stack, t.account.up, t.account.since = stack, up, t.now()
+	t.account.nat[0], t.account.nat[1] = up.NAT.NAT(t.account.first[0], t.account.first[1])
 	return nil
 }
 

@@ -28,7 +28,7 @@ type Established struct {
 	Addresses []netip.Addr    // the inner addresses that the gateway gave
 	DNS       []netip.Addr    // name servers behind it
 	Subnets   []netip.Prefix  // what it says lies behind it, which may be nothing
-	NAT       bool            // there is a NAT before the gateway
+	NAT       NATCheck        // what it says of the addresses that it sees
 }
 
 // Install asks for the inbound one of a pair of ESP SAs to be taken into use.

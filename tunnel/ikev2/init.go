@@ -34,10 +34,10 @@ type initial struct {
 	// signed is what IKE_INTERMEDIATE exchanges were, one after the other, as
 	// each side sent them.
 	signed, peerSigned []byte
-	nat                bool
 	hashes             []ikemsg.HashAlgorithm // that the gateway knows signatures over (RFC 7427)
 	rounds             bool                   // it takes more than one proof (RFC 4739)
 	login              login
+	nat                NATCheck
 }
 
 // begin sends IKE_SA_INIT.
@@ -235,7 +235,7 @@ func (m *Machine) agree(now time.Time, msg *ikemsg.Message, datagram []byte) err
 		f.hashes = n.HashAlgorithms()
 	}
 	_, f.rounds = ikemsg.FindNotify(msg.Payloads, ikemsg.MultipleAuthSupported)
-	_, f.nat = ikemsg.FindNotify(msg.Payloads, ikemsg.NATDetectionSourceIP)
+	f.nat = natCheck(msg)
 	m.sas = []*association{sa}
 	m.state = proving
 	f.request = nil
