@@ -46,6 +46,7 @@ func rows() map[string]int {
 		"tunnel/netstack":            1,
 		"tunnel/route":               1,
 		"tunnel/pcapng":              1,
+		"tunnel/proxy":               1,
 		"tunnel/keylog":              2,
 		"winsvc":                     1,
 		"fault":                      0,

@@ -97,6 +97,15 @@ func RunWith(t testing.TB, env []string, program string, args ...string) string 
 	return string(out)
 }
 
+// Try is Run for a program that may fail.
+func Try(t testing.TB, program string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, Path(program), args...).CombinedOutput()
+	return string(out), err
+}
+
 // Keygen makes a key pair with ssh-keygen and returns the private file; the
 // public one is beside it with ".pub". Extra arguments follow the type.
 func Keygen(t testing.TB, file, keyType string, args ...string) string {
