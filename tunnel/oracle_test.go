@@ -29,7 +29,7 @@ func captured(t *testing.T, dir string) {
 	c.IKE.ChildLifetime, c.IKE.IKELifetime = 2*time.Second, 3*time.Second
 	events := map[tunnel.Event]int{}
 	heard := make(chan tunnel.Event, 100)
-	c.Event = func(e tunnel.Event) { heard <- e }
+	c.Event = func(e tunnel.Event, _ tunnel.Status) { heard <- e }
 	f, err := os.Create(filepath.Join(dir, "capture.pcapng"))
 	if err != nil {
 		t.Fatal(err)
@@ -41,6 +41,7 @@ func captured(t *testing.T, dir string) {
 	if c.Keys, err = keylog.Open(dir); err != nil {
 		t.Fatal(err)
 	}
+	began := time.Now()
 	tun := up(t, c)
 	banner(t, tun)
 	for i := range oraclePings {
@@ -60,7 +61,10 @@ func captured(t *testing.T, dir string) {
 	for e := range heard {
 		events[e]++
 	}
-	if events[tunnel.RekeyedESP] < 1 || events[tunnel.RekeyedIKE] < 1 {
+	if pairs := tun.Carried(began); len(pairs) != events[tunnel.RekeyedESP]+1 || len(tun.Carried(time.Now())) != 1 {
+		t.Errorf("carried by %v", pairs)
+	}
+	if events[tunnel.RekeyedESP] < 1 || events[tunnel.RekeyedIKE] < 1 || events[tunnel.CameUp] != 1 || events[tunnel.WentDown] != 1 {
 		t.Errorf("events: %v", events)
 	}
 	if err := c.Capture.Err(); err != nil {

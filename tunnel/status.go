@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -149,14 +150,28 @@ type Connection struct {
 	Retransmits uint64         `json:"retransmits"`
 }
 
-// An Event is something that happens to a tunnel while it is up.
-type Event string
+// An Event is something that happens to a tunnel.
+type Event int
 
 // The events.
 const (
-	RekeyedIKE Event = "IKE rekeyed"
-	RekeyedESP Event = "ESP rekeyed"
+	CameUp     Event = iota // it carries
+	RekeyedIKE              // there is a new IKE SA
+	RekeyedESP              // it sends by a new pair of ESP SAs
+	WentDown                // it has ended, by Close or with an error
 )
+
+// An SAPair names a pair of ESP SAs, and says from when on it was sent by.
+type SAPair struct {
+	In, Out uint32
+	From    time.Time
+}
+
+// String is the two SPIs, the inbound one first.
+func (p SAPair) String() string { return fmt.Sprintf("%08x/%08x", p.In, p.Out) }
+
+// maxPairs is how many pairs are kept that are no more.
+const maxPairs = 1000
 
 // A snapshot is what run knows, for others to read. It is not changed.
 type snapshot struct {
@@ -168,12 +183,13 @@ type snapshot struct {
 // An account is what is kept for the status.
 type account struct {
 	gateway string
-	event   func(Event)
+	event   func(Event, Status)
 	up      ikev2.Established
 	since   time.Time
 	nat     [2]bool           // here and there
 	first   [2]netip.AddrPort // of IKE_SA_INIT: ours and the gateway's
 	gone    Dropped
+	pairs   []SAPair // that were sent by, the oldest first
 }
 
 // observe keeps a snapshot of what the machine has become, and tells of what
@@ -181,15 +197,52 @@ type account struct {
 func (t *Tunnel) observe() {
 	now := &snapshot{machine: t.machine.Status(), outbound: maps.Clone(t.pairs), gone: t.account.gone}
 	before := t.shown.Swap(now)
-	if before == nil || t.account.event == nil || before.machine.State != "up" || now.machine.State != "up" {
+	if before == nil {
+		before = &snapshot{}
+	}
+	if now.machine.State == "ended" || t.Err() != nil {
+		if before.machine.State != "ended" {
+			t.tell(WentDown)
+		}
 		return
 	}
-	if newIKE(before.machine) != newIKE(now.machine) {
-		t.account.event(RekeyedIKE)
+	if a, b := newIKE(before.machine), newIKE(now.machine); a != b && before.machine.State == "up" {
+		t.tell(RekeyedIKE)
 	}
-	if a, b := inUse(before.machine), inUse(now.machine); a != 0 && b != 0 && a != b {
-		t.account.event(RekeyedESP)
+	a, b := inUse(before.machine), inUse(now.machine)
+	if b.In == 0 || a == b {
+		return
 	}
+	b.From = t.now()
+	t.mu.Lock()
+	t.account.pairs = append(t.account.pairs[max(0, len(t.account.pairs)-maxPairs):], b)
+	first := len(t.account.pairs) == 1
+	t.mu.Unlock()
+	if first {
+		t.tell(CameUp)
+	} else {
+		t.tell(RekeyedESP)
+	}
+}
+
+func (t *Tunnel) tell(e Event) {
+	if t.account.event != nil {
+		t.account.event(e, t.Status())
+	}
+}
+
+// Carried are the pairs of ESP SAs that were sent by since an instant, the
+// oldest first.
+func (t *Tunnel) Carried(since time.Time) []SAPair {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := t.account.pairs
+	for i := len(all) - 1; i > 0; i-- {
+		if !all[i].From.After(since) {
+			return slices.Clone(all[i:])
+		}
+	}
+	return slices.Clone(all)
 }
 
 // newIKE is the newest IKE SA.
@@ -200,14 +253,14 @@ func newIKE(s ikev2.Status) (spis [2][8]byte) {
 	return spis
 }
 
-// inUse is the SPI of the child that is sent by.
-func inUse(s ikev2.Status) uint32 {
+// inUse is the pair that is sent by.
+func inUse(s ikev2.Status) SAPair {
 	for _, c := range s.Children {
 		if c.InUse {
-			return c.InSPI
+			return SAPair{In: c.InSPI, Out: c.OutSPI}
 		}
 	}
-	return 0
+	return SAPair{}
 }
 
 // remember keeps what a pair of SAs has dropped, which is about to go.
@@ -229,9 +282,6 @@ func (t *Tunnel) Status() Status {
 		Gateway: t.account.gateway, NATHere: nat[0], NATThere: nat[1], Since: since, Addresses: up.Addresses, DNS: up.DNS, Networks: t.networks,
 		IKE: []IKE{}, Children: []Child{}, TCP: TCP{Connections: []Connection{}},
 	}
-	if err != nil {
-		s.Error = err.Error()
-	}
 	if len(up.Gateway.Data) > 0 {
 		s.RemoteID = up.Gateway.String()
 	}
@@ -240,10 +290,8 @@ func (t *Tunnel) Status() Status {
 		return s
 	}
 	s.State, s.LocalID, s.Dropped = seen.machine.State, seen.machine.Local.String(), seen.gone
-	select {
-	case <-t.done:
-		s.State = "ended"
-	default:
+	if err != nil {
+		s.State, s.Error = "ended", err.Error()
 	}
 	s.Local, s.Remote = t.link.ends()
 	s.DPD = t.dpd(seen.machine)

@@ -39,9 +39,9 @@ type Config struct {
 	// Random is where keys come from; nil is crypto/rand.
 	Random io.Reader
 
-	// Event is told of what happens while the tunnel is up. It must not wait,
-	// nor call the tunnel but for its Status. It may be nil.
-	Event func(Event)
+	// Event is told of what happens, by the goroutine that runs the tunnel: it
+	// must not wait. It may be nil.
+	Event func(Event, Status)
 	// Capture takes down all packets, inside and outside; nil: none. See
 	// NewCapture.
 	Capture *pcapng.Writer
