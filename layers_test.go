@@ -45,6 +45,7 @@ func rows() map[string]int {
 		"tunnel/esp":                 1,
 		"tunnel/netstack":            1,
 		"tunnel/route":               1,
+		"tunnel/bulletin":            1,
 		"tunnel/pcapng":              1,
 		"tunnel/proxy":               1,
 		"tunnel/keylog":              2,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type Shared struct {
 
 	mu     sync.Mutex
 	tunnel *Tunnel
+	why    error // that it is down for; nil: nobody wanted it to be up
 	users  int
 	idle   *time.Timer
 	closed bool
@@ -51,13 +53,27 @@ func (s *Shared) DialContext(ctx context.Context, network, address string) (net.
 		s.leave()
 		return nil, err
 	}
-	return &counted{Conn: c, left: sync.OnceFunc(s.leave)}, nil
+	return &counted{Conn: c, left: sync.OnceFunc(s.leave), tunnel: t, since: t.now()}, nil
 }
 
 // counted is a connection that keeps the tunnel up.
 type counted struct {
 	net.Conn
-	left func()
+	left   func()
+	tunnel *Tunnel
+	since  time.Time
+}
+
+// Carried are the pairs of ESP SAs that the connection was carried by.
+func (c *counted) Carried() []SAPair { return c.tunnel.Carried(c.since) }
+
+// CloseWrite tells the peer that no more will come, where the connection has
+// that.
+func (c *counted) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return c.Conn.Close()
 }
 
 func (c *counted) Close() error {
@@ -77,11 +93,11 @@ func (s *Shared) enter(ctx context.Context) (*Tunnel, error) {
 		return nil, err
 	}
 	t, err := Up(ctx, c)
-	if err != nil {
-		return nil, err
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.why = err; err != nil {
+		return nil, err
+	}
 	if s.closed {
 		s.down(t)
 		return nil, net.ErrClosed
@@ -103,6 +119,7 @@ func (s *Shared) current() (*Tunnel, error) {
 	}
 	select {
 	case <-s.tunnel.Done():
+		s.why = s.tunnel.Err()
 		s.tunnel = nil
 		return nil, nil
 	default:
@@ -170,6 +187,22 @@ func (s *Shared) Keep(ctx context.Context, wait func(failures int) time.Duration
 		case <-time.After(d):
 		}
 	}
+}
+
+// Status returns what the tunnel is doing. One that is down has a state, and the
+// error of its end if it had one.
+func (s *Shared) Status() Status {
+	s.mu.Lock()
+	t, why := s.tunnel, s.why
+	s.mu.Unlock()
+	status := Status{State: "down", Networks: []netip.Prefix{}, IKE: []IKE{}, Children: []Child{}, TCP: TCP{Connections: []Connection{}}}
+	if t != nil {
+		status = t.Status()
+	} else if why != nil {
+		status.Error = why.Error()
+	}
+	status.Link = s.name
+	return status
 }
 
 // Idle reports whether nobody uses the tunnel and it is down.
