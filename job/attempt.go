@@ -22,6 +22,7 @@ type attempt struct {
 	values   stamp.Values
 	dialer   remote.Dialer
 	links    *Links
+	tally    tally        // of what goes through the host's link
 	store    *store.Store // nil: nothing is recorded
 	now      func() time.Time
 	progress transfer.Progress
@@ -62,6 +63,9 @@ func (a *attempt) do(ctx, moving context.Context) error {
 	dialer, err := a.links.Dialer(a.job.Host, a.dialer)
 	if err != nil {
 		return err
+	}
+	if a.job.Host.Link != "" {
+		dialer = a.tally.dialer(dialer)
 	}
 	conn, err := remote.Dial(moving, dialer, a.job.Host, a.log)
 	if err != nil {

@@ -23,6 +23,7 @@ type Links struct {
 	now    func() time.Time
 	random io.Reader
 	log    atomic.Pointer[slog.Logger]
+	look   atomic.Pointer[Look]
 
 	mu      sync.Mutex
 	known   map[string]*config.Link
@@ -74,8 +75,8 @@ func (l *Links) config(ctx context.Context, c *config.Link) (tunnel.Config, erro
 	if err := proofs(ctx, c, &ike); err != nil {
 		return tunnel.Config{}, err
 	}
-	return tunnel.Config{
+	return l.observed(c, tunnel.Config{
 		Gateway: c.Gateway, IKE: ike,
 		Log: l.log.Load().With(logs.Link, c.Name), Now: l.now, Random: l.random,
-	}, nil
+	}), nil
 }

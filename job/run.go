@@ -211,6 +211,9 @@ func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.V
 		gate: r.gate(j.Limits), results: newResults(j, run, list), ahead: cmp.Or(r.ahead, planAhead),
 	}
 	defer func() {
+		if j.Host.Link != "" {
+			run.Link = a.tally.record(j.Host.Link)
+		}
 		if listErr := list.End(run); listErr != nil && err == nil {
 			err = listErr
 		}
@@ -300,6 +303,9 @@ func (r *Runner) end(run store.Run, err error, log *slog.Logger) (store.Run, err
 	fields := []any{
 		logs.Result, string(run.State), logs.Files, run.Moved, logs.Bytes, run.Bytes,
 		logs.Seconds, run.Ended.Sub(run.Started).Round(time.Millisecond).Seconds(),
+	}
+	if l := run.Link; l != nil {
+		fields = append(fields, logs.Link, l.Name, logs.SPI, strings.Join(l.SPIs, ","), logs.Sent, l.Sent, logs.Received, l.Received)
 	}
 	if run.Failed > 0 {
 		fields = append(fields, logs.Failed, run.Failed)

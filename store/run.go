@@ -53,6 +53,9 @@ type Run struct {
 	Bytes      int64 `json:"bytes"`             // of the files moved
 	Removed    int   `json:"removed,omitempty"` // old copies that were in the target, and what a mirror has deleted there
 
+	// Link is what carried the run, where its host has a link.
+	Link *Link `json:"link,omitempty"`
+
 	// Progress is how far it is, as far as that was noted: of a run that is
 	// read and has not ended.
 	Progress *Progress `json:"progress,omitempty"`
@@ -63,6 +66,15 @@ type Run struct {
 	PID     int    `json:"pid,omitempty"`
 
 	more string // the path of the file with MoreFiles
+}
+
+// Link is the tunnel that carried a run, and what of the run went through it: the
+// bytes of its own connections inside of the tunnel, which are those of SSH.
+type Link struct {
+	Name     string   `json:"name"`
+	SPIs     []string `json:"spis"` // of the ESP SAs: in/out, the oldest first
+	Sent     int64    `json:"sent"`
+	Received int64    `json:"received"`
 }
 
 // Attempt is one try within a run.

@@ -257,6 +257,9 @@ func (a *app) showRun(run store.Run, err error) error {
 		} else if run.Removed > 0 {
 			line += fmt.Sprintf("; %d old copies removed", run.Removed)
 		}
+		if l := run.Link; l != nil {
+			line += "; by link " + l.Name + ": " + bytesText(l.Received) + " received, " + bytesText(l.Sent) + " sent"
+		}
 		fmt.Fprintln(a.stdout, line)
 	}
 	return err

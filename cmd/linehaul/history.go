@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -76,14 +77,26 @@ func (a *app) history(name string, o historyOptions) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "RUN\tJOB\tSTARTED\tTOOK\tFILES\tBYTES\tRESULT")
+	// Most people have no links.
+	linked := slices.ContainsFunc(runs, func(r store.Run) bool { return r.Link != nil })
+	title := ""
+	if linked {
+		title = "LINK\tIN\tOUT\t"
+	}
+	fmt.Fprintln(w, "RUN\tJOB\tSTARTED\tTOOK\tFILES\tBYTES\t"+title+"RESULT")
 	for _, r := range runs {
 		took := "-"
 		if !r.Ended.IsZero() {
 			took = r.Ended.Sub(r.Started).Round(100 * time.Millisecond).String()
 		}
 		files, bytes := progressText(r)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Job, r.Started.Format(time.DateTime), took, files, bytes, resultText(r))
+		link := ""
+		if l := r.Link; l != nil {
+			link = fmt.Sprintf("%s\t%s\t%s\t", l.Name, bytesText(l.Received), bytesText(l.Sent))
+		} else if linked {
+			link = "-\t-\t-\t"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s%s\n", r.ID, r.Job, r.Started.Format(time.DateTime), took, files, bytes, link, resultText(r))
 	}
 	return w.Flush()
 }
