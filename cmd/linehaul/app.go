@@ -39,6 +39,12 @@ type app struct {
 	shared *bandwidth.Shared
 	// links are the tunnels of this process, through every reading of the config.
 	links *job.Links
+	// seen is what is to be seen of them, sayer tells other processes, and ends
+	// are done when they have ended.
+	seen  job.Look
+	sayer *sayer
+	ends  []func()
+	verb  string // without the program's name
 
 	configPath string
 	json       bool
@@ -57,6 +63,9 @@ func (a *app) main(ctx context.Context, args []string) int {
 	err := root.ExecuteContext(ctx)
 	if a.links != nil {
 		a.links.Close()
+	}
+	for _, end := range a.ends {
+		end()
 	}
 	a.report(err)
 	return fault.ExitCode(err)
@@ -84,6 +93,7 @@ Exit codes: 0 done, 1 a fault of ours, 2 usage or configuration, 3 network,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fault.New(fault.Usage, "%w", err).WithHint("see `%s --help`", c.CommandPath())
 	})
+	root.PersistentPreRun = func(c *cobra.Command, _ []string) { a.verb = strings.TrimPrefix(c.CommandPath(), "linehaul ") }
 	root.CompletionOptions.DisableDefaultCmd = true
 	f := root.PersistentFlags()
 	f.StringVarP(&a.configPath, "config", "c", "", "config `FILE` (default: ./linehaul.yaml, then the system's place)")
@@ -93,7 +103,7 @@ Exit codes: 0 done, 1 a fault of ours, 2 usage or configuration, 3 network,
 	f.BoolVar(&a.noColor, "no-color", false, "no colours on a terminal (also NO_COLOR)")
 	root.AddCommand(
 		a.getCmd(), a.putCmd(), a.syncCmd(), a.lsCmd(), a.runCmd(), a.jobsCmd(), a.historyCmd(), a.logsCmd(),
-		a.serveCmd(), a.serviceCmd(), a.configCmd(), a.keysCmd(), a.hostsCmd(), a.demoCmd(), a.completionCmd(), a.docsCmd(), a.versionCmd(),
+		a.serveCmd(), a.serviceCmd(), a.tunnelCmd(), a.configCmd(), a.keysCmd(), a.hostsCmd(), a.demoCmd(), a.completionCmd(), a.docsCmd(), a.versionCmd(),
 	)
 	return root
 }
@@ -175,6 +185,17 @@ func (a *app) printJSON(v any) error {
 	return e.Encode(v)
 }
 
+// jsonLine is a value on one line, as JSON Lines have it.
+func jsonLine(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil // it is made of what JSON has
+	}
+	return bytes.TrimSpace(b.Bytes())
+}
+
 // A jsonList prints a list as printJSON does, one element at a time.
 type jsonList struct {
 	w io.Writer
@@ -229,6 +250,7 @@ func (a *app) load() (*config.File, error) {
 	}
 	f, err := config.Load(path)
 	if err == nil {
+		a.say(f)
 		a.ways().Keep(f.Links)
 	}
 	return f, err

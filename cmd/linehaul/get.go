@@ -19,6 +19,7 @@ type moveFlags struct {
 	hostFlags
 	selection   selectFlags
 	limits      limitFlags
+	look        lookFlags
 	progress    progressFlag
 	recursive   bool
 	attempts    int
@@ -47,6 +48,7 @@ func (o *moveFlags) addShared(c *cobra.Command, without ...string) {
 	f.BoolVar(&o.keepBad, "keep-bad", false, "leave a copy that is not what its source is beside the target, as .NAME.RUN.bad")
 	f.BoolVar(&o.noSpace, "no-space-check", false, "begin although the target's disk says that it has too little room, as one that compresses may")
 	o.limits.add(f)
+	o.look.add(f)
 	o.progress.add(c)
 	f.IntVar(&o.connections, "connections", 0, "over how many connections large files are moved (default: as many as help)")
 	f.IntVar(&o.attempts, "attempts", 0, "how often to try before giving up (default 1, and a connection that breaks\nin the middle is made again as long as that helps)")
@@ -153,6 +155,9 @@ func bothRemote(err error, s string) error {
 
 // oneOff makes a job that no config names.
 func (a *app) oneOff(name string, t target, to string, o moveFlags) (*job.Job, error) {
+	if err := a.look(o.look); err != nil {
+		return nil, err
+	}
 	if o.attempts < 0 {
 		return nil, fault.New(fault.Usage, "--attempts %d: want at least 1", o.attempts)
 	}

@@ -13,15 +13,22 @@ import (
 func (a *app) runCmd() *cobra.Command {
 	dryRun := false
 	var progress progressFlag
+	var look lookFlags
 	c := &cobra.Command{
 		Use:               "run JOB...",
 		Short:             "Run jobs now",
 		Args:              usageArgs(cobra.MinimumNArgs(1)),
 		ValidArgsFunction: a.completeJobs,
-		RunE:              func(c *cobra.Command, args []string) error { return a.run(c.Context(), args, dryRun, progress) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := a.look(look); err != nil {
+				return err
+			}
+			return a.run(c.Context(), args, dryRun, progress)
+		},
 	}
 	c.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "show what would be done with each file, and with old copies, and why, and do nothing")
 	progress.add(c)
+	look.add(c.Flags())
 	return c
 }
 
