@@ -48,6 +48,14 @@ func (d tallyDialer) DialContext(ctx context.Context, network, address string) (
 	return counted, nil
 }
 
+// Link is that of the other dialer: package remote asks for it.
+func (d tallyDialer) Link() string {
+	if by, ok := d.Dialer.(interface{ Link() string }); ok {
+		return by.Link()
+	}
+	return ""
+}
+
 // tallied is one connection of a run.
 type tallied struct {
 	net.Conn
