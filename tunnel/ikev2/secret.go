@@ -1,6 +1,9 @@
 package ikev2
 
-import "linehaul/tunnel/suite"
+import (
+	"linehaul/tunnel/ikemsg"
+	"linehaul/tunnel/suite"
+)
 
 // A SecretIKE holds the keys of an IKE SA that is new, and a SecretESP those of
 // a pair of ESP SAs. They are actions of a machine with Config.ExposeSecrets
@@ -26,9 +29,13 @@ func (SecretIKE) action() {}
 func (SecretESP) action() {}
 
 // expose gives new keys away if that was asked for, and forgets that they can
-// be in either case.
+// be in either case. Those that hold for IKE_INTERMEDIATE only (RFC 9370 section
+// 2.2.2) are passed over: tables have one line for each IKE SA.
 func (m *Machine) expose() {
 	for _, sa := range m.sas {
+		if sa.request != nil && sa.request.exchange == ikemsg.IKEIntermediate {
+			continue
+		}
 		if s := sa.secret; s != nil && m.config.ExposeSecrets {
 			s.InitiatorSPI, s.ResponderSPI, s.Suite = sa.own, sa.peer, sa.suite
 			if !sa.initiator {
