@@ -35,7 +35,9 @@ func (t *Tunnel) watch() []ikev2.Action {
 		return nil
 	}
 	if !t.spoke.Swap(false) {
-		s.conn.Write(esp.AppendKeepalive(nil)) //nolint:errcheck // lost, as a packet may be
+		d := esp.AppendKeepalive(nil)
+		t.tap.outer(s, true, d)
+		s.conn.Write(d) //nolint:errcheck // lost, as a packet may be
 	}
 	if a, err := t.link.source(); err == nil && a != localAddr(s.conn) {
 		if err := t.move(); err != nil {
