@@ -53,7 +53,7 @@ password.`,
 	f.StringVar(&o.listen, "listen", proxyAt, "where SOCKS and HTTP clients connect: an `ADDRESS:PORT`; with -L, nowhere unless this is given")
 	f.StringArrayVarP(&o.forwards, "forward", "L", nil, "a port that leads to one place: `[BIND:]PORT:HOST:HOSTPORT` (repeatable)")
 	f.BoolVar(&o.anyone, "anyone-may-connect", false, "listen at addresses that other machines reach, too: whoever does goes through the link")
-	o.lookFlags.add(f)
+	o.add(f)
 	return c
 }
 

@@ -50,7 +50,7 @@ func (s *Server) associate(ctx context.Context, c net.Conn, r io.Reader, from st
 	ctx, cancel := context.WithCancel(ctx)
 	a := &association{s: s, ctx: ctx, socket: socket, client: netip.AddrPortFrom(client.Addr(), port), flows: map[string]chan []byte{}}
 	defer a.work.Wait()
-	defer socket.Close()
+	defer socket.Close() //nolint:errcheck // nothing more is wanted of it
 	defer cancel()
 	if _, err := c.Write(reply(replyDone, addrPort(socket.LocalAddr()))); err != nil {
 		return fault.New(fault.TCP, "answer the client: %w", err)
