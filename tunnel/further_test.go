@@ -27,7 +27,7 @@ func TestFurther(t *testing.T) {
 		banner(t, tun)
 		sent, lost := 0, 0
 		for began := time.Now(); time.Since(began) < long*time.Second; sent++ {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			if _, err := tun.Ping(ctx, netip.MustParseAddr(gateway.Lan), 1200); err != nil {
 				t.Logf("ping %d: %v", sent, err)
 				lost++

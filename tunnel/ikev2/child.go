@@ -95,6 +95,10 @@ func texts(all []ikemsg.Selector) string {
 	return string(text)
 }
 
+// graceTime is how long over its life something is used while the gateway takes
+// its time to replace it.
+const graceTime = 10 * time.Second
+
 // lifetime says when something that is made now is replaced, at 85 to 95 % of
 // its life so that two sides seldom begin at once, and when it ends.
 func (m *Machine) lifetime(now time.Time, d time.Duration) (rekey, end time.Time) {
@@ -103,7 +107,7 @@ func (m *Machine) lifetime(now time.Time, d time.Duration) (rekey, end time.Time
 		b[0] = more[0]
 	}
 	share := 0.85 + 0.1*float64(b[0])/255
-	return now.Add(time.Duration(share * float64(d))), now.Add(d)
+	return now.Add(time.Duration(share * float64(d))), now.Add(d + graceTime)
 }
 
 func (m *Machine) schedule(now time.Time, sa *association) {

@@ -54,7 +54,8 @@ type Config struct {
 	// Probe is after how long a silence the gateway is asked whether it is
 	// there (RFC 7296 section 2.4). Default: 20 seconds.
 	Probe time.Duration
-	// ChildLifetime and IKELifetime are how long keys are used, in time.
+	// ChildLifetime and IKELifetime are how long keys are used, in time, and ten
+	// seconds more if the gateway does not replace them at once.
 	// Defaults: one hour and eight hours.
 	ChildLifetime, IKELifetime time.Duration
 

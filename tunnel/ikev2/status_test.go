@@ -102,7 +102,7 @@ func TestExpose(t *testing.T) {
 
 // TestStatusOfRequest: a request that waits is seen, and since when.
 func TestStatusOfRequest(t *testing.T) {
-	m, err := New(Config{PSK: []byte("x"), Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, nil)
+	m, err := New(Config{Local: ikemsg.Identity{Kind: ikemsg.IDFQDN, Data: []byte("us")}, PSK: []byte("x"), Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func find(to, _ netip.Addr) (Route, error) {
 	if err != nil {
 		return Route{}, os.NewSyscallError("socket", err)
 	}
-	defer unix.Close(fd)
+	defer unix.Close(fd) //nolint:errcheck // nothing is lost
 	unix.CloseOnExec(fd)
 	wait := unix.NsecToTimeval(int64(answerTime))
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait); err != nil {

@@ -25,7 +25,7 @@ func find(to, from netip.Addr) (Route, error) {
 	if err != nil {
 		return Route{}, os.NewSyscallError("socket", err)
 	}
-	defer unix.Close(fd)
+	defer unix.Close(fd) //nolint:errcheck // nothing is lost
 	wait := unix.NsecToTimeval(int64(answerTime))
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait); err != nil {
 		return Route{}, os.NewSyscallError("setsockopt", err)

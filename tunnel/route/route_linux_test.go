@@ -209,7 +209,7 @@ func TestDial(t *testing.T) {
 				fd, err := unix.Open(fmt.Sprintf("/proc/self/task/%d/ns/net", tid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 				if err == nil {
 					err = unix.Setns(fd, unix.CLONE_NEWNET)
-					unix.Close(fd)
+					unix.Close(fd) //nolint:errcheck // nothing is lost
 				}
 				if err != nil {
 					t.Error(err)
