@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -453,6 +454,10 @@ func TestLinks(t *testing.T) {
 	equal(t, "address", office.Address.String(), "192.168.7.9")
 	equal(t, "default", office.IKE == nil && office.ESP == nil, true)
 	proofs(t, f)
+	there := f.Links["there"]
+	equal(t, "route", *there.Route, config.Route{Interface: "wg0", Source: netip.MustParseAddr("10.1.0.7"), Via: netip.MustParseAddr("10.1.0.1")})
+	equal(t, "networks", fmt.Sprint(there.Networks), "[10.80.0.0/16 fd80::/16]")
+	equal(t, "no route", hk.Route == nil, true)
 	equal(t, "link", f.Hosts["hk1"].Link, "hongkong")
 	equal(t, "no link", f.Hosts["near"].Link, "")
 }

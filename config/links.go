@@ -10,9 +10,11 @@ import (
 	"linehaul/tunnel/suite"
 )
 
-// A Link is the way to a network: a tunnel of our own.
+// A Link is the way to a network: a tunnel of our own, or, with a Route, a VPN
+// that the system has.
 type Link struct {
 	Name    string
+	Route   *Route           // nil: a tunnel, which all but Name and Networks belong to
 	Gateway string           // name or address, perhaps with a port
 	Local   ikemsg.Identity  // the zero value: that of Pair's certificate, or EAP's user
 	Remote  *ikemsg.Identity // nil: whoever has the key, or GatewayName
@@ -38,7 +40,30 @@ type Link struct {
 type linkEntry struct {
 	IPsec ipsecEntry `yaml:"ipsec" also:"ike vpn" doc:"A tunnel of linehaul's own: IKEv2 to a gateway, ESP in UDP, and no driver, route or rights on this machine."`
 
-	Route planned `yaml:"route"`
+	Route routeEntry `yaml:"route" doc:"A VPN that is there already, outside of linehaul: before each connection the system is asked how it would send, and anything but what stands here is refused."`
+}
+
+// A Route says how the system must send to the networks of a link. At least one
+// is set.
+type Route struct {
+	Interface   string
+	Source, Via netip.Addr
+}
+
+type routeEntry struct {
+	Networks  texts `yaml:"networks" also:"subnets" doc:"What lies behind the VPN. Nothing else can be reached through the link." example:"10.30.0.0/16"`
+	Interface text  `yaml:"interface" also:"dev device iface" doc:"The interface that the system must send by." example:"wg0"`
+	Source    text  `yaml:"source" also:"src source_address" doc:"Our address that it must send from. Connections are bound to it." example:"10.1.0.7"`
+	Via       text  `yaml:"via" also:"next_hop nexthop" doc:"The next hop that it must send to." example:"10.1.0.1"`
+}
+
+func (s *routeEntry) given() bool {
+	return s.Networks.given || s.Interface.given || s.Source.given || s.Via.given
+}
+
+func (s *ipsecEntry) given() bool {
+	return s.Gateway.given || s.Networks.given || s.Local.ID.given || s.Local.PSK.given || s.Local.Cert.given || s.Local.EAP.User.given ||
+		s.Remote.ID.given || s.IKE.given || s.ESP.given
 }
 
 type ipsecEntry struct {
@@ -61,7 +86,7 @@ func (r *rules) links(doc *document, f *File) {
 	var known []string
 	for _, l := range doc.Links.items {
 		r.name(l.name, l.at, names)
-		f.Links[l.name] = r.link(l.name, l.at, &l.value.IPsec)
+		f.Links[l.name] = r.link(l.name, l.at, &l.value)
 		known = append(known, l.name)
 	}
 	for _, h := range doc.Hosts.items {
@@ -107,12 +132,44 @@ func orDirect(link string) string {
 	return link
 }
 
-func (r *rules) link(name string, at spot, s *ipsecEntry) *Link {
-	l := &Link{Name: name, Gateway: s.Gateway.value, InitialContact: s.InitialContact.value, KeepUp: s.Keep.value}
-	if !s.Gateway.given && !s.Local.ID.given && !s.Networks.given && s.Gateway.at == s.Networks.at {
-		r.problem(at, "`%s` has no `ipsec`", at.name).suggest("add it: a tunnel is all that a link can be in this version")
-		return l
+func (r *rules) link(name string, at spot, e *linkEntry) *Link {
+	switch {
+	case e.Route.given() && e.IPsec.given():
+		r.problem(at, "`%s` has both `ipsec` and `route`", at.name).suggest("keep one: a tunnel of linehaul's own, or a VPN that is there already")
+	case e.Route.given():
+		return r.route(name, at, &e.Route)
+	case !e.IPsec.given():
+		r.problem(at, "`%s` has neither `ipsec` nor `route`", at.name).suggest("add `ipsec` for a tunnel of linehaul's own, or `route` for a VPN that is there already")
+		return &Link{Name: name}
 	}
+	return r.ipsec(name, at, &e.IPsec)
+}
+
+// route makes the link of a VPN that is there.
+func (r *rules) route(name string, at spot, s *routeEntry) *Link {
+	l := &Link{Name: name, Networks: r.networks(&s.Networks), Route: &Route{Interface: s.Interface.value, Source: r.routeAddress(&s.Source), Via: r.routeAddress(&s.Via)}}
+	if !s.Networks.given {
+		r.problem(at, "`%s` has no `route: networks`", at.name).suggest("add `route: networks: [10.30.0.0/16]`")
+	}
+	if !s.Interface.given && !s.Source.given && !s.Via.given {
+		r.problem(at, "`%s` has no `route: interface`, `source` or `via`", at.name).suggest("add `interface: wg0`: what shows that it is the VPN that the system sends by")
+	}
+	return l
+}
+
+func (r *rules) routeAddress(t *text) netip.Addr {
+	if !t.given {
+		return netip.Addr{}
+	}
+	a, err := netip.ParseAddr(t.value)
+	if err != nil {
+		r.problem(t.at, "%s is no address", quote(t.value)).suggest("write one such as 10.1.0.1")
+	}
+	return a.Unmap()
+}
+
+func (r *rules) ipsec(name string, at spot, s *ipsecEntry) *Link {
+	l := &Link{Name: name, Gateway: s.Gateway.value, InitialContact: s.InitialContact.value, KeepUp: s.Keep.value}
 	for _, k := range []struct {
 		absent        bool
 		name, example string
@@ -133,7 +190,20 @@ func (r *rules) link(name string, at spot, s *ipsecEntry) *Link {
 		l.Remote = r.identity(&s.Remote.ID)
 	}
 	r.proofs(l, at, s)
-	for _, t := range s.Networks.items {
+	l.Networks = r.networks(&s.Networks)
+	if s.Address.given && s.Address.value != "auto" {
+		a, err := netip.ParseAddr(s.Address.value)
+		if err != nil {
+			r.problem(s.Address.at, "%s is no address", quote(s.Address.value)).suggest("write one such as 192.168.7.9, or auto")
+		}
+		l.Address = a
+	}
+	l.IKE, l.ESP = r.proposals(suite.IKE, &s.IKE), r.proposals(suite.ESP, &s.ESP)
+	return l
+}
+
+func (r *rules) networks(list *texts) (all []netip.Prefix) {
+	for _, t := range list.items {
 		p, err := netip.ParsePrefix(t.value)
 		if err != nil {
 			addr, addrErr := netip.ParseAddr(t.value)
@@ -147,17 +217,9 @@ func (r *rules) link(name string, at spot, s *ipsecEntry) *Link {
 			r.problem(t.at, "%s has bits behind its prefix", quote(t.value)).suggest("write %s", p.Masked())
 			continue
 		}
-		l.Networks = append(l.Networks, p)
+		all = append(all, p)
 	}
-	if s.Address.given && s.Address.value != "auto" {
-		a, err := netip.ParseAddr(s.Address.value)
-		if err != nil {
-			r.problem(s.Address.at, "%s is no address", quote(s.Address.value)).suggest("write one such as 192.168.7.9, or auto")
-		}
-		l.Address = a
-	}
-	l.IKE, l.ESP = r.proposals(suite.IKE, &s.IKE), r.proposals(suite.ESP, &s.ESP)
-	return l
+	return all
 }
 
 func (r *rules) identity(t *text) *ikemsg.Identity {

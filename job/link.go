@@ -14,11 +14,12 @@ import (
 	"linehaul/transfer/remote"
 	"linehaul/tunnel"
 	"linehaul/tunnel/ikev2"
+	"linehaul/tunnel/route"
 )
 
-// Links are the ways to networks that are not the system's own: one tunnel for
-// each link, for all runs that go through it at a time. Its methods may be
-// called concurrently.
+// Links are the ways to networks: one tunnel for each link that is one, for all
+// runs that go through it at a time, and the rules of those that are routes of
+// the system's. Its methods may be called concurrently.
 type Links struct {
 	now    func() time.Time
 	random io.Reader
@@ -54,6 +55,9 @@ func (l *Links) Dialer(h remote.Host, direct remote.Dialer) (remote.Dialer, erro
 	link := l.known[h.Link]
 	if link == nil {
 		return nil, fault.New(fault.Config, "no link %q in the config", h.Link)
+	}
+	if link.Route != nil {
+		return &route.Rule{Name: link.Name, Networks: link.Networks, Interface: link.Route.Interface, Source: link.Route.Source, Via: link.Route.Via}, nil
 	}
 	return l.tunnel(link), nil
 }

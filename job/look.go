@@ -53,6 +53,10 @@ func (l *Links) Tunnel(name string) (*tunnel.Shared, *config.Link, error) {
 	if link == nil {
 		return nil, nil, fault.New(fault.Usage, "no link %q in the config", name).WithHint("links are declared under `links` in the config")
 	}
+	if link.Route != nil {
+		return nil, nil, fault.New(fault.Usage, "link %q is a VPN of the system's, and no tunnel of linehaul's", name).
+			WithHint("there is nothing to bring up: jobs check its route before they connect")
+	}
 	return l.tunnel(link), link, nil
 }
 

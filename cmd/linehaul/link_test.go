@@ -33,6 +33,20 @@ const linkBytes = 256 << 20
 func newLinkSite(t *testing.T, size int64) *linkSite {
 	t.Helper()
 	g := gateway.Start(t, gateway.Options{Capture: true})
+	return siteBehind(t, g, size, fmt.Sprintf(`  lab:
+    ipsec:
+      gateway: %s
+      local: {id: %s, psk: env:LAB_PSK}
+      remote: {id: %s}
+      networks: [%s]
+      ike: [aes128-sha256-modp2048]
+      esp: [aes128-sha256]
+`, gateway.Gate, gateway.RoadID, gateway.GateID, gateway.LanNet))
+}
+
+// siteBehind has one link, which is called lab.
+func siteBehind(t *testing.T, g *gateway.Gateway, size int64, link string) *linkSite {
+	t.Helper()
 	program, err := binary()
 	if err != nil {
 		t.Fatal(err)
@@ -51,19 +65,11 @@ func newLinkSite(t *testing.T, size int64) *linkSite {
 	}
 	text := fmt.Sprintf(`state: %q
 links:
-  lab:
-    ipsec:
-      gateway: %s
-      local: {id: %s, psk: env:LAB_PSK}
-      remote: {id: %s}
-      networks: [%s]
-      ike: [aes128-sha256-modp2048]
-      esp: [aes128-sha256]
-hosts:
+%shosts:
   behind: {address: %s, user: %s, keys: %q, host_keys: %q, link: lab}
 jobs:
   nightly: {get: "behind:%s", to: job/}
-`, filepath.Join(g.Home, "state"), gateway.Gate, gateway.RoadID, gateway.GateID, gateway.LanNet, gateway.Lan, g.SSH.User, g.Key, g.SSH.Fingerprint(), s.source)
+`, filepath.Join(g.Home, "state"), link, gateway.Lan, g.SSH.User, g.Key, g.SSH.Fingerprint(), s.source)
 	if err := os.WriteFile(s.config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func source(to netip.Addr) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	defer c.Close()
+	defer c.Close() //nolint:errcheck // nothing was sent
 	a, _ := c.LocalAddr().(*net.UDPAddr)
 	return a.AddrPort().Addr().Unmap().WithZone("")
 }
