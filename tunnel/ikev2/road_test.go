@@ -38,6 +38,9 @@ type road struct {
 	late  func(n int) time.Duration
 	twice func(n int) int
 
+	// mangle makes of a datagram that has arrived at the client what it gets.
+	mangle func(p parcel) [][]byte
+
 	in        map[uint32]*esp.Inbound
 	outs      map[uint32]*esp.Outbound // by the inbound SPI of the pair
 	out       *esp.Outbound            // in use
@@ -199,9 +202,22 @@ func (r *road) do(actions []ikev2.Action) {
 		case ikev2.Ended:
 			r.ended, r.end = true, a.Err
 		case ikev2.Note:
-			r.notes = append(r.notes, fmt.Sprint(r.now.Sub(begin()), " ", a.Text, " ", a.Args))
+			r.notes = keep(append(r.notes, fmt.Sprint(r.now.Sub(begin()), " ", a.Text, " ", a.Args)))
 		}
 	}
+}
+
+// keep forgets what is long ago.
+func keep(lines []string) []string {
+	if len(lines) > 200 {
+		return slices.Clone(lines[100:])
+	}
+	return lines
+}
+
+// refuse notes an ESP packet that was not taken.
+func (r *road) refuse(format string, args ...any) {
+	r.refused = keep(append(r.refused, fmt.Sprintf("%v: ", r.now.Sub(begin()))+fmt.Sprintf(format, args...)))
 }
 
 // packet is an IP packet with a number in it.
@@ -239,12 +255,23 @@ func (r *road) talk() {
 }
 
 func (r *road) deliver(p parcel) {
+	if p.toClient && r.mangle != nil {
+		for _, d := range r.mangle(p) {
+			p.data = d
+			r.arrive(p)
+		}
+		return
+	}
+	r.arrive(p)
+}
+
+func (r *road) arrive(p parcel) {
 	switch {
 	case p.esp && p.toClient:
 		spi, _ := esp.SPI(p.data)
 		in := r.in[spi]
 		if in == nil {
-			r.refused = append(r.refused, fmt.Sprintf("%v: the client knows no SPI %08x, packet %d", r.now.Sub(begin()), spi, p.number))
+			r.refuse("the client knows no SPI %08x, packet %d", spi, p.number)
 			return
 		}
 		inner, err := in.Open(p.data)
@@ -252,14 +279,14 @@ func (r *road) deliver(p parcel) {
 			r.arrived[1][binary.BigEndian.Uint32(inner[44:])]++
 			r.m.Heard(r.now)
 		} else if !errors.Is(err, esp.ErrReplay) {
-			r.refused = append(r.refused, err.Error())
+			r.refuse("the client refuses packet %d: %v", p.number, err)
 		}
 	case p.esp:
 		inner, err := r.g.Open(r.now, p.data)
 		if err == nil {
 			r.arrived[0][binary.BigEndian.Uint32(inner[44:])]++
 		} else if !errors.Is(err, esp.ErrReplay) {
-			r.refused = append(r.refused, fmt.Sprintf("%v: the gateway refuses packet %d: %v", r.now.Sub(begin()), p.number, err))
+			r.refuse("the gateway refuses packet %d: %v", p.number, err)
 		}
 	case p.toClient:
 		r.do(r.m.Handle(r.now, p.data))
@@ -318,8 +345,8 @@ func (r *road) until(end time.Time) {
 
 func (r *road) after(d time.Duration) { r.t.Helper(); r.until(r.now.Add(d)) }
 
-// login brings the tunnel up.
-func (r *road) login() {
+// try begins a login and waits until it has come to something.
+func (r *road) try() {
 	r.t.Helper()
 	r.do(r.m.Start(r.now))
 	for range 20_000 {
@@ -328,6 +355,12 @@ func (r *road) login() {
 		}
 		r.after(delay)
 	}
+}
+
+// login brings the tunnel up.
+func (r *road) login() {
+	r.t.Helper()
+	r.try()
 	if r.ended || r.up == nil {
 		r.t.Fatalf("no login: %v, %+v\n%v", r.end, r.g.Stats(), r.notes)
 	}

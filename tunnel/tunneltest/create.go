@@ -201,7 +201,7 @@ func (g *Gateway) rekeyChild(now time.Time, s *sa, old *child, group uint16) {
 			g.stats.Won++
 		}
 		g.sending = fresh
-		if slices.Contains(g.children, old) {
+		if slices.Contains(g.children, old) && !g.o.Faults.KeepOld {
 			g.deleteChild(now, s, old)
 		}
 	})
@@ -285,6 +285,10 @@ func (g *Gateway) rekeyIKE(now time.Time, s *sa, group uint16) {
 			s.heir = nil
 		}
 		g.use(fresh)
+		if g.o.Faults.KeepOld {
+			g.outlive(now, s)
+			return
+		}
 		g.deleteIKE(now, s)
 	})
 }

@@ -23,6 +23,8 @@ type Faults struct {
 	// DeleteAtOnce deletes each child that the client asks for, as soon as it
 	// was made.
 	DeleteAtOnce bool
+	// KeepOld deletes nothing that it has replaced.
+	KeepOld bool
 	// Refuse is the answer to each CREATE_CHILD_SA, unless it is 0.
 	Refuse ikemsg.NotifyType
 
