@@ -17,13 +17,10 @@ import (
 
 	"linehaul/fault"
 	"linehaul/internal/lab/gateway"
-	"linehaul/internal/leak"
 	"linehaul/tunnel"
 	"linehaul/tunnel/ikev2"
 	"linehaul/tunnel/suite"
 )
-
-func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
 // labConfig is what the lab's gateway lets in.
 func labConfig(t *testing.T, ike, esp string) tunnel.Config {

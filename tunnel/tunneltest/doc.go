@@ -24,6 +24,6 @@
 // asks whether the client is there, and resolves what both sides begin at the
 // same time (sections 2.8.1 and 2.25). By Faults it does all of this wrongly.
 //
-// Left out: certificates, EAP, MOBIKE, IKE_INTERMEDIATE, more than one pair of
+// Left out: certificates, EAP, MOBIKE, more than one pair of
 // ESP SAs at a time but for rekeys.
 package tunneltest
