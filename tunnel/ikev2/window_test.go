@@ -252,3 +252,45 @@ func TestDays(t *testing.T) {
 		}
 	}
 }
+
+// TestCloseAnywhere closes the client at each step of a conversation, also while
+// the gateway closes: it ends without an error, in the time that there is for
+// that, and the gateway knows.
+func TestCloseAnywhere(t *testing.T) {
+	for _, both := range []bool{false, true} {
+		left := 0
+		for step := range 60 {
+			r := newRoad(t, 11, lives(3*time.Second, 4*time.Second), tunneltest.Options{ChildLifetime: 5 * time.Second, IKELifetime: 7 * time.Second, Patience: 20 * time.Second})
+			r.do(r.m.Start(r.now))
+			for range step {
+				at, _ := r.next()
+				r.until(at)
+			}
+			if r.ended {
+				t.Fatalf("step %d: %v", step, r.end)
+			}
+			if both {
+				r.fromGateway(r.g.DeleteIKE(r.now))
+			}
+			r.do(r.m.Close(r.now))
+			r.after(3 * time.Second)
+			if !r.ended || r.end != nil && !both {
+				t.Fatalf("step %d: ended %v with %v\n%v", step, r.ended, r.end, r.notes)
+			}
+			if len(r.in) > 0 {
+				t.Errorf("step %d: it ends with %d SAs that nobody removes", step, len(r.in))
+			}
+			if !r.m.Deadline().IsZero() || r.m.Expire(r.now.Add(time.Hour)) != nil {
+				t.Errorf("step %d: it goes on after its end", step)
+			}
+			if r.g.Up() {
+				left++
+			}
+		}
+		// What was closed in the middle of the login the gateway has to find out
+		// for itself.
+		if left > 4 {
+			t.Errorf("the gateway was not told %d times", left)
+		}
+	}
+}
