@@ -509,7 +509,7 @@ func TestBadInput(t *testing.T) {
 // attempt.
 func TestFirstAnswerFlipped(t *testing.T) {
 	in, out := 0, 0
-	for bit := 0; bit < 4000; bit += 3 {
+	for bit := 0; bit < 4000; bit += 7 {
 		r := newRoad(t, 9, lives(0, 0), tunneltest.Options{})
 		flipped := false
 		r.mangle = func(p parcel) [][]byte {

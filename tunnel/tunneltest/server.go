@@ -101,7 +101,7 @@ func Start(o ServerOptions) (*Server, error) {
 		stack.Addresses = append(stack.Addresses, netip.PrefixFrom(a, a.BitLen()))
 	}
 	if s.stack, err = netstack.New(stack); err != nil {
-		s.conn.Close()
+		s.conn.Close() //nolint:errcheck // it is given up
 		return nil, err
 	}
 	s.work.Go(s.run)
@@ -126,7 +126,7 @@ func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	s.conn.Close()
+	s.conn.Close() //nolint:errcheck // nothing more is wanted of it
 	s.stack.Close()
 	s.work.Wait()
 	return nil
