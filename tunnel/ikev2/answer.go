@@ -234,8 +234,10 @@ func (m *Machine) createdChild(now time.Time, sa *association, msg *ikemsg.Messa
 			return nil, false
 		}
 		old.theirs = &replacement{ni: ni, nr: nr, child: child}
+		// Before the answer: the gateway may send by it as soon as that has come
+		// (RFC 7296 section 2.8).
+		m.do(Install{child})
 		return func() error {
-			m.do(Install{child})
 			child.useAt = now.Add(handOver)
 			return nil
 		}, true

@@ -181,13 +181,18 @@ func (r *road) fromGateway(all [][]byte) {
 
 // do carries out what the machine wants, as the runner does.
 func (r *road) do(actions []ikev2.Action) {
+	said := false
 	for _, a := range actions {
 		switch a := a.(type) {
 		case ikev2.Send:
+			said = true
 			r.put(parcel{data: a.Datagram})
 		case ikev2.Established:
 			r.up = &a
 		case ikev2.Install:
+			if said { // the gateway may be quicker than the runner
+				r.t.Fatalf("%08x is agreed on before it can be received on", a.Child.InSPI)
+			}
 			o := esp.Options{ESN: a.Child.Suite.ESN, Created: a.Child.Made}
 			r.in[a.Child.InSPI] = esp.NewInbound(a.Child.InSPI, a.Child.In, o)
 			r.outs[a.Child.InSPI] = esp.NewOutbound(a.Child.OutSPI, a.Child.Out, o)
