@@ -327,7 +327,7 @@ func TestFlood(t *testing.T) {
 	}
 	defer up.Close()
 	echo(t, up, 1<<20)
-	before := inUse()
+	before := heapInUse()
 	noise := rand.NewChaCha8([32]byte{3})
 	for i := range 100_000 {
 		d := make([]byte, 12+i%200)
@@ -338,12 +338,12 @@ func TestFlood(t *testing.T) {
 		s.SendRaw(d)
 	}
 	echo(t, up, 1<<20)
-	if grown := int64(inUse()) - int64(before); grown > 8<<20 {
+	if grown := int64(heapInUse()) - int64(before); grown > 8<<20 {
 		t.Errorf("%d bytes more are in use", grown)
 	}
 }
 
-func inUse() uint64 {
+func heapInUse() uint64 {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats

@@ -31,6 +31,7 @@ func TestRekey(t *testing.T) {
 	plain := proposals(t, suite.ESP, "aes128gcm16-noesn")
 	esn := proposals(t, suite.ESP, "aes128-sha256-esn")
 	forward := proposals(t, suite.ESP, "aes128gcm16-x25519-ecp256-esn")
+	further := proposals(t, suite.ESP, "aes128gcm16-x25519-ke1_mlkem512-esn")
 	other := proposals(t, suite.ESP, "aes128gcm16-ecp256-esn")
 	for _, c := range []struct {
 		name          string
@@ -56,9 +57,14 @@ func TestRekey(t *testing.T) {
 			{"ESN", esn, esn},
 			{"with a key exchange", forward, forward},
 			{"with a key exchange that the other side wants", forward, other},
+			{"with two key exchanges", further, further},
 		} {
 			t.Run(c.name+" "+e.name, func(t *testing.T) {
 				c.client.ESP, c.gateway.ESP = e.client, e.gateway
+				if e.name == "with two key exchanges" {
+					ike := proposals(t, suite.IKE, "aes128gcm16-prfsha256-x25519-ke1_mlkem512")
+					c.client.IKE, c.gateway.IKE = ike, ike
+				}
 				r := newRoad(t, 2, c.client, c.gateway)
 				r.login()
 				r.talking(time.Minute, 10*time.Millisecond)
@@ -110,6 +116,15 @@ func (r *road) clientBegins(t *testing.T) {
 	t.Fatal("the client begins nothing")
 }
 
+// further has a second key exchange in each rekey (RFC 9370).
+func further(c ikev2.Config) ikev2.Config {
+	second := suite.Transform{Type: suite.TypeAdditionalKE1, ID: suite.ECP256}
+	c.IKE, c.ESP = quick(suite.IKE), quick(suite.ESP)
+	c.IKE[0].Transforms = append(c.IKE[0].Transforms, second)
+	c.ESP[0].Transforms = append(c.ESP[0].Transforms, suite.Transform{Type: suite.TypeKeyExchange, ID: suite.Curve25519}, second)
+	return c
+}
+
 // TestBothAtOnce has both sides begin to replace things at the same time, each
 // with each (RFC 7296 sections 2.8.1 and 2.25), with none of the messages lost
 // and with each of them lost once: both sides end with the same SAs, and no packet
@@ -132,6 +147,11 @@ func TestBothAtOnce(t *testing.T) {
 		{"child, child deleted", lives(100*time.Second, 0), (*tunneltest.Gateway).DeleteChild, false, false},
 		{"IKE, child deleted", lives(0, 100*time.Second), (*tunneltest.Gateway).DeleteChild, false, false},
 		{"child, probe", lives(100*time.Second, 0), (*tunneltest.Gateway).Probe, false, true},
+		{"child, child with two key exchanges", further(lives(100*time.Second, 0)), child, true, true},
+		{"IKE, IKE with two key exchanges", further(lives(0, 100*time.Second)), ike, true, true},
+		{"child, IKE with two key exchanges", further(lives(100*time.Second, 0)), ike, false, true},
+		{"IKE, child with two key exchanges", further(lives(0, 100*time.Second)), child, false, true},
+		{"child, child deleted with two key exchanges", further(lives(100*time.Second, 0)), (*tunneltest.Gateway).DeleteChild, false, false},
 	} {
 		// What the gateway begins meets the client's request on the line, or
 		// comes just before it, or just after.
@@ -139,8 +159,8 @@ func TestBothAtOnce(t *testing.T) {
 			t.Run(fmt.Sprintf("%s after %v", c.name, ahead), func(t *testing.T) {
 				collisions, won, runs := 0, 0, 0
 				for seed := range uint64(3) {
-					for lost := -1; lost < 12; lost++ {
-						r := newRoad(t, seed, c.client, tunneltest.Options{Patience: 20 * time.Second})
+					for lost := -1; lost < 16; lost++ {
+						r := newRoad(t, seed, c.client, tunneltest.Options{IKE: c.client.IKE, ESP: c.client.ESP, Patience: 20 * time.Second})
 						r.login()
 						r.clientBegins(t)
 						if lost == 0 { // the client's request, which is on the line

@@ -29,9 +29,9 @@ type child struct {
 
 // newChild makes the keys of a pair (RFC 7296 section 2.17). We are the
 // initiator of the exchange, or the client is.
-func (g *Gateway) newChild(now time.Time, s *sa, su suite.Suite, initiator bool, in uint32, out, shared, ni, nr []byte) (*child, bool) {
+func (g *Gateway) newChild(now time.Time, s *sa, su suite.Suite, initiator bool, in uint32, out, shared, ni, nr, further []byte) (*child, bool) {
 	e, a, _ := su.KeySizes()
-	all := s.prf.Plus(s.d, slices.Concat(shared, ni, nr), 2*(e+a))
+	all := s.prf.Plus(s.d, slices.Concat(shared, ni, nr, further), 2*(e+a)) // RFC 9370 section 2.2.4
 	fromInitiator, err := su.Protection(all[:e], all[e:e+a])
 	if err != nil {
 		g.fail(err)
@@ -159,10 +159,16 @@ func (g *Gateway) Reaches(a netip.Addr) bool {
 	return g.sending != nil && slices.ContainsFunc(g.sending.theirs, func(s ikemsg.Selector) bool { return s.Contains(a) })
 }
 
-// accept makes the child that the client asks for, and its part of the answer.
-// A non-nil refusal is the answer instead. First says that it is part of
+// accepted is a child that both sides want, but for its keys.
+type accepted struct {
+	left []suite.Transform // the key exchanges that are to come
+	make func(now time.Time, further []byte) (*child, bool)
+}
+
+// accept agrees on the child that the client asks for, and makes its part of the
+// answer. A non-nil refusal is the answer instead. First says that it is part of
 // IKE_AUTH.
-func (g *Gateway) accept(now time.Time, s *sa, m *ikemsg.Message, offered *ikemsg.SA, ni, nr []byte, theirs []netip.Prefix, first bool) (answer []ikemsg.Payload, c *child, refusal []ikemsg.Payload) {
+func (g *Gateway) accept(s *sa, m *ikemsg.Message, offered *ikemsg.SA, ni, nr []byte, theirs []netip.Prefix, first bool) (answer []ikemsg.Payload, a accepted, refusal []ikemsg.Payload) {
 	own := g.o.ESP
 	if first {
 		own = withoutExchange(own)
@@ -174,26 +180,31 @@ func (g *Gateway) accept(now time.Time, s *sa, m *ikemsg.Message, offered *ikems
 	}
 	picked, ok := choose(own, offered, 4, group)
 	if !ok {
-		return nil, nil, notify(ikemsg.NoProposalChosen)
+		return nil, a, notify(ikemsg.NoProposalChosen)
 	}
 	tsi, haveI := ikemsg.Get[*ikemsg.TSi](m.Payloads)
 	tsr, haveR := ikemsg.Get[*ikemsg.TSr](m.Payloads)
 	if !haveI || !haveR {
-		return nil, nil, notify(ikemsg.InvalidSyntax)
+		return nil, a, notify(ikemsg.InvalidSyntax)
 	}
 	remote, local := narrow(tsi.Selectors, theirs), narrow(tsr.Selectors, g.o.Networks)
 	if len(remote) == 0 || len(local) == 0 {
-		return nil, nil, notify(ikemsg.TSUnacceptable)
+		return nil, a, notify(ikemsg.TSUnacceptable)
 	}
 	public, shared, refusal := g.exchange(picked, ke)
 	if refusal != nil {
-		return nil, nil, refusal
+		return nil, a, refusal
 	}
-	spi := g.espSPI()
-	if c, ok = g.newChild(now, s, picked.suite, false, spi, picked.spi, shared, ni, nr); !ok {
-		return nil, nil, notify(ikemsg.NoProposalChosen)
+	spi, peer := g.espSPI(), slices.Clone(picked.spi)
+	a.left = picked.suite.Additional
+	inner, outer := local, remote // Narrow lies to the client only
+	a.make = func(now time.Time, further []byte) (*child, bool) {
+		c, ok := g.newChild(now, s, picked.suite, false, spi, peer, shared, ni, nr, further)
+		if ok {
+			c.ours, c.theirs = inner, outer
+		}
+		return c, ok
 	}
-	c.theirs, c.ours = remote, local
 	answer = []ikemsg.Payload{picked.payload(binary.BigEndian.AppendUint32(nil, spi))}
 	if !first {
 		answer = append(answer, &ikemsg.Nonce{Data: nr})
@@ -204,7 +215,7 @@ func (g *Gateway) accept(now time.Time, s *sa, m *ikemsg.Message, offered *ikems
 	if f := g.o.Faults.Narrow; f != nil {
 		local, remote = f(local, remote)
 	}
-	return append(answer, &ikemsg.TSi{Selectors: remote}, &ikemsg.TSr{Selectors: local}), c, nil
+	return append(answer, &ikemsg.TSi{Selectors: remote}, &ikemsg.TSr{Selectors: local}), a, nil
 }
 
 // exchange answers the client's key exchange, if one was chosen.

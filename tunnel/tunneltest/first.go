@@ -20,6 +20,10 @@ type login struct {
 	request, answer []byte
 	ni, nr          []byte
 	pi, pr          []byte
+
+	left                   []suite.Transform // the key exchanges that are to come
+	signed, answeredSigned []byte            // of those that were: IntAuth_i and IntAuth_r of RFC 9242
+	midBytes               []byte            // the message id of IKE_AUTH, where there were any
 }
 
 // first answers IKE_SA_INIT (RFC 7296 section 1.2).
@@ -72,7 +76,12 @@ func (g *Gateway) first(now time.Time, m *ikemsg.Message, datagram []byte) {
 		g.inClear(m, ikemsg.SPI{}, notify(ikemsg.InvalidSyntax))
 		return
 	}
-	l := &login{request: bytes.Clone(datagram), ni: bytes.Clone(nonce.Data), nr: g.bytes(nonceSize)}
+	further := chosen.suite.Additional
+	if _, ok := ikemsg.FindNotify(m.Payloads, ikemsg.IntermediateExchangeSupported); !ok && len(further) > 0 {
+		g.inClear(m, ikemsg.SPI{}, notify(ikemsg.NoProposalChosen))
+		return
+	}
+	l := &login{request: bytes.Clone(datagram), ni: bytes.Clone(nonce.Data), nr: g.bytes(nonceSize), left: further}
 	s := &sa{own: g.ikeSPI(), peer: m.InitiatorSPI, suite: chosen.suite, login: l, expected: 1, until: now.Add(g.o.Patience)}
 	if s.prf, err = suite.NewPRF(chosen.suite.PRF); err != nil {
 		g.fail(err)
@@ -86,14 +95,18 @@ func (g *Gateway) first(now time.Time, m *ikemsg.Message, datagram []byte) {
 	if _, ok := ikemsg.FindNotify(m.Payloads, ikemsg.IKEv2FragmentationSupported); ok {
 		s.fragments = g.o.MaxDatagram
 	}
-	l.answer = g.inClear(m, s.own, []ikemsg.Payload{
+	answer := []ikemsg.Payload{
 		chosen.payload(nil),
 		&ikemsg.KE{Group: want, Data: public},
 		&ikemsg.Nonce{Data: l.nr},
 		&ikemsg.Notify{Kind: ikemsg.NATDetectionSourceIP, Data: g.bytes(natHash)},
 		&ikemsg.Notify{Kind: ikemsg.NATDetectionDestinationIP, Data: g.bytes(natHash)},
 		&ikemsg.Notify{Kind: ikemsg.IKEv2FragmentationSupported},
-	})
+	}
+	if len(further) > 0 {
+		answer = append(answer, &ikemsg.Notify{Kind: ikemsg.IntermediateExchangeSupported})
+	}
+	l.answer = g.inClear(m, s.own, answer)
 	g.begun = true
 	// Another attempt to log in is in place of one that came to nothing.
 	g.sas = append(slices.DeleteFunc(g.sas, func(o *sa) bool { return !o.proved }), s)
@@ -112,7 +125,34 @@ func (g *Gateway) inClear(m *ikemsg.Message, own ikemsg.SPI, payloads []ikemsg.P
 
 // proof is the AUTH of a shared key (RFC 7296 section 2.15).
 func (s *sa) proof(psk, message, nonce, key []byte, id *ikemsg.Identity) []byte {
-	return s.prf.Sum(s.prf.Sum(psk, []byte("Key Pad for IKEv2")), message, nonce, s.prf.Sum(key, id.Signed()))
+	l := s.login
+	return s.prf.Sum(s.prf.Sum(psk, []byte("Key Pad for IKEv2")), message, nonce, s.prf.Sum(key, id.Signed()), l.signed, l.answeredSigned, l.midBytes)
+}
+
+// intermediate answers IKE_INTERMEDIATE with a further key exchange, by which all
+// keys are made anew once the answer is sent (RFC 9370 section 2.2.2). What was
+// said is proved in IKE_AUTH (RFC 9242 section 3.3.2).
+func (g *Gateway) intermediate(s *sa, m *ikemsg.Message) (answer []ikemsg.Payload, after func()) {
+	l := s.login
+	ke, ok := ikemsg.Get[*ikemsg.KE](m.Payloads)
+	if !ok || len(l.left) == 0 || ke.Group != l.left[0].ID {
+		return notify(ikemsg.InvalidSyntax), nil
+	}
+	public, shared, err := suite.Respond(l.left[0], g.random, ke.Data)
+	if err != nil {
+		return notify(ikemsg.InvalidSyntax), nil
+	}
+	answer = []ikemsg.Payload{&ikemsg.KE{Group: ke.Group, Data: public}}
+	return answer, func() {
+		sent, err := ikemsg.IntermediateAuth(s.header(m.Exchange, m.MessageID, true), answer)
+		g.fail(err)
+		l.signed = s.prf.Sum(l.pi, l.signed, m.IntermediateAuth())
+		l.answeredSigned = s.prf.Sum(l.pr, l.answeredSigned, sent)
+		l.midBytes = binary.BigEndian.AppendUint32(nil, m.MessageID+1)
+		l.left = l.left[1:]
+		l.pi, l.pr, err = s.derive(s.prf.Sum(s.d, shared, l.ni, l.nr), l.ni, l.nr)
+		g.fail(err)
+	}
 }
 
 // prove answers IKE_AUTH: who the client is, who we are, and the first child.
@@ -126,7 +166,7 @@ func (g *Gateway) prove(now time.Time, s *sa, m *ikemsg.Message) (answer []ikems
 		return notify(kind), func() { g.remove(s) }
 	}
 	switch {
-	case !haveID || !haveAuth:
+	case !haveID || !haveAuth || len(l.left) > 0:
 		return no(ikemsg.InvalidSyntax)
 	case auth.Method != ikemsg.AuthSharedKey || !hmac.Equal(auth.Data, s.proof(g.o.PSK, l.request, l.nr, l.pi, &id.Identity)):
 		return no(ikemsg.AuthenticationFailed)
@@ -157,9 +197,13 @@ func (g *Gateway) prove(now time.Time, s *sa, m *ikemsg.Message) (answer []ikems
 	if !haveSA { // RFC 6023
 		return answer, nil
 	}
-	made, child, refusal := g.accept(now, s, m, offered, l.ni, l.nr, theirs, true)
+	made, agreed, refusal := g.accept(s, m, offered, l.ni, l.nr, theirs, true)
 	if refusal != nil {
 		return append(answer, refusal...), nil
+	}
+	child, ok := agreed.make(now, nil)
+	if !ok {
+		return append(answer, notify(ikemsg.NoProposalChosen)...), nil
 	}
 	return append(answer, made...), func() {
 		g.enter(child)

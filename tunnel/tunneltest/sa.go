@@ -30,8 +30,9 @@ type sa struct {
 	answer   [][]byte
 
 	rekey, theirs  *nonces // ours is under way; the client has replaced it
-	heir           *sa     // what the client has replaced it by, while ours is under way
-	leaving        bool    // we have said that it is deleted
+	pending        *pending
+	heir           *sa  // what the client has replaced it by, while ours is under way
+	leaving        bool // we have said that it is deleted
 	rekeyAt, until time.Time
 }
 
@@ -189,10 +190,15 @@ func (g *Gateway) answerTo(now time.Time, s *sa, m *ikemsg.Message) (answer []ik
 	switch {
 	case !s.proved && m.Exchange == ikemsg.IKEAuth:
 		return g.prove(now, s, m)
+	case !s.proved && m.Exchange == ikemsg.IKEIntermediate:
+		return g.intermediate(s, m)
 	case !s.proved:
 		return notify(ikemsg.InvalidSyntax), nil
 	case m.Exchange == ikemsg.CreateChildSA:
+		s.pending = nil
 		return g.created(now, s, m)
+	case m.Exchange == ikemsg.IKEFollowupKE:
+		return g.followedUp(now, s, m)
 	case m.Exchange == ikemsg.Informational:
 		return g.informed(now, s, m)
 	}
