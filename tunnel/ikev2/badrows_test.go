@@ -207,7 +207,7 @@ func badRows() []badRow {
 			auth.Data[0]++
 			return all
 		}), kind: fault.GatewayLogin, want: "pre-shared key"},
-		{name: "no proof", gateway: answerTo(ikemsg.IKEAuth, without(ikemsg.PayloadAuth)), kind: fault.IKE, want: "does not say who it is"},
+		{name: "no proof", gateway: answerTo(ikemsg.IKEAuth, without(ikemsg.PayloadAuth)), kind: fault.GatewayLogin, want: "does not prove who it is"},
 		{name: "an empty answer to IKE_AUTH", gateway: answerTo(ikemsg.IKEAuth, func([]ikemsg.Payload) []ikemsg.Payload { return nil }), kind: fault.IKE, want: "does not say who it is"},
 		{name: "a critical payload that nobody knows, in an answer", gateway: answerTo(ikemsg.IKEAuth, func(all []ikemsg.Payload) []ikemsg.Payload {
 			return append(all, &ikemsg.Unknown{Kind: 222, Critical: true})
