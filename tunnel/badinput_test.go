@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -187,17 +188,27 @@ func TestBadPackets(t *testing.T) {
 		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := memoryGateway(t, tunneltest.ServerOptions{Wire: row.wire, Options: tunneltest.Options{ChildLifetime: 100 * time.Millisecond}})
+			var sent atomic.Uint64
+			wire := func(d []byte) [][]byte {
+				if esp.Sort(d) == esp.Packet {
+					sent.Add(1)
+				}
+				if row.wire == nil {
+					return [][]byte{d}
+				}
+				return row.wire(d)
+			}
+			s := memoryGateway(t, tunneltest.ServerOptions{Wire: wire, Options: tunneltest.Options{ChildLifetime: 100 * time.Millisecond}})
 			up, err := Up(t.Context(), roadConfig(s.Addr()))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer up.Close()
 			echo(t, up, 1<<20)
-			in, out := up.stack.Stats(), s.Stack().Stats()
-			t.Logf("%d packets of %d", in.PacketsIn, out.PacketsOut)
-			if in.PacketsIn > out.PacketsOut || in.BadChecksum > 0 || in.Malformed > 0 {
-				t.Errorf("%d packets in, %d with a bad checksum and %d that are none; the gateway sent %d", in.PacketsIn, in.BadChecksum, in.Malformed, out.PacketsOut)
+			in := up.stack.Stats()
+			t.Logf("%d packets of %d", in.PacketsIn, sent.Load())
+			if in.PacketsIn > sent.Load() || in.BadChecksum > 0 || in.Malformed > 0 {
+				t.Errorf("%d packets in, %d with a bad checksum and %d that are none; the gateway sent %d", in.PacketsIn, in.BadChecksum, in.Malformed, sent.Load())
 			}
 		})
 	}
