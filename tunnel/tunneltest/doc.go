@@ -21,9 +21,10 @@
 //
 // A Gateway logs in by pre-shared key, gives an inner address, narrows what is
 // asked for, makes, rekeys and deletes child SAs, rekeys and deletes the IKE SA,
-// asks whether the client is there, and resolves what both sides begin at the
-// same time (sections 2.8.1 and 2.25). By Faults it does all of this wrongly.
+// with as many key exchanges as are proposed (RFC 9242, RFC 9370), asks whether
+// the client is there, and resolves what both sides begin at the same time
+// (sections 2.8.1 and 2.25). By Faults it does all of this wrongly.
 //
-// Left out: certificates, EAP, MOBIKE, more than one pair of
-// ESP SAs at a time but for rekeys.
+// Left out: certificates, EAP, MOBIKE, more than one pair of ESP SAs at a time
+// but for rekeys.
 package tunneltest

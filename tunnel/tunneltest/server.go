@@ -21,6 +21,8 @@ type ServerOptions struct {
 	Options
 	// At is the UDP address to listen on. Default: 127.0.0.1, a free port.
 	At string
+	// Conn is used in place of At, if it is set; the server closes it.
+	Conn *net.UDPConn
 	// Inside are the server's own addresses behind the gateway. Default: the
 	// first one of each network.
 	Inside []netip.Addr
@@ -84,12 +86,14 @@ func Start(o ServerOptions) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{o: o, next: o.Pool.Masked().Addr().Next()}
-	at, err := net.ResolveUDPAddr("udp", o.At)
-	if err != nil {
-		return nil, fault.New(fault.Config, "a gateway at %q: %w", o.At, err)
-	}
-	if s.conn, err = net.ListenUDP("udp", at); err != nil {
-		return nil, fault.New(fault.Config, "a gateway at %q: %w", o.At, err)
+	if s.conn = o.Conn; s.conn == nil {
+		at, err := net.ResolveUDPAddr("udp", o.At)
+		if err == nil {
+			s.conn, err = net.ListenUDP("udp", at)
+		}
+		if err != nil {
+			return nil, fault.New(fault.Config, "a gateway at %q: %w", o.At, err)
+		}
 	}
 	// Smaller ones cost speed and nothing else.
 	_ = s.conn.SetReadBuffer(socketBuffer)
@@ -98,6 +102,7 @@ func Start(o ServerOptions) (*Server, error) {
 	for _, a := range o.Inside {
 		stack.Addresses = append(stack.Addresses, netip.PrefixFrom(a, a.BitLen()))
 	}
+	var err error
 	if s.stack, err = netstack.New(stack); err != nil {
 		s.conn.Close() //nolint:errcheck // it is given up
 		return nil, err
