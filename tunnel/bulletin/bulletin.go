@@ -161,11 +161,13 @@ func (b *Board) Close() {
 	if b.lock == nil {
 		return
 	}
-	// Whoever reads next takes away what stays.
-	os.Remove(filepath.Join(b.dir, b.name+textEnd)) //nolint:errcheck // see above
-	flock.Unlock(b.lock)                            //nolint:errcheck // closing does it too
+	// Whoever reads next takes away what stays, by its lock.
+	gone := remove(b.dir, b.name)
+	flock.Unlock(b.lock) //nolint:errcheck // closing does it too
 	b.lock.Close()
-	os.Remove(b.lock.Name()) //nolint:errcheck // see above
+	if gone {
+		os.Remove(b.lock.Name()) //nolint:errcheck // see above
+	}
 	b.lock = nil
 }
 
@@ -200,7 +202,14 @@ func Read(dir string) ([]Notice, error) {
 // read returns what one process says, if it lives and has said something. Of
 // one that is dead nothing is left.
 func read(dir, name string) (n Notice, alive bool, err error) {
-	lock, err := os.Open(filepath.Join(dir, name+lockEnd))
+	// What is opened through an os.Root can be removed and replaced meanwhile on
+	// Windows, too.
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return n, false, err
+	}
+	defer root.Close()
+	lock, err := root.Open(name + lockEnd)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return n, false, nil // it has ended just now
@@ -213,13 +222,13 @@ func read(dir, name string) (n Notice, alive bool, err error) {
 		return n, false, err
 	}
 	if free {
-		remove(dir, name, lock)
+		bury(dir, name, lock)
 		return n, false, nil
 	}
-	f, err := os.Open(filepath.Join(dir, name+textEnd))
+	f, err := root.Open(name + textEnd)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return n, false, nil // it has said nothing yet
+			return n, false, nil // it has said nothing yet, or has ended just now
 		}
 		return n, false, err
 	}
@@ -234,16 +243,27 @@ func read(dir, name string) (n Notice, alive bool, err error) {
 	return n, true, nil
 }
 
-// remove takes away what a dead process left, under its lock.
-func remove(dir, name string, lock *os.File) {
+// remove takes away what a process has said, and reports whether it is gone.
+func remove(dir, name string) bool {
+	gone := true
 	for _, end := range []string{textEnd, textEnd + ".tmp"} {
-		os.Remove(filepath.Join(dir, name+end)) //nolint:errcheck // the next one tries again
+		if err := os.Remove(filepath.Join(dir, name+end)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			gone = false
+		}
 	}
+	return gone
+}
+
+// bury takes away what a dead process left, under its lock.
+func bury(dir, name string, lock *os.File) {
 	path := filepath.Join(dir, name+lockEnd)
-	gone := os.Remove(path)
+	left := remove(dir, name) // the lock, which stays with anything else that does
+	if left {
+		left = os.Remove(path) != nil
+	}
 	flock.Unlock(lock) //nolint:errcheck // closing does it too
 	lock.Close()
-	if gone != nil { // Windows removes no file that is open, not even ours; and none that another has opened now
+	if left { // on a system that removes no file that is open, and none that another has opened now
 		os.Remove(path) //nolint:errcheck // the next one tries again
 	}
 }

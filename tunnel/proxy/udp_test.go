@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"linehaul/internal/lab"
 	"linehaul/tunnel/proxy"
 )
 
@@ -57,6 +58,7 @@ func associate(t *testing.T, at string) (net.Conn, *net.UDPAddr) {
 }
 
 func TestUDP(t *testing.T) {
+	lab.NotUnderWine(t, "sockets of UDP as Go makes them (SIO_UDP_NETRESET)")
 	first, second := echo(t), echo(t)
 	at := serve(t, proxy.Options{Dialer: names{"one.test:53": first, "two.test:53": second}, Idle: 200 * time.Millisecond})
 	held, relay := associate(t, at)
