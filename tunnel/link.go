@@ -3,7 +3,6 @@ package tunnel
 import (
 	"context"
 	"errors"
-	"iter"
 	"net"
 	"net/netip"
 	"strings"
@@ -41,13 +40,22 @@ type link struct {
 	retired *socket
 	tap     *tap
 
-	buffers sync.Pool
+	bursts sync.Pool // of *burst
 }
 
 // A socket is connected to one port of the gateway.
 type socket struct {
 	conn   *net.UDPConn
 	marked bool // IKE has four zero bytes before it here (RFC 3948 section 2.2)
+	*offload
+}
+
+// powers are what the kernel may be asked to do for a socket: no more than it
+// can is done, and what it refuses later is then done without it.
+type powers struct {
+	cut  bool // take several datagrams as one and cut it (UDP_SEGMENT)
+	join bool // give several that came as one (UDP_GRO)
+	many bool // take and give many at a time (sendmmsg, recvmmsg)
 }
 
 // resolve finds the gateway's addresses and the port of the first exchange.
@@ -108,10 +116,18 @@ func (l *link) open(ctx context.Context, port string, marked bool) (*socket, err
 		c.Close()
 		return nil, errors.New("no UDP socket")
 	}
+	return newSocket(conn, marked, powers{cut: true, join: true, many: true}), nil
+}
+
+// newSocket takes a connected socket over.
+func newSocket(conn *net.UDPConn, marked bool, may powers) *socket {
 	// Smaller ones cost speed and nothing else.
 	_ = conn.SetReadBuffer(socketBuffer)
 	_ = conn.SetWriteBuffer(socketBuffer)
-	return &socket{conn: conn, marked: marked}, nil
+	if !marked {
+		may = powers{} // a few messages pass here
+	}
+	return &socket{conn: conn, marked: marked, offload: newOffload(conn, may)}
 }
 
 // move goes on with a socket of its own on port 4500, from the address that the
@@ -175,37 +191,21 @@ func (l *link) sendIKE(d []byte) {
 
 // sendESP seals packets and sends them.
 func (l *link) sendESP(sa *esp.Outbound, packets [][]byte) error {
-	buf, _ := l.buffers.Get().(*[]byte)
-	if buf == nil {
-		b := make([]byte, 0, maxDatagram)
-		buf = &b
+	b, _ := l.bursts.Get().(*burst)
+	if b == nil {
+		b = newBurst()
 	}
-	defer l.buffers.Put(buf)
+	defer l.bursts.Put(b)
+	b.reset()
 	s := l.second.Load()
+	var err error
 	for _, p := range packets {
-		sealed, err := sa.Seal((*buf)[:0], p)
-		if err != nil {
-			return err
+		if b.buf, err = sa.Seal(b.buf, p); err != nil {
+			break
 		}
-		l.tap.outer(s, true, sealed)
-		s.conn.Write(sealed) //nolint:errcheck // lost, as a packet may be
+		b.ends = append(b.ends, len(b.buf))
+		l.tap.outer(s, true, b.bytes(len(b.ends)-1, len(b.ends)))
 	}
-	return nil
-}
-
-// batches are the datagrams that come, each batch until the next one.
-func (s *socket) batches() iter.Seq[[][]byte] {
-	return func(yield func([][]byte) bool) {
-		buf := make([]byte, maxDatagram)
-		for {
-			n, err := s.conn.Read(buf)
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			// What an ICMP says of the path is a hint, and no verdict.
-			if err == nil && n > 0 && !yield([][]byte{buf[:n]}) {
-				return
-			}
-		}
-	}
+	s.send(b) // what is lost of it is lost, as a packet may be
+	return err
 }

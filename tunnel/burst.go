@@ -1,0 +1,76 @@
+package tunnel
+
+import (
+	"errors"
+	"iter"
+	"net"
+)
+
+// A burst is datagrams on their way out, one behind the other in one buffer,
+// as the kernel takes what it is to cut.
+type burst struct {
+	buf  []byte
+	ends []int // where each of them ends
+	calls
+}
+
+// burstSize has room for what the TCP/IP sends at once, sealed.
+const burstSize = 96 << 10
+
+func newBurst() *burst { return &burst{buf: make([]byte, 0, burstSize)} }
+
+func (b *burst) reset() { b.buf, b.ends = b.buf[:0], b.ends[:0] }
+
+// bytes are the datagrams from i to before j.
+func (b *burst) bytes(i, j int) []byte {
+	start := 0
+	if i > 0 {
+		start = b.ends[i-1]
+	}
+	return b.buf[start:b.ends[j-1]]
+}
+
+// run is where the datagrams from i on end that can be cut from their sum: all
+// of one length, but that the last may be shorter. It is no more than the
+// kernel takes at once.
+func (b *burst) run(i int) int {
+	const mostDatagrams = 64 // UDP_MAX_SEGMENTS of the kernels that have the fewest
+	const mostBytes = 65507  // of UDP in IPv4
+	size := len(b.bytes(i, i+1))
+	for j := i + 1; ; j++ {
+		if j == len(b.ends) || j-i == mostDatagrams || len(b.bytes(j, j+1)) > size || len(b.bytes(i, j+1)) > mostBytes {
+			return j
+		}
+		if len(b.bytes(j, j+1)) < size {
+			return j + 1
+		}
+	}
+}
+
+// sendEach sends the datagrams from i to before j, each by itself.
+func sendEach(conn *net.UDPConn, b *burst, i, j int) {
+	for ; i < j; i++ {
+		d := b.bytes(i, i+1)
+		if _, err := conn.Write(d); err != nil {
+			// Often what an ICMP said of an earlier one, and this one has not gone.
+			conn.Write(d) //nolint:errcheck // lost, as a packet may be
+		}
+	}
+}
+
+// readEach are the datagrams that come, each by itself until the next one.
+func readEach(conn *net.UDPConn) iter.Seq[[][]byte] {
+	return func(yield func([][]byte) bool) {
+		buf := make([]byte, maxDatagram)
+		for {
+			n, err := conn.Read(buf)
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			// What an ICMP says of the path is a hint, and no verdict.
+			if err == nil && n > 0 && !yield([][]byte{buf[:n]}) {
+				return
+			}
+		}
+	}
+}
