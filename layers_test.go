@@ -59,6 +59,7 @@ func rows() map[string]int {
 		"internal/lab/gateway":       1,
 		"internal/leak":              0,
 		"internal/pattern":           0,
+		"internal/plainstack":        0,
 	}
 }
 
@@ -75,7 +76,7 @@ func homes() map[string][]string {
 		"github.com/robfig/cron":        {"schedule/cron"},
 		"filippo.io/bigmod":             {"tunnel/suite"},
 		"github.com/cloudflare/circl":   {"tunnel/suite"},
-		"gvisor.dev/gvisor":             {"tunnel/netstack"},
+		"gvisor.dev/gvisor":             {"tunnel/netstack", "internal/plainstack"},
 	}
 }
 

@@ -47,15 +47,21 @@ func (b *burst) run(i int) int {
 	}
 }
 
-// sendEach sends the datagrams from i to before j, each by itself.
-func sendEach(conn *net.UDPConn, b *burst, i, j int) {
+// sendEach sends the datagrams from i to before j, each by itself, and returns
+// how many the system took. The others are lost, as packets may be.
+func sendEach(conn *net.UDPConn, b *burst, i, j int) (sent int) {
 	for ; i < j; i++ {
 		d := b.bytes(i, i+1)
-		if _, err := conn.Write(d); err != nil {
+		_, err := conn.Write(d)
+		if err != nil {
 			// Often what an ICMP said of an earlier one, and this one has not gone.
-			conn.Write(d) //nolint:errcheck // lost, as a packet may be
+			_, err = conn.Write(d)
+		}
+		if err == nil {
+			sent++
 		}
 	}
+	return sent
 }
 
 // readEach are the datagrams that come, each by itself until the next one.

@@ -54,7 +54,7 @@ func ours(may powers) wiring {
 		var stacks [2]*netstack.Stack
 		var readers sync.WaitGroup
 		for i, a := range inner() {
-			l := &link{second: s[i]}
+			l := linkOf(s[i])
 			stack, err := netstack.New(netstack.Options{
 				Addresses: []netip.Prefix{netip.PrefixFrom(a, a.BitLen())}, MTU: innerMTU,
 				Send: func(packets [][]byte) error { return l.sendESP(out[i], packets) },
@@ -236,28 +236,42 @@ func cpu(t testing.TB) time.Duration {
 }
 
 // TestEnds compares how a Tunnel carries a connection with gVisor's stack as it
-// comes, both ends in this process. It moves a little once; with
-// LINEHAUL_BENCH=ROUNDS it moves 256 MiB as often, in turn.
+// comes, both ends in this process, and with less and less of the kernel's help.
+// It moves a little once; with LINEHAUL_BENCH=ROUNDS it moves 256 MiB as often,
+// in turn.
 func TestEnds(t *testing.T) {
-	rounds, c := 1, bench.Case{Name: "ends", Files: 1, Size: 4 << 20, Goal: 4}
+	rounds, size := 1, int64(4<<20)
 	if n, err := strconv.Atoi(os.Getenv("LINEHAUL_BENCH")); err == nil {
-		rounds, c.Size = n, 256<<20
+		rounds, size = n, 256<<20
 	}
-	rows := []bench.Row{
-		{Client: "linehaul", Linehaul: true},
-		{Client: "linehaul, no trains", Linehaul: true}, {Client: "linehaul, a call each", Linehaul: true}, {Client: "plain"},
+	wirings := []struct {
+		name string
+		goal float64
+		wiring
+	}{
+		{"trains", 4, ours(powers{cut: true, join: true, many: true})},
+		{"no trains", 2, ours(powers{many: true})},
+		{"a call each", 1, ours(powers{})},
+		{"plain", 0, plain},
 	}
-	wirings := []wiring{ours(powers{cut: true, join: true, many: true}), ours(powers{many: true}), ours(powers{}), plain}
+	rows := make([]bench.Row, len(wirings))
 	for round := range rounds {
-		for i := range rows {
-			i = (i + round) % len(rows)
-			x := carry(t, wirings[i], c.Size)
+		for i := range wirings {
+			i = (i + round) % len(wirings)
+			x := carry(t, wirings[i].wiring, size)
 			x.Round = round
 			rows[i].Runs = append(rows[i].Runs, x)
 		}
 	}
+	var r bench.Report
+	last := len(rows) - 1
+	rows[last].Client = "plain"
+	for i, w := range wirings[:last] {
+		rows[i].Client, rows[i].Linehaul = "linehaul", true
+		c := bench.Case{Name: "ends/" + w.name, Files: 1, Size: size, Goal: w.goal, What: "both ends in one process"}
+		r.Results = append(r.Results, bench.Result{Case: c, Rows: []bench.Row{rows[i], rows[last]}})
+	}
 	var text strings.Builder
-	r := bench.Report{Results: []bench.Result{{Case: c, Rows: rows}}}
 	if err := r.Text(&text); err != nil {
 		t.Fatal(err)
 	}

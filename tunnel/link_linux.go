@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"encoding/binary"
 	"errors"
 	"math"
 	"net"
@@ -75,11 +76,15 @@ type calls struct {
 func (o *offload) send(b *burst) {
 	for i := 0; i < len(b.ends); {
 		j := b.run(i)
-		if j-i > 1 && o.sendTrain(b, i, j) {
+		if o.cuts(b, i) {
+			err := o.sendTrain(b, i, j)
+			if refused(err) && o.sendMany(b, i, j) > 0 {
+				o.note(err, len(b.bytes(i, i+1))) // so it was not that nothing may be sent
+			}
 			i = j
 			continue
 		}
-		// What cannot be cut goes together with what is like it.
+		// What is not cut goes together with what is like it.
 		for j < len(b.ends) && !o.cuts(b, j) {
 			j = b.run(j)
 		}
@@ -90,55 +95,52 @@ func (o *offload) send(b *burst) {
 
 // cuts reports whether the datagrams from i on are for the kernel to cut.
 func (o *offload) cuts(b *burst, i int) bool {
-	return b.run(i) > i+1 && int64(len(b.bytes(i, i+1))) < o.below.Load()
+	return int64(len(b.bytes(i, i+1))) < o.below.Load() && b.run(i) > i+1
 }
 
-// sendTrain sends a run as one, and reports whether the kernel took it.
-func (o *offload) sendTrain(b *burst, i, j int) bool {
-	if !o.cuts(b, i) {
-		return false
-	}
-	size := len(b.bytes(i, i+1))
+// sendTrain sends a run as one.
+func (o *offload) sendTrain(b *burst, i, j int) error {
 	if b.control == nil {
 		b.control = make([]byte, unix.CmsgSpace(2))
 		h := (*unix.Cmsghdr)(unsafe.Pointer(&b.control[0]))
 		h.Level, h.Type = unix.SOL_UDP, unix.UDP_SEGMENT
 		h.SetLen(unix.CmsgLen(2))
 	}
-	*(*uint16)(unsafe.Pointer(&b.control[unix.CmsgLen(0)])) = uint16(size) //nolint:gosec // a datagram's
+	size := len(b.bytes(i, i+1))
+	binary.NativeEndian.PutUint16(b.control[unix.CmsgLen(0):], uint16(size)) //nolint:gosec // a datagram's
 	_, _, err := o.plain.WriteMsgUDP(b.bytes(i, j), b.control, nil)
-	if err != nil && !o.refused(err, size) {
+	if err != nil && !refused(err) {
 		// Often what an ICMP said of an earlier one, and this one has not gone.
 		_, _, err = o.plain.WriteMsgUDP(b.bytes(i, j), b.control, nil)
 	}
-	return err == nil || !o.refused(err, size)
+	return err
 }
 
-// refused reports whether an error says that the kernel does not cut what has
-// datagrams of this length, and notes it. EIO comes of a network card that
-// makes no checksums, the others of a length that does not pass the path in one
-// piece, or of a kernel that cannot after all.
-func (o *offload) refused(err error, size int) bool {
-	switch {
-	case errors.Is(err, unix.EIO):
-		o.below.Store(0)
-	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.EMSGSIZE), errors.Is(err, unix.EOPNOTSUPP):
-		o.below.Store(min(o.below.Load(), int64(size)))
-	default:
-		return false
+// refused reports whether an error may say that the kernel does not cut: EIO
+// comes of a network card that makes no checksums, the others of datagrams that
+// do not pass the path in one piece, or of a kernel that cannot after all.
+func refused(err error) bool {
+	return errors.Is(err, unix.EIO) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EMSGSIZE) || errors.Is(err, unix.EOPNOTSUPP)
+}
+
+// note keeps what was refused from being tried again.
+func (o *offload) note(err error, size int) {
+	if errors.Is(err, unix.EIO) {
+		size = 0
 	}
-	return true
+	o.below.Store(min(o.below.Load(), int64(size)))
 }
 
-// sendMany sends the datagrams from i to before j.
-func (o *offload) sendMany(b *burst, i, j int) {
+// sendMany sends the datagrams from i to before j, and returns how many the
+// kernel took.
+func (o *offload) sendMany(b *burst, i, j int) (sent int) {
 	for again := true; i < j-1 && o.many.Load(); {
 		n, err := o.sendmmsg(b, i, min(j, i+mostCalls))
 		switch {
 		case err == nil:
-			i, again = i+n, true
+			i, sent, again = i+n, sent+n, true
 		case errors.Is(err, net.ErrClosed):
-			return
+			return sent
 		case errors.Is(err, unix.ENOSYS):
 			o.many.Store(false)
 		case again: // as in sendTrain
@@ -147,7 +149,7 @@ func (o *offload) sendMany(b *burst, i, j int) {
 			i, again = i+1, true // lost, as a packet may be
 		}
 	}
-	sendEach(o.plain, b, i, j)
+	return sent + sendEach(o.plain, b, i, j)
 }
 
 // sendmmsg sends datagrams by one call, and returns how many went before there

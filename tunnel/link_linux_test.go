@@ -48,7 +48,8 @@ func TestKernelRefuses(t *testing.T) {
 	}
 }
 
-// TestVerdicts: which errors are for good.
+// TestVerdicts: which errors say that the kernel does not cut, and for which
+// lengths.
 func TestVerdicts(t *testing.T) {
 	for _, c := range []struct {
 		err     error
@@ -59,16 +60,24 @@ func TestVerdicts(t *testing.T) {
 		{unix.EINVAL, true, 1400},
 		{unix.EMSGSIZE, true, 1400},
 		{unix.EOPNOTSUPP, true, 1400},
-		{unix.ECONNREFUSED, false, math.MaxInt64},
-		{unix.EHOSTUNREACH, false, math.MaxInt64},
-		{unix.ENOBUFS, false, math.MaxInt64},
-		{unix.EPERM, false, math.MaxInt64},
+		{unix.ECONNREFUSED, false, 0},
+		{unix.EHOSTUNREACH, false, 0},
+		{unix.ENOBUFS, false, 0},
+		{unix.EPERM, false, 0},
 	} {
+		err := fmt.Errorf("write: %w", os.NewSyscallError("sendmsg", c.err))
+		if refused(err) != c.refused {
+			t.Errorf("%v: refused %v", c.err, !c.refused)
+		}
+		if !c.refused {
+			continue
+		}
 		var o offload
 		o.below.Store(math.MaxInt64)
-		err := fmt.Errorf("write: %w", os.NewSyscallError("sendmsg", c.err))
-		if got := o.refused(err, 1400); got != c.refused || o.below.Load() != c.below {
-			t.Errorf("%v: refused %v, and datagrams below %d are cut", c.err, got, o.below.Load())
+		o.note(err, 1400)
+		o.note(err, 1401)
+		if got := o.below.Load(); got != c.below {
+			t.Errorf("%v: datagrams below %d are cut, not below %d", c.err, got, c.below)
 		}
 	}
 }

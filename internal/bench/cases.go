@@ -21,6 +21,7 @@ type Case struct {
 	Size  int64         // bytes of each file
 	Put   bool          // to the server
 	Goal  float64       // how many times the fastest peer's speed linehaul should reach
+	What  string        // in words, where the others do not say it
 }
 
 // Cases are all cases: each kind in both directions.
@@ -53,6 +54,9 @@ func (c Case) scaled(by float64) Case {
 
 // String says what is moved.
 func (c Case) String() string {
+	if c.What != "" {
+		return size(c.Size) + ", " + c.What
+	}
 	what := "one file of " + size(c.Size)
 	if c.Files > 1 {
 		what = fmt.Sprintf("%d files of %s", c.Files, size(c.Size))
