@@ -43,6 +43,19 @@ func (p *Process) Spent() (time.Duration, bool) {
 	return s.cpu + p.orphans, err == nil
 }
 
+// Used is the CPU time, user and system, that the process and those of its
+// descendants that live have used so far, with what those took that they waited
+// for.
+func (p *Process) Used() time.Duration {
+	var sum time.Duration
+	for _, pid := range p.tree() {
+		if s, err := readStat(pid); err == nil {
+			sum += s.cpu
+		}
+	}
+	return sum
+}
+
 // alone buries orphans whose name begins so, as sshd-session's does, and
 // reports whether no descendant is left.
 func (p *Process) alone(name string) bool {

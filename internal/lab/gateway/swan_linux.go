@@ -221,6 +221,9 @@ func (s *Swan) SAs() string {
 	return out
 }
 
+// Used is the CPU time that charon has used so far.
+func (s *Swan) Used() time.Duration { return s.p.Used() }
+
 // Log is charon's log so far, over all its lives. It holds keys.
 func (s *Swan) Log() string {
 	b, _ := os.ReadFile(filepath.Join(s.dir, "log"))
