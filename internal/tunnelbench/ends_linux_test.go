@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -190,7 +191,13 @@ func take() error {
 func usage() (s Spent) {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) == nil {
-		s.CPU, s.RSS = time.Duration(u.Utime.Nano()+u.Stime.Nano()), u.Maxrss<<10
+		s.CPU = time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	// The peak in getrusage(2) is that of the process before exec, too.
+	status, _ := os.ReadFile("/proc/self/status")
+	if _, peak, ok := strings.Cut(string(status), "VmHWM:"); ok {
+		fmt.Sscan(peak, &s.RSS)
+		s.RSS <<= 10
 	}
 	return s
 }
