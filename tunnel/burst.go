@@ -4,6 +4,9 @@ import (
 	"errors"
 	"iter"
 	"net"
+	"os"
+	"sync"
+	"time"
 )
 
 // A burst is datagrams on their way out, one behind the other in one buffer,
@@ -64,19 +67,84 @@ func sendEach(conn *net.UDPConn, b *burst, i, j int) (sent int) {
 	return sent
 }
 
-// readEach are the datagrams that come, each by itself until the next one.
+// ahead is how many datagrams are read while others are worked on.
+const ahead = 64
+
+// readEach are the datagrams that come, by a call for each. They are read ahead,
+// so that under load a batch is many all the same: which saves the TCP/IP more
+// than the two goroutines cost.
 func readEach(conn *net.UDPConn) iter.Seq[[][]byte] {
 	return func(yield func([][]byte) bool) {
-		buf := make([]byte, maxDatagram)
-		for {
-			n, err := conn.Read(buf)
-			if errors.Is(err, net.ErrClosed) {
+		free, full := make(chan []byte, ahead), make(chan []byte, ahead)
+		var work sync.WaitGroup
+		work.Go(func() {
+			defer close(full)
+			read(conn, free, full)
+		})
+		defer func() {
+			close(free)
+			conn.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // it ends the reading, if nothing else did
+			for range full {                      // what nobody wants any more
+			}
+			work.Wait()
+			conn.SetReadDeadline(time.Time{}) //nolint:errcheck // as above
+		}()
+		batch := make([][]byte, 0, ahead)
+		for d := range full {
+			batch = append(batch[:0], d)
+			for len(batch) < ahead {
+				select {
+				case d, ok := <-full:
+					if ok {
+						batch = append(batch, d)
+						continue
+					}
+				default:
+				}
+				break
+			}
+			if !yield(batch) {
 				return
 			}
-			// What an ICMP says of the path is a hint, and no verdict.
-			if err == nil && n > 0 && !yield([][]byte{buf[:n]}) {
-				return
+			for _, d := range batch {
+				free <- d[:maxDatagram:maxDatagram]
 			}
+		}
+	}
+}
+
+// read fills buffers with datagrams, as many as are wanted but no more than
+// ahead, until free or the socket is closed.
+func read(conn *net.UDPConn, free <-chan []byte, full chan<- []byte) {
+	for made, open := 0, true; ; {
+		var buf []byte
+		select {
+		case buf, open = <-free:
+		default:
+			if made == ahead {
+				buf, open = <-free
+				break
+			}
+			made++
+			buf = make([]byte, maxDatagram)
+		}
+		if !open || !fill(conn, buf, full) {
+			return
+		}
+	}
+}
+
+// fill gives the next datagram on, and reports false if there is none any more.
+func fill(conn *net.UDPConn, buf []byte, full chan<- []byte) bool {
+	for {
+		n, err := conn.Read(buf)
+		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
+			return false
+		}
+		// What an ICMP says of the path is a hint, and no verdict.
+		if err == nil && n > 0 {
+			full <- buf[:n]
+			return true
 		}
 	}
 }

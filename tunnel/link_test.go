@@ -58,10 +58,8 @@ func collect(t testing.TB, s *socket, want int) (got [][]byte, batches int) {
 	for batch := range s.batches() {
 		batches++
 		for _, d := range batch {
-			if cap(d) != len(d) && len(batch) > 1 {
-				t.Error("a datagram has room behind it that is another's")
-			}
 			got = append(got, bytes.Clone(d))
+			_ = append(d, 0xee) // which must not be the next one's
 		}
 		if len(got) >= want {
 			break
