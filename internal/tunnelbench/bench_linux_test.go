@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ func TestMain(m *testing.M) {
 	if act() {
 		os.Exit(0)
 	}
+	flag.String("case", ".", "run the cases whose names match this pattern")
 	flag.Int("rounds", 1, "how often each client runs each case")
 	flag.Int64("mib", 4, "how much is moved, in MiB")
 	flag.String("ike", "aes256gcm16-prfsha384-ecp384", "the proposal of IKE")
@@ -36,23 +38,66 @@ func setting[T any](name string) T { return flag.Lookup(name).Value.(flag.Getter
 
 // A runner is a lab with both clients.
 type runner struct {
-	t       *testing.T
-	g       *gateway.Gateway
-	program string // this one, where others may read it
-	order   Order
+	t         *testing.T
+	g         *gateway.Gateway
+	program   string    // this one, where others may read it
+	proposals [2]string // of IKE and of ESP
+}
+
+// A match is a case with what both clients do in it.
+type match struct {
+	bench.Case
+	linehaul, strongswan func() bench.Transfer
+}
+
+// matches are all cases.
+func (r *runner) matches() []match {
+	size := setting[int64]("mib") << 20
+	f := r.files(size)
+	var all []match
+	for _, m := range []match{
+		{
+			Case:       bench.Case{Name: "tunnel/get", What: "down through a libipsec gateway"},
+			linehaul:   func() bench.Transfer { return r.client(roleTunnel, false, size) },
+			strongswan: func() bench.Transfer { return r.client(roleDirect, false, size) },
+		},
+		{
+			Case:       bench.Case{Name: "tunnel/put", What: "up through a libipsec gateway"},
+			linehaul:   func() bench.Transfer { return r.client(roleTunnel, true, size) },
+			strongswan: func() bench.Transfer { return r.client(roleDirect, true, size) },
+		},
+		{
+			Case:       bench.Case{Name: "ssh/get", What: "a file by linehaul get, from login to exit"},
+			linehaul:   func() bench.Transfer { return f.move(false, "through") },
+			strongswan: func() bench.Transfer { return f.move(false, "plain") },
+		},
+		{
+			Case:       bench.Case{Name: "ssh/put", What: "a file by linehaul put, from login to exit"},
+			linehaul:   func() bench.Transfer { return f.move(true, "through") },
+			strongswan: func() bench.Transfer { return f.move(true, "plain") },
+		},
+	} {
+		m.Files, m.Size, m.Goal = 1, size, 1
+		all = append(all, m)
+	}
+	return all
 }
 
 // TestTunnel is the benchmark. Without flags it moves a little, once.
 func TestTunnel(t *testing.T) {
+	wanted, err := regexp.Compile(setting[string]("case"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := start(t)
 	var report bench.Report
-	for _, put := range []bool{false, true} {
-		c := bench.Case{Name: "tunnel/get", Files: 1, Size: setting[int64]("mib") << 20, Put: put, Goal: 1, What: "down through a libipsec gateway"}
-		if put {
-			c.Name, c.What = "tunnel/put", "up through a libipsec gateway"
+	for _, m := range r.matches() {
+		if wanted.MatchString(m.Name) {
+			report.Results = append(report.Results, r.run(m))
 		}
-		r.order.Put, r.order.Size = put, c.Size
-		report.Results = append(report.Results, r.runCase(c))
+	}
+	if len(report.Results) == 0 {
+		t.Fatalf("no case matches %q", wanted)
 	}
 	var text strings.Builder
 	if err := report.Text(&text); err != nil {
@@ -63,8 +108,8 @@ func TestTunnel(t *testing.T) {
 
 func start(t *testing.T) *runner {
 	t.Helper()
-	r := &runner{t: t, order: Order{Proposals: [2]string{setting[string]("ike"), setting[string]("esp")}}}
-	r.g = gateway.Start(t, gateway.Options{Client: true, Row: gateway.Row{IKE: r.order.Proposals[0], ESP: r.order.Proposals[1]}})
+	r := &runner{t: t, proposals: [2]string{setting[string]("ike"), setting[string]("esp")}}
+	r.g = gateway.Start(t, gateway.Options{Client: true, Row: gateway.Row{IKE: r.proposals[0], ESP: r.proposals[1]}})
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -83,10 +128,10 @@ func start(t *testing.T) *runner {
 	return r
 }
 
-// runCase runs all rounds of a case, the clients in turn.
-func (r *runner) runCase(c bench.Case) bench.Result {
+// run runs all rounds of a case, the clients in turn.
+func (r *runner) run(m match) bench.Result {
 	r.t.Helper()
-	clients := []func() bench.Transfer{r.linehaul, r.strongswan}
+	clients := []func() bench.Transfer{m.linehaul, func() bench.Transfer { return r.byStrongSwan(m.strongswan) }}
 	rows := []bench.Row{{Client: "linehaul", Linehaul: true}, {Client: "strongSwan"}}
 	for round := range setting[int]("rounds") {
 		for i := range clients {
@@ -95,34 +140,31 @@ func (r *runner) runCase(c bench.Case) bench.Result {
 			x := clients[i]()
 			x.Round, x.ServerCPU = round, r.g.Swan.Used()-gate
 			rows[i].Runs = append(rows[i].Runs, x)
-			fmt.Fprintf(os.Stderr, "%s, round %d, %s: %s\n", c.Name, round+1, rows[i].Client, x)
+			fmt.Fprintf(os.Stderr, "%s, round %d, %s: %s\n", m.Name, round+1, rows[i].Client, x)
 			if x.Err != nil {
 				r.t.Fatal(x.Err)
 			}
 		}
 	}
-	return bench.Result{Case: c, Rows: rows}
+	return bench.Result{Case: m.Case, Rows: rows}
 }
 
-// linehaul is a client with a tunnel in itself, as an ordinary user.
-func (r *runner) linehaul() bench.Transfer { return r.client(roleTunnel) }
-
-// strongswan is a client whose tunnel is strongSwan's, which costs what both
-// take.
-func (r *runner) strongswan() bench.Transfer {
+// byStrongSwan has a strongSwan on the road while a client works, which costs
+// what both take. It is up before the clock runs.
+func (r *runner) byStrongSwan(client func() bench.Transfer) bench.Transfer {
 	if err := r.g.Client.Initiate(); err != nil {
 		return bench.Transfer{Err: err}
 	}
 	defer r.g.Client.Terminate()
 	before := r.g.Client.Used()
-	x := r.client(roleDirect)
+	x := client()
 	x.ClientCPU += r.g.Client.Used() - before
 	return x
 }
 
-// client runs a client on the road.
-func (r *runner) client(as string) bench.Transfer {
-	what, err := json.Marshal(r.order)
+// client runs a client on the road, as an ordinary user.
+func (r *runner) client(as string, put bool, size int64) bench.Transfer {
+	what, err := json.Marshal(Order{Put: put, Size: size, Proposals: r.proposals})
 	if err != nil {
 		return bench.Transfer{Err: err}
 	}
