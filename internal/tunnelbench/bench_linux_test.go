@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -44,7 +43,8 @@ type runner struct {
 	proposals [2]string // of IKE and of ESP
 }
 
-// A match is a case with what both clients do in it.
+// A match is a case with what both clients do in it. There is none of strongSwan
+// where there is nothing to compare with.
 type match struct {
 	bench.Case
 	linehaul, strongswan func() bench.Transfer
@@ -54,17 +54,19 @@ type match struct {
 func (r *runner) matches() []match {
 	size := setting[int64]("mib") << 20
 	f := r.files(size)
+	far := Line{RTT: 50 * time.Millisecond}
+	full := Line{RTT: 50 * time.Millisecond, Rate: 25e6, Queue: 1250e3} // a queue as long as the line
 	var all []match
 	for _, m := range []match{
 		{
 			Case:       bench.Case{Name: "tunnel/get", What: "down through a libipsec gateway"},
-			linehaul:   func() bench.Transfer { return r.client(roleTunnel, false, size) },
-			strongswan: func() bench.Transfer { return r.client(roleDirect, false, size) },
+			linehaul:   func() bench.Transfer { return r.client(roleTunnel, Order{Size: size}) },
+			strongswan: func() bench.Transfer { return r.client(roleDirect, Order{Size: size}) },
 		},
 		{
 			Case:       bench.Case{Name: "tunnel/put", What: "up through a libipsec gateway"},
-			linehaul:   func() bench.Transfer { return r.client(roleTunnel, true, size) },
-			strongswan: func() bench.Transfer { return r.client(roleDirect, true, size) },
+			linehaul:   func() bench.Transfer { return r.client(roleTunnel, Order{Put: true, Size: size}) },
+			strongswan: func() bench.Transfer { return r.client(roleDirect, Order{Put: true, Size: size}) },
 		},
 		{
 			Case:       bench.Case{Name: "ssh/get", What: "a file by linehaul get, from login to exit"},
@@ -75,6 +77,22 @@ func (r *runner) matches() []match {
 			Case:       bench.Case{Name: "ssh/put", What: "a file by linehaul put, from login to exit"},
 			linehaul:   func() bench.Transfer { return f.move(true, "through") },
 			strongswan: func() bench.Transfer { return f.move(true, "plain") },
+		},
+		{
+			Case:     bench.Case{Name: "50ms/get", What: "down, with 50 ms before the gateway"},
+			linehaul: func() bench.Transfer { return r.client(roleTunnel, Order{Size: size, Line: far}) },
+		},
+		{
+			Case:     bench.Case{Name: "50ms/put", What: "up, with 50 ms before the gateway"},
+			linehaul: func() bench.Transfer { return r.client(roleTunnel, Order{Put: true, Size: size, Line: far}) },
+		},
+		{
+			Case:     bench.Case{Name: "50ms-full/get", What: "down, 50 ms, 200 Mbit/s and a queue of 1.25 MB before the gateway"},
+			linehaul: func() bench.Transfer { return r.client(roleTunnel, Order{Size: size, Line: full}) },
+		},
+		{
+			Case:     bench.Case{Name: "50ms-full/put", What: "up, 50 ms, 200 Mbit/s and a queue of 1.25 MB before the gateway"},
+			linehaul: func() bench.Transfer { return r.client(roleTunnel, Order{Put: true, Size: size, Line: full}) },
 		},
 	} {
 		m.Files, m.Size, m.Goal = 1, size, 1
@@ -99,11 +117,9 @@ func TestTunnel(t *testing.T) {
 	if len(report.Results) == 0 {
 		t.Fatalf("no case matches %q", wanted)
 	}
-	var text strings.Builder
-	if err := report.Text(&text); err != nil {
+	if err := report.Text(os.Stdout); err != nil {
 		t.Fatal(err)
 	}
-	t.Log(text.String())
 }
 
 func start(t *testing.T) *runner {
@@ -131,8 +147,11 @@ func start(t *testing.T) *runner {
 // run runs all rounds of a case, the clients in turn.
 func (r *runner) run(m match) bench.Result {
 	r.t.Helper()
-	clients := []func() bench.Transfer{m.linehaul, func() bench.Transfer { return r.byStrongSwan(m.strongswan) }}
-	rows := []bench.Row{{Client: "linehaul", Linehaul: true}, {Client: "strongSwan"}}
+	clients, rows := []func() bench.Transfer{m.linehaul}, []bench.Row{{Client: "linehaul", Linehaul: true}}
+	if m.strongswan != nil {
+		clients = append(clients, func() bench.Transfer { return r.byStrongSwan(m.strongswan) })
+		rows = append(rows, bench.Row{Client: "strongSwan"})
+	}
 	for round := range setting[int]("rounds") {
 		for i := range clients {
 			i = (i + round) % len(clients)
@@ -163,8 +182,9 @@ func (r *runner) byStrongSwan(client func() bench.Transfer) bench.Transfer {
 }
 
 // client runs a client on the road, as an ordinary user.
-func (r *runner) client(as string, put bool, size int64) bench.Transfer {
-	what, err := json.Marshal(Order{Put: put, Size: size, Proposals: r.proposals})
+func (r *runner) client(as string, o Order) bench.Transfer {
+	o.Proposals = r.proposals
+	what, err := json.Marshal(o)
 	if err != nil {
 		return bench.Transfer{Err: err}
 	}

@@ -41,6 +41,7 @@ type Order struct {
 	Put       bool
 	Size      int64
 	Proposals [2]string // of IKE and ESP
+	Line      Line      // between a roleTunnel and the gateway
 }
 
 // Spent is what a client tells of its transfer.
@@ -152,6 +153,14 @@ func take() error {
 		c, err := config(o)
 		if err != nil {
 			return err
+		}
+		if o.Line != (Line{}) {
+			l, err := lay(o.Line, gateway.Gate+":4500")
+			if err != nil {
+				return err
+			}
+			defer l.close()
+			c.Gateway, c.IKE.Port4500 = l.address(), true
 		}
 		t, err := tunnel.Up(ctx, c)
 		if err != nil {
