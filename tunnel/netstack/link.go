@@ -21,6 +21,7 @@ const gsoMaxSize = 63 << 10
 type link struct {
 	mtu     atomic.Int64
 	send    func([][]byte) error
+	pacer   *pacer    // of what TCP sends; nil if nothing is paced
 	batches sync.Pool // of *batch
 	counts  counts
 

@@ -106,7 +106,8 @@ type Stack struct {
 	cause     error              // why the stack was closed
 	patience  time.Duration      // for a name server's answer
 	done      chan struct{}      // closed with the stack
-	ended     chan struct{}      // closed when nothing is left of it
+	pacing    sync.WaitGroup
+	ended     chan struct{} // closed when nothing is left of it
 }
 
 // New returns a host that is up. Its owner calls Close.
@@ -124,6 +125,9 @@ func New(o Options) (*Stack, error) {
 		HandleLocal:        true,
 		SecureRNG:          o.Random,
 	})
+	start := s.ip.Clock().NowMonotonic()
+	s.link.pacer = newPacer(s.link.send, s.paces, func() time.Duration { return s.ip.Clock().NowMonotonic().Sub(start) })
+	s.pacing.Go(func() { s.link.pacer.run(s.done) })
 	err := s.setUp()
 	if err == nil {
 		err = s.SetAddresses(o.Addresses)
@@ -195,13 +199,14 @@ func (s *Stack) setUp() error {
 }
 
 // tcpSettings are those of TCP for all connections. Selective acknowledgements
-// and RACK bring a sender through losses; the receive buffer grows with what a
-// connection carries.
+// bring a sender through losses, without RACK: gVisor's takes a timeout for each
+// of many packets that were lost together, and stood for seconds where the other
+// way did not. The receive buffer grows with what a connection carries.
 func tcpSettings(o Options) []tcpip.SettableTransportProtocolOption {
 	const least, first = 4 << 10, 1 << 20
 	var (
 		sack     = tcpip.TCPSACKEnabled(true)
-		recovery = tcpip.TCPRACKLossDetection
+		recovery = tcpip.TCPRecovery(0) // no RACK
 		moderate = tcpip.TCPModerateReceiveBufferOption(true)
 		control  = tcpip.CongestionControlOption(o.CongestionControl)
 		delay    = tcpip.TCPDelayEnabled(false)
@@ -297,6 +302,7 @@ func (s *Stack) CloseWith(cause error) {
 	s.ip.Close() // resets go out still
 	s.link.close()
 	s.ip.Wait()
+	s.pacing.Wait()
 	close(s.ended)
 }
 

@@ -23,6 +23,7 @@ type batch struct {
 	buf     []byte // batchSize of capacity, so that packets in it stay where they are
 	packets [][]byte
 	lost    bool // Send returned an error
+	paced   bool // it holds data of TCP
 }
 
 func newBatch(l *link) *batch {
@@ -44,8 +45,11 @@ func (b *batch) room(n int) []byte {
 // send gives what there is to Send.
 func (b *batch) send() {
 	if len(b.packets) > 0 {
-		c := &b.link.counts
-		if err := b.link.send(b.packets); err != nil {
+		c, send := &b.link.counts, b.link.send
+		if b.paced && b.link.pacer != nil {
+			send = b.link.pacer.send
+		}
+		if err := send(b.packets); err != nil {
 			b.lost = true
 			c.unsent.Add(uint64(len(b.packets)))
 		} else {
@@ -53,7 +57,7 @@ func (b *batch) send() {
 			c.bytesOut.Add(uint64(len(b.buf)))
 		}
 	}
-	b.buf, b.packets = b.buf[:0], b.packets[:0]
+	b.buf, b.packets, b.paced = b.buf[:0], b.packets[:0], false
 }
 
 // flush ends the batch, and reports whether Send took all of it.
@@ -83,6 +87,8 @@ func (b *batch) add(pkt *stack.PacketBuffer) {
 	for at := 0; ; {
 		n := min(most, data-at)
 		p := b.room(head + n)
+		// Acknowledgements of what we receive do not wait for what we send.
+		b.paced = b.paced || data > 0 || header.TCP(headers[network:]).Flags()&header.TCPFlagFin != 0
 		copy(p, headers)
 		r.read(p[head:])
 		finish(p, network, at, at/most, at+n == data)
