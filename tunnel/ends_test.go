@@ -77,6 +77,8 @@ func ours(may powers) wiring {
 			})
 		}
 		t.Cleanup(func() {
+			sent := stacks[0].Stats()
+			t.Logf("%d packets sent, %d of them again; %d timeouts", sent.PacketsOut, sent.Retransmits, sent.Timeouts)
 			for i := range stacks {
 				stacks[i].Close()
 				s[i].conn.Close()

@@ -26,6 +26,7 @@ type Conn struct {
 	ep     tcpip.Endpoint
 	s      *Stack
 	closed atomic.Bool
+	trip   time.Duration // the pacer's: how long a round trip takes
 }
 
 var _ net.Conn = (*Conn)(nil)

@@ -212,14 +212,26 @@ func (s *Stack) paces() (all []pace, ok bool) {
 		if err := c.ep.GetSockOpt(&info); err != nil || info.RTT == 0 {
 			continue
 		}
-		if info.RTT < paceFrom {
+		c.trip = shortest(c.trip, info.RTT)
+		if c.trip < paceFrom {
 			return nil, false
 		}
 		gain := gainSteady
 		if info.SndCwnd < info.SndSsthresh {
 			gain = gainStart
 		}
-		all = append(all, pace{rate: gain * float64(info.SndCwnd) * size / info.RTT.Seconds(), trip: info.RTT})
+		all = append(all, pace{rate: gain * float64(info.SndCwnd) * size / c.trip.Seconds(), trip: c.trip})
 	}
 	return all, true
+}
+
+// shortest is the shortest round trip of the last seconds, by looks every
+// paceLook. TCP's own is no measure: it holds the time that packets wait here,
+// so that pacing by it would keep itself up.
+func shortest(before, now time.Duration) time.Duration {
+	const forget = 1024 // looks, which are five seconds
+	if before == 0 || now < before {
+		return now
+	}
+	return before + (now-before)/forget
 }

@@ -147,6 +147,28 @@ func TestPacer(t *testing.T) {
 	})
 }
 
+// TestShortest: a round trip that grows by what waits is not believed, a path
+// that became longer is, in time.
+func TestShortest(t *testing.T) {
+	const path = 10 * time.Millisecond
+	trip := shortest(0, path)
+	for range 50 { // a quarter of a second
+		trip = shortest(trip, time.Second)
+	}
+	if trip > 6*path {
+		t.Errorf("%v after a quarter of a second of %v", trip, time.Second)
+	}
+	if trip = shortest(trip, path); trip != path {
+		t.Errorf("%v after one of %v", trip, path)
+	}
+	for range 4000 { // 20 s
+		trip = shortest(trip, 8*path)
+	}
+	if trip < 7*path {
+		t.Errorf("%v after 20 s of %v", trip, 8*path)
+	}
+}
+
 // A far wire is one with a queue: it carries packets at a rate, so many bytes
 // may wait for it, and all arrive later by half of a round trip.
 type far struct {
