@@ -110,6 +110,13 @@ $(BIN)/bench:
 	@mkdir -p $(BIN)
 	CGO_ENABLED=0 go test -c -o $(BIN)/bench ./internal/bench
 
+.PHONY: bench-tunnel
+bench-tunnel: deps ## the tunnel beside strongSwan's client, and beside gVisor as it comes (as root; 20 minutes)
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 go test -c -o $(BIN)/bench-tunnel ./internal/tunnelbench
+	LINEHAUL_BENCH=5 go test ./tunnel -count 1 -v -run TestEnds | grep -v -e '^=== ' -e '^ *---'
+	$(BIN)/bench-tunnel -rounds 5 -mib 256 $(BENCH)
+
 .PHONY: rates
 rates: ## hold limits of bandwidth to a few percent, on a quiet machine (two minutes)
 	LINEHAUL_RATES=1 go test ./job -count 1 -v -run TestRate | grep -v '^=== '
