@@ -181,10 +181,10 @@ func (o *offload) sendmmsg(b *burst, i, j int) (int, error) {
 func (b *burst) writeTo(fd uintptr) bool {
 	for {
 		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&b.messages[0])), uintptr(b.sent), 0, 0, 0)
-		switch errno {
-		case unix.EINTR:
+		if errno == unix.EINTR {
 			continue
-		case unix.EAGAIN:
+		}
+		if errno == unix.EAGAIN {
 			return false
 		}
 		b.errno = errno

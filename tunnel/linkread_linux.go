@@ -91,7 +91,7 @@ func (o *offload) receive(in *inbox) error {
 	for k := range in.n {
 		m := &in.messages[k]
 		if m.header.Flags&unix.MSG_TRUNC == 0 {
-			in.cut(in.bufs[k][:m.n], in.controls[k][:min(uint64(m.header.Controllen), controlSize)])
+			in.cut(in.bufs[k][:m.n], in.controls[k][:min(int(m.header.Controllen), controlSize)])
 		}
 	}
 	return nil
@@ -101,10 +101,10 @@ func (o *offload) receive(in *inbox) error {
 func (in *inbox) readFrom(fd uintptr) bool {
 	for {
 		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&in.messages[0])), uintptr(len(in.messages)), 0, 0, 0)
-		switch errno {
-		case unix.EINTR:
+		if errno == unix.EINTR {
 			continue
-		case unix.EAGAIN:
+		}
+		if errno == unix.EAGAIN {
 			return false
 		}
 		in.n, in.errno = int(n), errno

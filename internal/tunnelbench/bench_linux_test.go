@@ -155,9 +155,9 @@ func (r *runner) run(m match) bench.Result {
 	for round := range setting[int]("rounds") {
 		for i := range clients {
 			i = (i + round) % len(clients)
-			gate := r.g.Swan.Used()
+			gate := r.g.Used()
 			x := clients[i]()
-			x.Round, x.ServerCPU = round, r.g.Swan.Used()-gate
+			x.Round, x.ServerCPU = round, r.g.Used()-gate
 			rows[i].Runs = append(rows[i].Runs, x)
 			fmt.Fprintf(os.Stderr, "%s, round %d, %s: %s\n", m.Name, round+1, rows[i].Client, x)
 			if x.Err != nil {
