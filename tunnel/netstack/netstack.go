@@ -201,7 +201,9 @@ func (s *Stack) setUp() error {
 // tcpSettings are those of TCP for all connections. Selective acknowledgements
 // bring a sender through losses, without RACK: gVisor's takes a timeout for each
 // of many packets that were lost together, and stood for seconds where the other
-// way did not. The receive buffer grows with what a connection carries.
+// way did not. A timeout takes a second at least: gVisor's fifth of one passes
+// when a busy machine lets one end wait, and then all of a window goes again.
+// The receive buffer grows with what a connection carries.
 func tcpSettings(o Options) []tcpip.SettableTransportProtocolOption {
 	const least, first = 4 << 10, 1 << 20
 	var (
@@ -210,9 +212,10 @@ func tcpSettings(o Options) []tcpip.SettableTransportProtocolOption {
 		moderate = tcpip.TCPModerateReceiveBufferOption(true)
 		control  = tcpip.CongestionControlOption(o.CongestionControl)
 		delay    = tcpip.TCPDelayEnabled(false)
+		patience = tcpip.TCPMinRTOOption(time.Second) // RFC 6298 section 2.4
 	)
 	return []tcpip.SettableTransportProtocolOption{
-		&sack, &recovery, &moderate, &control, &delay,
+		&sack, &recovery, &moderate, &control, &delay, &patience,
 		&tcpip.TCPReceiveBufferSizeRangeOption{Min: least, Default: min(first, o.Buffer), Max: o.Buffer},
 		&tcpip.TCPSendBufferSizeRangeOption{Min: least, Default: min(first, o.Buffer), Max: o.Buffer},
 	}
