@@ -478,6 +478,7 @@ func proofs(t *testing.T, f *config.File) {
 	equal(t, "cas", base(certificates.CAs...), "[ca.pem old-ca.pem]")
 	equal(t, "crls", base(certificates.CRLs...), "[ca.crl]")
 	equal(t, "contact", certificates.InitialContact, true)
+	equal(t, "childless", certificates.Childless && !password.Childless, true)
 	equal(t, "gateway's name", certificates.GatewayName.String(), "vpn.example.net")
 	equal(t, "no eap", certificates.EAP == nil && certificates.PSK.IsZero() && certificates.Local.Data == nil, true)
 	equal(t, "user", password.EAP.User, `WORK\alice`)

@@ -29,6 +29,8 @@ type Link struct {
 	GatewayName *ikemsg.Identity // whom its certificate must be for, without Remote
 	// InitialContact has the gateway forget other logins of ours.
 	InitialContact bool
+	// Childless makes the first ESP SAs after the login.
+	Childless bool
 	// Networks lie behind the gateway, and Address is ours inside; the zero
 	// value is asked from the gateway.
 	Networks []netip.Prefix
@@ -77,6 +79,7 @@ type ipsecEntry struct {
 	Keep     flag       `yaml:"keep" default:"false" doc:"Whether serve keeps the tunnel up all the time. Otherwise it comes up when something goes through it."`
 	ESP      texts      `yaml:"esp" also:"esp_proposals" doc:"What is offered for the data, in the same spelling." example:"aes256gcm16-ecp384"`
 
+	Childless      flag `yaml:"childless" also:"childless_ikev2" default:"false" doc:"Whether the first keys of ESP are agreed on after the login, by an exchange of their own, and not in it (RFC 6023). For gateways that insist on it, such as strongSwan with childless = force; and the first keys come of a key exchange of their own then, if esp has one."`
 	InitialContact flag `yaml:"initial_contact" default:"false" doc:"Whether the gateway is told that nobody else is logged in with this identity, so that it forgets what a crash has left there. Not for an identity that several use, or several programs at a time: each would end the others' tunnels."`
 }
 
@@ -169,7 +172,7 @@ func (r *rules) routeAddress(t *text) netip.Addr {
 }
 
 func (r *rules) ipsec(name string, at spot, s *ipsecEntry) *Link {
-	l := &Link{Name: name, Gateway: s.Gateway.value, InitialContact: s.InitialContact.value, KeepUp: s.Keep.value}
+	l := &Link{Name: name, Gateway: s.Gateway.value, InitialContact: s.InitialContact.value, Childless: s.Childless.value, KeepUp: s.Keep.value}
 	for _, k := range []struct {
 		absent        bool
 		name, example string

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"linehaul/fault"
 	"linehaul/internal/lab/gateway"
 	"linehaul/tunnel"
 	"linehaul/tunnel/suite"
@@ -42,6 +43,9 @@ func peerings() []peering {
 	inner6 := func(c *tunnel.Config) {
 		c.IKE.Networks = append(c.IKE.Networks, netip.MustParsePrefix(gateway.LanNet6))
 	}
+	childless := func(c *tunnel.Config) { c.IKE.Childless = true }
+	childlessPFS := both("childless = force")
+	childlessPFS.ESP = "aes128-sha256-ecp256"
 	const gone = "no Go library of it is looked after"
 	all := []peering{
 		{name: "psk"},
@@ -59,7 +63,8 @@ func peerings() []peering {
 		{name: "nat from port 4500", nat: true, row: gateway.Row{Road: "remote_port = 4500"}, change: natt},
 		{name: "nat with certificates", nat: true, row: gateway.Row{Auth: gateway.AuthRSA}, way: "rsa"},
 		{name: "gtc", missed: "the lab's gateway has no PAM to ask"},
-		{name: "childless", missed: "not yet"},
+		{name: "childless = force", row: both("childless = force"), change: childless, always: true},
+		{name: "childless = force, pfs", row: childlessPFS, change: childless},
 		{name: "ike camellia128-sha256-modp2048", missed: gone},
 		{name: "ike aes128-sha256-ecp256bp", missed: gone},
 		{name: "esp camellia128-sha256", missed: gone},
@@ -105,6 +110,31 @@ func (p peering) config(t *testing.T, keys string) tunnel.Config {
 }
 
 func natName(nat bool) string { return fmt.Sprintf("nat=%v", nat) }
+
+// TestChildless logs in to a gateway that makes no child in the login, with a key
+// exchange for the first one, and is told how when it does not know that.
+func TestChildless(t *testing.T) {
+	const esp = "aes128gcm16-x25519"
+	if gateway.Inside() {
+		c := labConfig(t, "aes128gcm16-prfsha256-x25519", esp)
+		tun, err := tunnel.Up(t.Context(), c)
+		if err == nil {
+			tun.Close()
+			t.Error("it is up without a word of `childless`")
+		} else if !fault.Is(err, fault.IKE) || !strings.Contains(fault.HintOf(err), "childless: true") {
+			t.Errorf("%v (%s)", err, fault.HintOf(err))
+		}
+		c.IKE.Childless = true
+		tun = up(t, c)
+		pings(t, tun, gateway.Lan)
+		return
+	}
+	g := gateway.Start(t, gateway.Options{Row: gateway.Row{IKE: "aes128gcm16-prfsha256-x25519", ESP: esp, Gate: "childless = force"}})
+	g.Again(t)
+	if log := g.Log(); !strings.Contains(log, "CREATE_CHILD_SA request 2 [ SA No KE TSi TSr ]") {
+		t.Errorf("no CREATE_CHILD_SA with a key exchange:\n%s", log)
+	}
+}
 
 // through logs in by a row, and pings.
 func (p peering) through(t *testing.T) {

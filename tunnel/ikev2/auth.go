@@ -31,9 +31,13 @@ func (l *login) stop() { l.eap.stop() }
 // EAP, and what is to be carried (RFC 7296 section 1.2).
 func (m *Machine) prove(now time.Time, sa *association) error {
 	f, c := &m.first, &m.config
-	var err error
-	if f.login.spi, err = m.espSPI(); err != nil {
-		return err
+	var child []ikemsg.Payload
+	if !c.Childless {
+		var err error
+		if f.login.spi, err = m.espSPI(); err != nil {
+			return err
+		}
+		child = []ikemsg.Payload{m.offerChild(f.login.spi, false), &ikemsg.TSi{Selectors: m.local(nil)}, &ikemsg.TSr{Selectors: selectors(c.Networks)}}
 	}
 	twice := c.EAP != nil && (c.PSK != nil || c.Certificate != nil)
 	if twice && !f.rounds {
@@ -76,7 +80,7 @@ func (m *Machine) prove(now time.Time, sa *association) error {
 			{Kind: ikemsg.InternalIP6Address}, {Kind: ikemsg.InternalIP6DNS}, {Kind: ikemsg.InternalIP6Subnet},
 		}})
 	}
-	payloads = append(payloads, &ikemsg.Notify{Kind: ikemsg.MOBIKESupported}, m.offerChild(f.login.spi, false), &ikemsg.TSi{Selectors: m.local(nil)}, &ikemsg.TSr{Selectors: selectors(c.Networks)})
+	payloads = append(append(payloads, &ikemsg.Notify{Kind: ikemsg.MOBIKESupported}), child...)
 	if c.EAP.mutual() && !twice {
 		payloads = append(payloads, &ikemsg.Notify{Kind: ikemsg.EAPOnlyAuthentication})
 	}
@@ -332,27 +336,48 @@ func (m *Machine) entered(now time.Time, sa *association, answer *ikemsg.Message
 	}
 	// The IKE SA is there, even if the gateway makes no child (section 1.2). It
 	// is of no use then, and the gateway must not keep it.
-	child, err := m.firstChild(now, sa, &up, answer)
+	err := m.enterable(&up, answer)
+	var child *Child
+	if err == nil && !c.Childless {
+		child, err = m.firstChild(now, sa, answer)
+	}
 	if err != nil {
 		m.tell(sa, &ikemsg.Delete{Protocol: ikemsg.ProtocolIKE})
 		return err
 	}
-	m.first, m.addresses = initial{}, up.Addresses
-	m.do(up)
-	m.do(Install{child})
-	m.use(child)
+	m.first, m.addresses, m.welcome = initial{}, up.Addresses, &up
+	if c.Childless {
+		return m.rekeyChild(now, sa, nil, 0)
+	}
+	m.begins(child)
 	return nil
 }
 
-func (m *Machine) firstChild(now time.Time, sa *association, up *Established, answer *ikemsg.Message) (*Child, error) {
-	f := &m.first
+// begins takes a child into use. With the first one the tunnel is there.
+func (m *Machine) begins(child *Child) {
+	if m.welcome != nil {
+		m.do(*m.welcome)
+		m.welcome = nil
+	}
+	m.do(Install{child})
+	m.use(child)
+}
+
+// enterable is nil if the gateway gives what a tunnel needs.
+func (m *Machine) enterable(up *Established, answer *ikemsg.Message) error {
 	if err := m.refused(answer.Payloads); err != nil {
-		return nil, err
+		return err
 	}
 	if len(up.Addresses) == 0 {
-		return nil, fault.New(fault.IKE, "the gateway has given no inner address").AsPermanent().
+		return fault.New(fault.IKE, "the gateway has given no inner address").AsPermanent().
 			WithHint("give the link an `address` that the gateway expects, if it assigns none")
 	}
+	return nil
+}
+
+// firstChild makes the child that IKE_AUTH agreed on.
+func (m *Machine) firstChild(now time.Time, sa *association, answer *ikemsg.Message) (*Child, error) {
+	f := &m.first
 	return m.newChild(now, sa, childTerms{spi: f.login.spi, answer: answer.Payloads, initiator: true, ni: f.nonce, nr: f.peerNonce, offered: m.childProposals(false)})
 }
 

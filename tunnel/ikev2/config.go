@@ -40,6 +40,11 @@ type Config struct {
 	// Networks are what lies behind the gateway.
 	Networks []netip.Prefix
 
+	// Childless makes the first child by an exchange of its own after the login,
+	// and not in it, as some gateways want (RFC 6023). Its keys then come of a key
+	// exchange of its own, if ESP has one.
+	Childless bool
+
 	// Port4500 begins on port 4500, where the runner sends from the start.
 	Port4500 bool
 	// MaxDatagram is how long a datagram may be before it is sent in fragments

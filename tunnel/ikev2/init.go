@@ -38,6 +38,7 @@ type initial struct {
 	rounds             bool                   // it takes more than one proof (RFC 4739)
 	login              login
 	nat                NATCheck
+	childless          bool // it makes an IKE SA without a child (RFC 6023)
 }
 
 // begin sends IKE_SA_INIT.
@@ -236,6 +237,10 @@ func (m *Machine) agree(now time.Time, msg *ikemsg.Message, datagram []byte) err
 	}
 	_, f.rounds = ikemsg.FindNotify(msg.Payloads, ikemsg.MultipleAuthSupported)
 	f.nat = natCheck(msg)
+	if _, f.childless = ikemsg.FindNotify(msg.Payloads, ikemsg.ChildlessIKEv2Supported); m.config.Childless && !f.childless {
+		return fault.New(fault.IKE, "the gateway does not make an IKE SA without ESP (RFC 6023)").AsPermanent().
+			WithHint("leave the link's `childless` out, or allow it at the gateway")
+	}
 	m.sas = []*association{sa}
 	m.state = proving
 	f.request = nil
@@ -284,6 +289,11 @@ func (m *Machine) explain(n *ikemsg.Notify) error {
 	case ikemsg.InternalAddressFailure, ikemsg.FailedCPRequired:
 		return fault.New(fault.IKE, "the gateway has no inner address for us (%v)", n.Kind).
 			WithHint("its pool is exhausted, or it has none: give the link an `address`")
+	case ikemsg.InvalidSyntax:
+		if m.first.childless && !m.config.Childless { // in the login
+			return fault.New(fault.IKE, "the gateway refuses: %v", n.Kind).
+				WithHint("perhaps it agrees on ESP after the login only: try `childless: true` in the link")
+		}
 	}
 	return fault.New(fault.IKE, "the gateway refuses: %v", n.Kind)
 }

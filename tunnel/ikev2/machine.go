@@ -42,6 +42,8 @@ type Machine struct {
 	renewed   time.Time
 	made      int // children, of all
 	outbound  *Child
+	welcome   *Established // until there is a child; nil: there was one
+	remakeAt  time.Time    // when a child is asked for that the gateway has put off
 	fading    []fading
 	out       []Action
 }

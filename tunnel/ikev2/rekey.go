@@ -121,7 +121,11 @@ func (m *Machine) rekeyChild(now time.Time, sa *association, old *Child, group u
 		return m.renew(now, m.sas[0])
 	}
 	return m.ask(now, sa, &request{exchange: ikemsg.CreateChildSA, payloads: payloads, orphaned: orphaned, done: func(now time.Time, answer *ikemsg.Message) error {
-		return m.rekeyedChild(now, sa, old, x, childTerms{spi: spi, initiator: true, ni: nonce}, orphaned, answer)
+		err := m.rekeyedChild(now, sa, old, x, childTerms{spi: spi, initiator: true, ni: nonce}, orphaned, answer)
+		if err != nil && old == nil { // the IKE SA is of no use, and the gateway must not keep it
+			m.tell(sa, &ikemsg.Delete{Protocol: ikemsg.ProtocolIKE})
+		}
+		return err
 	}})
 }
 
@@ -176,8 +180,7 @@ func (m *Machine) replaceChild(now time.Time, sa *association, old *Child, t chi
 		m.note(Debug, "the gateway was first to replace ESP", "spi", child.InSPI)
 		return m.deleteChild(now, sa, child)
 	}
-	m.do(Install{child})
-	m.use(child)
+	m.begins(child)
 	if old == nil || old.gone {
 		return nil
 	}
@@ -197,7 +200,11 @@ func (m *Machine) has(id uint16) bool {
 // notReplaced goes on with what there is when the gateway has refused.
 func (m *Machine) notReplaced(now time.Time, sa *association, old *Child, answer *ikemsg.Message, err error) error {
 	if old == nil {
-		return err
+		if _, later := ikemsg.FindNotify(answer.Payloads, ikemsg.TemporaryFailure); !later {
+			return err
+		}
+		m.remakeAt = now.Add(retryRekey)
+		return nil
 	}
 	if _, gone := ikemsg.FindNotify(answer.Payloads, ikemsg.ChildSANotFound); gone {
 		m.drop(now, old)
@@ -231,9 +238,9 @@ func (m *Machine) renew(now time.Time, sa *association) error {
 	if now.Sub(m.renewed) > forgetRenewals {
 		m.renewals = 0
 	}
-	m.renewed = now
+	m.renewed, m.remakeAt = now, time.Time{}
 	if m.renewals++; m.renewals > maxRenewals {
-		return fault.New(fault.ESP, "the gateway has deleted ESP %d times", m.renewals)
+		return fault.New(fault.ESP, "the gateway has deleted ESP %d times, or put it off", m.renewals)
 	}
 	return m.rekeyChild(now, sa, nil, 0)
 }

@@ -47,7 +47,7 @@ func (m *Machine) deadlines() []time.Time {
 	}
 	sa := m.sas[0]
 	if sa.request == nil && !sa.leaving {
-		all = append(all, m.heard.Add(m.config.Probe))
+		all = append(all, m.heard.Add(m.config.Probe), m.remakeAt)
 		if sa.rekey == nil {
 			all = append(all, sa.rekeyAt)
 		}
@@ -129,6 +129,9 @@ func (m *Machine) refresh(now time.Time, sa *association) error {
 		if c.stays() && !now.Before(c.rekeyAt) {
 			return m.rekeyChild(now, sa, c, 0)
 		}
+	}
+	if !m.remakeAt.IsZero() && !now.Before(m.remakeAt) {
+		return m.renew(now, sa)
 	}
 	if sa.rekey == nil && !now.Before(sa.rekeyAt) {
 		return m.rekeyIKE(now, sa, 0)

@@ -102,6 +102,7 @@ func (g *Gateway) first(now time.Time, m *ikemsg.Message, datagram []byte) {
 		&ikemsg.Notify{Kind: ikemsg.NATDetectionSourceIP, Data: g.bytes(natHash)},
 		&ikemsg.Notify{Kind: ikemsg.NATDetectionDestinationIP, Data: g.bytes(natHash)},
 		&ikemsg.Notify{Kind: ikemsg.IKEv2FragmentationSupported},
+		&ikemsg.Notify{Kind: ikemsg.ChildlessIKEv2Supported},
 	}
 	if len(further) > 0 {
 		answer = append(answer, &ikemsg.Notify{Kind: ikemsg.IntermediateExchangeSupported})
