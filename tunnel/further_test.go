@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"linehaul/fault"
 	"linehaul/internal/lab/gateway"
+	"linehaul/tunnel"
+	"linehaul/tunnel/suite"
 )
 
 // TestFurther logs in to a strongSwan of version 6, with more key exchanges
@@ -64,5 +67,64 @@ func TestFurther(t *testing.T) {
 			}
 			t.Logf("%-70s %-45s by us=%q: %d rekeys of ESP, %d of IKE", row.IKE, row.ESP, ours, children, ikes)
 		}
+	}
+}
+
+// TestFurtherLogin proves both sides by certificate, by EAP and by pre-shared key
+// after IKE_INTERMEDIATE with ML-KEM, which the proofs cover (RFC 9242). With
+// another pre-shared key neither is let in.
+func TestFurtherLogin(t *testing.T) {
+	const ike, esp = "aes256gcm16-prfsha384-x25519-ke1_mlkem768", "aes256gcm16-x25519-ke1_mlkem768"
+	if gateway.Inside() {
+		c := loginConfig(t, os.Getenv("WAY"), os.Getenv("KEYS"))
+		c.IKE.IKE, c.IKE.ESP = []suite.Proposal{proposal(t, suite.IKE, ike)}, []suite.Proposal{proposal(t, suite.ESP, esp)}
+		c.IKE.Childless = os.Getenv("CHILDLESS") != ""
+		if os.Getenv("WRONG") == "" {
+			pings(t, up(t, c), gateway.Lan)
+			return
+		}
+		c.IKE.PSK = []byte("another one")
+		tun, err := tunnel.Up(t.Context(), c)
+		if err == nil {
+			tun.Close()
+			t.Fatal("it is up")
+		}
+		if !fault.Is(err, fault.GatewayLogin) || fault.Transient(err) {
+			t.Errorf("%v is of kind %v", err, fault.KindOf(err))
+		}
+		t.Log(err)
+		return
+	}
+	root := os.Getenv("LINEHAUL_STRONGSWAN")
+	if root == "" {
+		t.Fatal("LINEHAUL_STRONGSWAN is not set: run this by `make interop-new`")
+	}
+	g := gateway.Start(t, gateway.Options{Root: root})
+	use := func(name, lines string) (before int) {
+		row := ways()[name].row
+		row.IKE, row.ESP, row.Gate = ike, esp, lines
+		g.Use(row)
+		return len(g.Log())
+	}
+	for _, name := range []string{"rsa", "rsa-pss", "ecdsa384", "ed25519", "mschapv2", "rsa-then-mschapv2", "tls", "psk"} {
+		before := use(name, "")
+		g.Again(t, "WAY="+name, "KEYS="+g.Keys())
+		said := g.Log()[before:]
+		if !strings.Contains(said, "IKE_INTERMEDIATE request") || !strings.Contains(said, ways()[name].says) {
+			t.Errorf("%s: the gateway's log has no IKE_INTERMEDIATE, or no %q:\n%s", name, ways()[name].says, said)
+			continue
+		}
+		t.Logf("%s: %s", name, ways()[name].says)
+	}
+	// The first child has ML-KEM of its own, where it is made by itself.
+	before := use("ecdsa", "childless = force")
+	g.Again(t, "WAY=ecdsa", "KEYS="+g.Keys(), "CHILDLESS=1")
+	if said := g.Log()[before:]; !strings.Contains(said, "IKE_FOLLOWUP_KE request") {
+		t.Errorf("childless: no IKE_FOLLOWUP_KE:\n%s", said)
+	}
+	before = use("psk", "")
+	g.Again(t, "WAY=psk", "KEYS="+g.Keys(), "WRONG=1")
+	if said := g.Log()[before:]; !strings.Contains(said, "IKE_INTERMEDIATE request") || strings.Contains(said, "successful") {
+		t.Errorf("a wrong key:\n%s", said)
 	}
 }
