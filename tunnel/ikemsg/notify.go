@@ -3,6 +3,7 @@ package ikemsg
 import (
 	"encoding/binary"
 	"net/netip"
+	"strings"
 )
 
 // A Notify payload tells of an error or of a state (RFC 7296 section 3.10).
@@ -70,6 +71,27 @@ func (n *Notify) Address() (netip.Addr, bool) {
 		return netip.Addr{}, false
 	}
 	return netip.AddrFromSlice(n.Data)
+}
+
+// RedirectedTo is the gateway that a REDIRECT names: an address, or a host name
+// without anything that no host name has (RFC 5685 section 9.2).
+//
+//	type(1) length(1) identity, nonce
+func (n *Notify) RedirectedTo() (string, bool) {
+	const ipv4, ipv6, name = 1, 2, 3
+	if n.Kind != Redirect || len(n.Data) < 2 || len(n.Data)-2 < int(n.Data[1]) {
+		return "", false
+	}
+	to := n.Data[2 : 2+int(n.Data[1])]
+	switch n.Data[0] {
+	case ipv4, ipv6:
+		a, ok := netip.AddrFromSlice(to)
+		return a.String(), ok && a.Is4() == (n.Data[0] == ipv4)
+	case name:
+		host := func(r rune) bool { return r > ' ' && r < 0x7f }
+		return string(to), len(to) > 0 && !strings.ContainsFunc(string(to), func(r rune) bool { return !host(r) })
+	}
+	return "", false
 }
 
 // ChildSPI is the SPI of an ESP or AH SA that it is about, as REKEY_SA and

@@ -1,6 +1,7 @@
 package ikev2
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -38,7 +39,8 @@ type initial struct {
 	rounds             bool                   // it takes more than one proof (RFC 4739)
 	login              login
 	nat                NATCheck
-	childless          bool // it makes an IKE SA without a child (RFC 6023)
+	otherVersion       uint8 // of IKE that an answer was of; 0: none was
+	childless          bool  // it makes an IKE SA without a child (RFC 6023)
 }
 
 // begin sends IKE_SA_INIT.
@@ -94,11 +96,24 @@ func (m *Machine) beginWith(now time.Time, group suite.Transform) error {
 	msg := &ikemsg.Message{Header: ikemsg.Header{InitiatorSPI: f.own, Exchange: ikemsg.IKESAInit, Flags: ikemsg.FlagInitiator}, Payloads: payloads}
 	f.message = msg.Marshal()
 	f.request = &request{exchange: ikemsg.IKESAInit, datagrams: [][]byte{f.message}, began: now, wait: firstWait, patience: m.config.FirstPatience, lost: func() error {
-		return fault.New(fault.IKE, "the gateway has not answered IKE_SA_INIT for %v, asked %d times", m.config.FirstPatience, f.request.tries).
-			WithHint("check the gateway's address, and that UDP ports 500 and 4500 reach it; a gateway that does not know us may keep silent, too")
+		err := fault.New(fault.IKE, "the gateway has not answered IKE_SA_INIT for %v, asked %d times", m.config.FirstPatience, f.request.tries)
+		if f.otherVersion != 0 {
+			return err.WithHint("something there answers in version %d of IKE: the gateway may have no IKEv2, or not for us", f.otherVersion)
+		}
+		return err.WithHint("check the gateway's address, and that UDP ports 500 and 4500 reach it; a gateway that does not know us may keep silent, too")
 	}}
 	m.send(now, f.request)
 	return nil
+}
+
+// heardOther notes an answer of another version of IKE (RFC 7296 section 2.5).
+// Nobody has authenticated it, so that it is a hint and no more.
+func (f *initial) heardOther(datagram []byte, err error) {
+	var bad *ikemsg.Error
+	h, headErr := ikemsg.ParseHeader(datagram)
+	if errors.As(err, &bad) && bad.Kind == ikemsg.OtherVersion && headErr == nil && h.InitiatorSPI == f.own {
+		f.otherVersion = h.Version >> 4
+	}
 }
 
 // hasFurther reports whether more than one key exchange is offered for the IKE
@@ -265,11 +280,24 @@ func (m *Machine) refused(payloads []ikemsg.Payload) error {
 	return nil
 }
 
+// redirected explains a gateway that sends us to another one (RFC 5685). We have
+// not said that we follow, and do not.
+func redirected(n *ikemsg.Notify) error {
+	err := fault.New(fault.IKE, "the gateway sends us to another gateway").AsPermanent()
+	if to, ok := n.RedirectedTo(); ok {
+		return err.WithHint("it is %s: if that is yours, set the link's `gateway` to it", to)
+	}
+	return err.WithHint("its log says which, for the link's `gateway`")
+}
+
 // firstStatus is the first notification that is no error (RFC 7296 section
 // 3.10.1).
 const firstStatus = 16384
 
 func (m *Machine) explain(n *ikemsg.Notify) error {
+	if n.Kind == ikemsg.Redirect {
+		return redirected(n)
+	}
 	if n.Kind >= firstStatus {
 		return nil
 	}

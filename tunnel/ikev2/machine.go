@@ -77,6 +77,7 @@ func (m *Machine) Handle(now time.Time, datagram []byte) []Action {
 	msg, err := ikemsg.Parse(datagram)
 	if err != nil {
 		m.note(Debug, "dropped a datagram", "reason", err)
+		m.first.heardOther(datagram, err)
 		return m.take()
 	}
 	if m.state == asking {

@@ -197,6 +197,50 @@ func TestOtherGroup(t *testing.T) {
 	}
 }
 
+// TestRedirect is sent to another gateway in the first answer, and says so
+// (RFC 5685).
+func TestRedirect(t *testing.T) {
+	for data, want := range map[string]string{
+		"\x03\x0agw2.test.xAAAA":   "it is gw2.test.x:",
+		"\x01\x04\xc0\x00\x02\x09": "it is 192.0.2.9:",
+		"\x02\x10\x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01": "it is 2001:db8::1:",
+		"\x03\x05gw\n.x": "its log says which", "\x01\x10\x01": "its log says which", "\x03": "its log says which",
+		"\x02\x04\xc0\x00\x02\x09": "its log says which", "\x03\x00": "its log says which",
+	} {
+		m := machine(t, ikev2.Config{})
+		asked, _, _ := sent(m.Start(begin()))
+		_, ended, err := sent(m.Handle(begin(), answerInit(t, asked[0], &ikemsg.Notify{Kind: ikemsg.Redirect, Data: []byte(data)})))
+		if !ended || !fault.Is(err, fault.IKE) || fault.Transient(err) || !strings.Contains(err.Error(), "to another gateway") || !strings.Contains(fault.HintOf(err), want) {
+			t.Errorf("%q: %v (%s)", data, err, fault.HintOf(err))
+		}
+	}
+}
+
+// TestOtherVersion: answers of IKEv1 do not end the attempt, as anybody may have
+// sent them, and are named when nothing else came.
+func TestOtherVersion(t *testing.T) {
+	for name, change := range map[string]func([]byte){
+		"IKEv1":         func(b []byte) { b[17] = 0x10 },
+		"somebody else": func(b []byte) { b[17], b[3] = 0x10, b[3]+1 },
+	} {
+		m := machine(t, ikev2.Config{Patience: 5 * time.Second})
+		asked, _, _ := sent(m.Start(begin()))
+		old := answerInit(t, asked[0], &ikemsg.Notify{Kind: ikemsg.InvalidMajorVersion})
+		change(old)
+		if _, ended, err := sent(m.Handle(begin(), old)); ended {
+			t.Fatalf("%s: %v", name, err)
+		}
+		ended, err := false, error(nil)
+		for now := begin(); !ended; {
+			now = m.Deadline()
+			_, ended, err = sent(m.Expire(now))
+		}
+		if says := strings.Contains(fault.HintOf(err), "version 1 of IKE"); says != (name == "IKEv1") {
+			t.Errorf("%s: %v (%s)", name, err, fault.HintOf(err))
+		}
+	}
+}
+
 // FuzzHandle gives a machine that waits for its first answer whatever comes:
 // nothing panics, and nothing makes it say that it is in.
 func FuzzHandle(f *testing.F) {
