@@ -14,6 +14,7 @@ import (
 
 	"linehaul/fault"
 	"linehaul/tunnel/esp"
+	"linehaul/tunnel/ikemsg"
 	"linehaul/tunnel/ikev2"
 	"linehaul/tunnel/keylog"
 	"linehaul/tunnel/netstack"
@@ -61,6 +62,7 @@ type Tunnel struct {
 	bytes   uint64
 
 	networks []netip.Prefix
+	carried  atomic.Pointer[[]ikemsg.Selector] // what the gateway has made of them
 
 	inbound  esp.Table
 	pairs    map[uint32]*esp.Outbound // by the inbound SPI; run's
@@ -317,10 +319,16 @@ func (t *Tunnel) begin(up ikev2.Established) error {
 	return nil
 }
 
-// reach refuses what does not lie behind the gateway.
+// reach refuses what does not lie behind the gateway, or what the gateway does
+// not carry (RFC 4301 section 5.1).
 func (t *Tunnel) reach(a netip.Addr) error {
 	if slices.ContainsFunc(t.networks, func(n netip.Prefix) bool { return n.Contains(a) }) {
-		return nil
+		carried := t.carried.Load()
+		if carried == nil || slices.ContainsFunc(*carried, func(s ikemsg.Selector) bool { return s.Contains(a) }) {
+			return nil
+		}
+		return fault.New(fault.Route, "the gateway does not carry %s, but %v only", a, *carried).AsPermanent().
+			WithHint("it has narrowed the link's `networks` to what it has for us")
 	}
 	return fault.New(fault.Route, "%s is in none of the link's networks", a).AsPermanent().
 		WithHint("add its network to the link, if the gateway carries it")
@@ -340,6 +348,7 @@ func (t *Tunnel) install(c *ikev2.Child) {
 // sequence numbers are never to be used again.
 func (t *Tunnel) use(c *ikev2.Child) {
 	t.outbound.Store(t.pairs[c.InSPI])
+	t.carried.Store(&c.Remote)
 	select {
 	case <-t.ready:
 	default:
