@@ -13,8 +13,8 @@ import (
 	"linehaul/tunnel/tunneltest"
 )
 
-// sockets counts what this process has open, where the system tells.
-func sockets(t *testing.T) int {
+// openSockets counts what this process has open, where the system tells.
+func openSockets(t *testing.T) int {
 	t.Helper()
 	all, err := os.ReadDir("/proc/self/fd")
 	if runtime.GOOS != "linux" {
@@ -42,7 +42,7 @@ func TestRecovery(t *testing.T) {
 	}
 	one(t) // what is made once is there now
 	runtime.GC()
-	goroutines, open := settled(runtime.NumGoroutine()), sockets(t)
+	goroutines, open := settled(runtime.NumGoroutine()), openSockets(t)
 	began := time.Now()
 	for i := range 200 {
 		c := roadConfig(s.Addr())
@@ -78,7 +78,7 @@ func TestRecovery(t *testing.T) {
 	if n := s.Logins(); n > 20 { // of those that were given up, whose end was not said
 		t.Errorf("%d logins are left", n)
 	}
-	after, left := settled(goroutines), sockets(t)
+	after, left := settled(goroutines), openSockets(t)
 	t.Logf("200 tunnels in %v; goroutines %d before and %d after, files %d and %d", took.Round(time.Millisecond), goroutines, after, open, left)
 	if after > goroutines || left > open {
 		t.Errorf("goroutines: %d before, %d after; files: %d before, %d after\n%v", goroutines, after, open, left, leak.Left())
