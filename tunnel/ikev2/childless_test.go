@@ -27,7 +27,7 @@ func TestChildless(t *testing.T) {
 				_, tsi := ikemsg.Get[*ikemsg.TSi](request.Payloads)
 				_, tsr := ikemsg.Get[*ikemsg.TSr](request.Payloads)
 				_, config := ikemsg.Get[*ikemsg.Config](request.Payloads)
-				switch request.Exchange {
+				switch request.Exchange { //nolint:exhaustive // the others are not about children
 				case ikemsg.IKEAuth:
 					if _, mobike := ikemsg.FindNotify(request.Payloads, ikemsg.MOBIKESupported); sa || tsi || tsr || !config || !mobike {
 						t.Errorf("IKE_AUTH has %v", request.Payloads)

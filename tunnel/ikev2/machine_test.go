@@ -231,9 +231,8 @@ func TestOtherVersion(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		ended, err := false, error(nil)
-		for now := begin(); !ended; {
-			now = m.Deadline()
-			_, ended, err = sent(m.Expire(now))
+		for !ended {
+			_, ended, err = sent(m.Expire(m.Deadline()))
 		}
 		if says := strings.Contains(fault.HintOf(err), "version 1 of IKE"); says != (name == "IKEv1") {
 			t.Errorf("%s: %v (%s)", name, err, fault.HintOf(err))
