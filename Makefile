@@ -125,6 +125,10 @@ rates: ## hold limits of bandwidth to a few percent, on a quiet machine (two min
 interop: deps ## log in to strongSwan in each way that its own client does, and print the table (two minutes, as root)
 	LINEHAUL_INTEROP=1 LINEHAUL_MUST_RUN=1 go test ./tunnel -count 1 -timeout 30m -run 'TestInterop$$' -v | grep -v '^ *\(=== \|time=\)'
 
+.PHONY: tunnel-soak
+tunnel-soak: deps ## pull for five minutes at 8 MB/s through one rekey after another, twice, and kill the gateway (15 minutes, as root)
+	LINEHAUL_MUST_RUN=1 go test -tags soak ./cmd/linehaul -run TestSoak -count 1 -timeout 40m -v | grep -v '^=== '
+
 .PHONY: scale
 scale: ## plan and mirror FILES files (default a million) and show what is held in memory
 	LINEHAUL_SCALE=$(FILES) go test ./transfer -count 1 -timeout 60m -run TestScale -v | grep -v '^=== '

@@ -453,6 +453,9 @@ func TestLinks(t *testing.T) {
 	equal(t, "remote", office.Remote == nil, true)
 	equal(t, "address", office.Address.String(), "192.168.7.9")
 	equal(t, "default", office.IKE == nil && office.ESP == nil, true)
+	equal(t, "times", office.ESPLifetime, 30*time.Minute)
+	equal(t, "times", fmt.Sprint(office.DPD, office.DeadAfter, office.IKELifetime), "5s 15s 4h0m0s")
+	equal(t, "usual times", fmt.Sprint(hk.DPD, hk.DeadAfter, hk.IKELifetime, hk.ESPLifetime), "20s 30s 8h0m0s 1h0m0s")
 	proofs(t, f)
 	there := f.Links["there"]
 	equal(t, "route", *there.Route, config.Route{Interface: "wg0", Source: netip.MustParseAddr("10.1.0.7"), Via: netip.MustParseAddr("10.1.0.1")})

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"linehaul/tunnel/ikemsg"
 	"linehaul/tunnel/ikev2"
@@ -37,6 +38,10 @@ type Link struct {
 	Address  netip.Addr
 	IKE, ESP []suite.Proposal // nil: the default
 	KeepUp   bool             // serve keeps it up, whether or not a job runs
+	// DPD is after what silence the gateway is asked whether it is there,
+	// DeadAfter how long it has for an answer, and the others are how long keys
+	// are used.
+	DPD, DeadAfter, IKELifetime, ESPLifetime time.Duration
 }
 
 type linkEntry struct {
@@ -79,7 +84,12 @@ type ipsecEntry struct {
 	Keep     flag       `yaml:"keep" default:"false" doc:"Whether serve keeps the tunnel up all the time. Otherwise it comes up when something goes through it."`
 	ESP      texts      `yaml:"esp" also:"esp_proposals" doc:"What is offered for the data, in the same spelling." example:"aes256gcm16-ecp384"`
 
-	Childless      flag `yaml:"childless" also:"childless_ikev2" default:"false" doc:"Whether the first keys of ESP are agreed on after the login, by an exchange of their own, and not in it (RFC 6023). For gateways that insist on it, such as strongSwan with childless = force; and the first keys come of a key exchange of their own then, if esp has one."`
+	Childless   flag     `yaml:"childless" also:"childless_ikev2" default:"false" doc:"Whether the first keys of ESP are agreed on after the login, by an exchange of their own, and not in it (RFC 6023). For gateways that insist on it, such as strongSwan with childless = force; and the first keys come of a key exchange of their own then, if esp has one."`
+	DPD         duration `yaml:"dpd" also:"dpd_delay dpddelay probe" default:"20s" doc:"After how long a silence the gateway is asked whether it is there." example:"10s"`
+	DeadAfter   duration `yaml:"dead_after" also:"dpd_timeout dpdtimeout" default:"30s" doc:"How long the gateway may leave a question without an answer before the tunnel is taken for dead, and what goes through it ends." example:"15s"`
+	IKELifetime duration `yaml:"ike_lifetime" also:"ikelifetime reauth_time" default:"8h" doc:"How long the keys of IKE are used: they are replaced a little earlier, or when the gateway wants it." example:"4h"`
+	ESPLifetime duration `yaml:"esp_lifetime" also:"lifetime rekey_time salifetime child_lifetime" default:"1h" doc:"How long the keys of ESP are used, likewise." example:"30m"`
+
 	InitialContact flag `yaml:"initial_contact" default:"false" doc:"Whether the gateway is told that nobody else is logged in with this identity, so that it forgets what a crash has left there. Not for an identity that several use, or several programs at a time: each would end the others' tunnels."`
 }
 
@@ -192,6 +202,18 @@ func (r *rules) ipsec(name string, at spot, s *ipsecEntry) *Link {
 	if s.Remote.ID.given {
 		l.Remote = r.identity(&s.Remote.ID)
 	}
+	for _, d := range []struct {
+		to    *time.Duration
+		of    *duration
+		least time.Duration
+	}{
+		{&l.DPD, &s.DPD, time.Second}, {&l.DeadAfter, &s.DeadAfter, time.Second},
+		{&l.IKELifetime, &s.IKELifetime, minLifetime}, {&l.ESPLifetime, &s.ESPLifetime, minLifetime},
+	} {
+		if *d.to = d.of.value; d.of.given && d.of.value < d.least {
+			r.problem(d.of.at, "`%s` is under %s", d.of.at.name, d.least).suggest("leave it out for the default")
+		}
+	}
 	r.proofs(l, at, s)
 	l.Networks = r.networks(&s.Networks)
 	if s.Address.given && s.Address.value != "auto" {
@@ -224,6 +246,9 @@ func (r *rules) networks(list *texts) (all []netip.Prefix) {
 	}
 	return all
 }
+
+// minLifetime leaves time for the exchange that replaces keys.
+const minLifetime = 5 * time.Second
 
 func (r *rules) identity(t *text) *ikemsg.Identity {
 	id, err := ikev2.ParseIdentity(t.value)

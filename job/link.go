@@ -74,7 +74,8 @@ func (l *Links) tunnel(link *config.Link) *tunnel.Shared {
 
 func (l *Links) config(ctx context.Context, c *config.Link) (tunnel.Config, error) {
 	ike := ikev2.Config{
-		Local: c.Local, Remote: c.Remote, Networks: c.Networks, Address: c.Address, IKE: c.IKE, ESP: c.ESP, InitialContact: c.InitialContact, Childless: c.Childless,
+		Local: c.Local, Remote: c.Remote, Networks: c.Networks, Address: c.Address, IKE: c.IKE, ESP: c.ESP, InitialContact: c.InitialContact,
+		Probe: c.DPD, Patience: c.DeadAfter, IKELifetime: c.IKELifetime, ChildLifetime: c.ESPLifetime, Childless: c.Childless,
 	}
 	if err := proofs(ctx, c, &ike); err != nil {
 		return tunnel.Config{}, err
