@@ -250,10 +250,10 @@ func TestEndlessEAP(t *testing.T) {
 	}
 }
 
-// FuzzConversation speaks EAP with a gateway that does not know the password, and
+// FuzzEAP speaks EAP with a gateway that does not know the password, and
 // is not the server of EAP-TLS: whatever it says, it is never a success with a
 // key, and the talk is bounded. Each packet is behind its length of two bytes.
-func FuzzConversation(f *testing.F) {
+func FuzzEAP(f *testing.F) {
 	root := issue(f, "ca root", nil, nil)
 	talk := func(packets ...*ikemsg.EAP) (all []byte) {
 		for _, p := range packets {

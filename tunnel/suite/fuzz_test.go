@@ -19,6 +19,7 @@ func FuzzOpen(f *testing.F) {
 		senders[i].Seal(packet, 8, nil, 1)
 		f.Add(byte(i), packet, 8, []byte(nil))
 		f.Add(byte(i), packet[:len(packet)-1], 8, []byte{0, 0, 0, 1})
+		f.Add(byte(i), packet, 8+senders[i].IVSize(), []byte(nil))
 	}
 	f.Add(byte(0), []byte{}, -1, []byte{1})
 	f.Fuzz(func(t *testing.T, n byte, packet []byte, head int, high []byte) {
@@ -34,6 +35,9 @@ func FuzzOpen(f *testing.F) {
 				t.Fatalf("%s: %v", all[i], err)
 			}
 			return
+		}
+		if head != 8 {
+			return // where the head ends is the caller's word, which an integrity algorithm of its own does not see
 		}
 		// It must be a seed: sealing it again gives the same.
 		senders[i].Seal(opened, head, high, 1)
