@@ -455,6 +455,7 @@ func TestLinks(t *testing.T) {
 	equal(t, "default", office.IKE == nil && office.ESP == nil, true)
 	equal(t, "times", office.ESPLifetime, 30*time.Minute)
 	equal(t, "times", fmt.Sprint(office.DPD, office.DeadAfter, office.IKELifetime), "5s 15s 4h0m0s")
+	equal(t, "names", fmt.Sprint(office.DNS, office.Domains, office.MTU, hk.MTU), "[10.30.0.53 fd30::53] [corp.example.net] 1340 1400")
 	equal(t, "usual times", fmt.Sprint(hk.DPD, hk.DeadAfter, hk.IKELifetime, hk.ESPLifetime), "20s 30s 8h0m0s 1h0m0s")
 	proofs(t, f)
 	there := f.Links["there"]

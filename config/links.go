@@ -38,6 +38,11 @@ type Link struct {
 	Address  netip.Addr
 	IKE, ESP []suite.Proposal // nil: the default
 	KeepUp   bool             // serve keeps it up, whether or not a job runs
+	// DNS and Domains are in place of the gateway's name servers, and MTU is that
+	// inside of the tunnel.
+	DNS     []netip.Addr
+	Domains []string
+	MTU     int
 	// DPD is after what silence the gateway is asked whether it is there,
 	// DeadAfter how long it has for an answer, and the others are how long keys
 	// are used.
@@ -84,7 +89,11 @@ type ipsecEntry struct {
 	Keep     flag       `yaml:"keep" default:"false" doc:"Whether serve keeps the tunnel up all the time. Otherwise it comes up when something goes through it."`
 	ESP      texts      `yaml:"esp" also:"esp_proposals" doc:"What is offered for the data, in the same spelling." example:"aes256gcm16-ecp384"`
 
-	Childless   flag     `yaml:"childless" also:"childless_ikev2" default:"false" doc:"Whether the first keys of ESP are agreed on after the login, by an exchange of their own, and not in it (RFC 6023). For gateways that insist on it, such as strongSwan with childless = force; and the first keys come of a key exchange of their own then, if esp has one."`
+	Childless flag   `yaml:"childless" also:"childless_ikev2" default:"false" doc:"Whether the first keys of ESP are agreed on after the login, by an exchange of their own, and not in it (RFC 6023). For gateways that insist on it, such as strongSwan with childless = force; and the first keys come of a key exchange of their own then, if esp has one."`
+	DNS       texts  `yaml:"dns" also:"dns_servers nameservers" doc:"Addresses of name servers behind the gateway that names of hosts are asked of, in place of those that it gives." example:"10.20.0.53"`
+	Domains   texts  `yaml:"domains" also:"dns_domains search" doc:"Domains whose names are asked behind the gateway; others are asked of this machine's own name servers then. Without it all are asked behind the gateway." example:"corp.example.net"`
+	MTU       number `yaml:"mtu" range:"1280 9000" default:"1400" doc:"The longest packet inside of the tunnel, in bytes. What goes around it must fit the way to the gateway." example:"1340"`
+
 	DPD         duration `yaml:"dpd" also:"dpd_delay dpddelay probe" default:"20s" doc:"After how long a silence the gateway is asked whether it is there." example:"10s"`
 	DeadAfter   duration `yaml:"dead_after" also:"dpd_timeout dpdtimeout" default:"30s" doc:"How long the gateway may leave a question without an answer before the tunnel is taken for dead, and what goes through it ends." example:"15s"`
 	IKELifetime duration `yaml:"ike_lifetime" also:"ikelifetime reauth_time" default:"8h" doc:"How long the keys of IKE are used: they are replaced a little earlier, or when the gateway wants it." example:"4h"`
@@ -201,6 +210,18 @@ func (r *rules) ipsec(name string, at spot, s *ipsecEntry) *Link {
 	}
 	if s.Remote.ID.given {
 		l.Remote = r.identity(&s.Remote.ID)
+	}
+	l.MTU = int(s.MTU.value)
+	for _, t := range s.DNS.items {
+		a, err := netip.ParseAddr(t.value)
+		if err != nil {
+			r.problem(t.at, "%s is no address", quote(t.value)).suggest("write that of a name server, such as 10.20.0.53")
+			continue
+		}
+		l.DNS = append(l.DNS, a)
+	}
+	for _, t := range s.Domains.items {
+		l.Domains = append(l.Domains, t.value)
 	}
 	for _, d := range []struct {
 		to    *time.Duration

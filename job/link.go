@@ -81,7 +81,7 @@ func (l *Links) config(ctx context.Context, c *config.Link) (tunnel.Config, erro
 		return tunnel.Config{}, err
 	}
 	return l.observed(c, tunnel.Config{
-		Gateway: c.Gateway, IKE: ike,
+		Gateway: c.Gateway, IKE: ike, DNS: c.DNS, Domains: c.Domains, MTU: c.MTU,
 		Log: l.log.Load().With(logs.Link, c.Name), Now: l.now, Random: l.random,
 	}), nil
 }

@@ -30,6 +30,11 @@ type Config struct {
 	// MTU is that of the packets inside. Default: netstack.DefaultMTU.
 	MTU int
 	Log *slog.Logger // may be nil
+	// DNS are name servers behind the gateway, in place of those that it gives.
+	// Domains are those whose names are asked there; others are asked of the
+	// system's then. Without any, all names are asked behind the gateway.
+	DNS     []netip.Addr
+	Domains []string
 	// Lookup resolves the gateway's name; nil is the system's way.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	// Bytes is after how many ESP's keys are replaced, each way; 0: only where the
@@ -59,6 +64,8 @@ type Tunnel struct {
 	machine *ikev2.Machine
 	link    *link
 	mtu     int
+	dns     []netip.Addr
+	domains []string
 	bytes   uint64
 
 	networks []netip.Prefix
@@ -120,7 +127,7 @@ func Up(ctx context.Context, c Config) (*Tunnel, error) {
 // anything came from it.
 func up(ctx context.Context, c Config, gateway netip.Addr, port string) (*Tunnel, bool, error) {
 	t := &Tunnel{
-		log: c.Log, now: c.Now, mtu: c.MTU, bytes: c.Bytes, networks: c.IKE.Networks, ike: make(chan []byte, 16),
+		log: c.Log, now: c.Now, mtu: c.MTU, dns: c.DNS, domains: c.Domains, bytes: c.Bytes, networks: c.IKE.Networks, ike: make(chan []byte, 16),
 		pairs: map[uint32]*esp.Outbound{}, closing: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	if t.log == nil {
@@ -304,7 +311,16 @@ func (t *Tunnel) begin(up ikev2.Established) error {
 	for _, a := range up.Addresses {
 		o.Addresses = append(o.Addresses, netip.PrefixFrom(a, a.BitLen()))
 	}
-	for _, a := range up.DNS {
+	servers := up.DNS
+	if len(t.dns) > 0 {
+		servers = t.dns
+	}
+	if o.Domains = t.domains; len(o.Domains) > 0 {
+		o.Outside = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	for _, a := range servers {
 		o.DNS = append(o.DNS, netip.AddrPortFrom(a, 53))
 	}
 	stack, err := netstack.New(o)
