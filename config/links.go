@@ -211,7 +211,7 @@ func (r *rules) ipsec(name string, at spot, s *ipsecEntry) *Link {
 	if s.Remote.ID.given {
 		l.Remote = r.identity(&s.Remote.ID)
 	}
-	l.MTU = int(s.MTU.value)
+	l.MTU = s.MTU.value
 	for _, t := range s.DNS.items {
 		a, err := netip.ParseAddr(t.value)
 		if err != nil {
