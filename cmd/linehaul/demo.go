@@ -170,33 +170,42 @@ func (d *demonstration) serve(ctx context.Context) error {
 	return errors.Join(runErr, <-done)
 }
 
-// show prints the log of the last run and the files that are there now.
-func (d *demonstration) show() error {
+// showRuns prints the logs of the last good runs of a job, of which there are as
+// many at least, and returns how many there are.
+func (d *demonstration) showRuns(job string, want int) (int, error) {
 	f, err := d.load()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	s, err := store.Open(f.State)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	runs, _, err := s.Runs(store.Filter{Job: "nightly", State: store.OK})
+	runs, _, err := s.Runs(store.Filter{Job: job, State: store.OK})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if len(runs) < demoRuns {
-		return fmt.Errorf("the demo saw %d good runs, want %d", len(runs), demoRuns)
+	if len(runs) < want {
+		return 0, fmt.Errorf("the demo saw %d good runs of %s, want %d", len(runs), job, want)
 	}
-	for _, run := range slices.Backward(runs[:demoRuns]) {
+	for _, run := range slices.Backward(runs[:want]) {
 		fmt.Fprintf(d.stdout, "--- log of run %s\n", run.ID)
 		if err := logs.Tail(run.LogPath, d.stdout, -1); err != nil {
-			return err
+			return 0, err
 		}
+	}
+	return len(runs), nil
+}
+
+// show prints the log of the last run and the files that are there now.
+func (d *demonstration) show() error {
+	if _, err := d.showRuns("nightly", demoRuns); err != nil {
+		return err
 	}
 	fmt.Fprintf(d.stdout, "\nThe files that it pulled, each under a dated name, with the times of the originals:\n\n")
 	backup := filepath.Join(d.dir, "backup")
 	count := 0
-	err = filepath.WalkDir(backup, func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(backup, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}

@@ -74,7 +74,7 @@ func (a *app) tunnelProxy(ctx context.Context, name string, o proxyFlags) error 
 		}
 	}()
 	return a.holdUp(ctx, name, o.lookFlags, func(ctx context.Context, s *tunnel.Shared) error {
-		server := proxy.New(proxy.Options{Dialer: s, Log: a.logger()})
+		server := proxy.New(proxy.Options{Dialer: s, Log: a.logger(), Now: a.now})
 		var work sync.WaitGroup
 		errs := make([]error, len(doors))
 		ctx, cancel := context.WithCancel(ctx)

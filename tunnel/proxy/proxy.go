@@ -40,7 +40,8 @@ type Options struct {
 	Handshake, Connect time.Duration
 	// Idle is after how long without a datagram a way of UDP ends: 2 minutes.
 	Idle time.Duration
-	Log  *slog.Logger // may be nil
+	Log  *slog.Logger     // may be nil
+	Now  func() time.Time // the clock; nil is time.Now
 }
 
 const (
@@ -69,6 +70,9 @@ func New(o Options) *Server {
 	orTime(&o.Handshake, handshake)
 	orTime(&o.Connect, connect)
 	orTime(&o.Idle, idleUDP)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.MaxClients <= 0 {
 		o.MaxClients = maxClients
 	}
@@ -152,7 +156,7 @@ func pause(ctx context.Context, d time.Duration) {
 
 // client serves one of SOCKS or HTTP.
 func (s *Server) client(ctx context.Context, c net.Conn) error {
-	if err := c.SetDeadline(time.Now().Add(s.o.Handshake)); err != nil {
+	if err := c.SetDeadline(s.o.Now().Add(s.o.Handshake)); err != nil {
 		return err
 	}
 	r := bufio.NewReaderSize(c, maxHead)
