@@ -239,7 +239,8 @@ func TestEarlyBytes(t *testing.T) {
 // TestBounds: a client that says nothing, or nonsense, is let go, and more than
 // there may be are turned away, and then there is room again.
 func TestBounds(t *testing.T) {
-	at := serve(t, proxy.Options{Dialer: names{"count.test:7": counter(t)}, MaxClients: 2, Handshake: 300 * time.Millisecond})
+	o := proxy.Options{Dialer: names{"count.test:7": counter(t)}, Handshake: 300 * time.Millisecond}
+	at := serve(t, o)
 	ends := func(sent string) string {
 		t.Helper()
 		c, err := net.Dial("tcp", at)
@@ -277,6 +278,10 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%.60q: %q, want %q", sent, got, want)
 		}
 	}
+	// Another server, as a client leaves its place a moment after it has seen its
+	// end.
+	o.MaxClients = 2
+	at = serve(t, o)
 	var held []net.Conn
 	for range 2 {
 		d, err := xproxy.SOCKS5("tcp", at, nil, xproxy.Direct)
