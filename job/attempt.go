@@ -31,6 +31,7 @@ type attempt struct {
 	temp     string          // folder for temporary files; empty: the system's
 	dead     []string        // runs of this job that ended, and may have left something
 	last     bool            // there is no further one, whatever happens
+	loggedIn bool            // an earlier one was
 	ahead    int             // how many items are planned before the first is moved
 
 	results  *results
@@ -67,11 +68,14 @@ func (a *attempt) do(ctx, moving context.Context) error {
 	if a.job.Host.Link != "" {
 		dialer = a.tally.dialer(dialer)
 	}
-	conn, err := remote.Dial(moving, dialer, a.job.Host, a.log)
+	host := a.job.Host
+	host.LoggedIn = a.loggedIn
+	conn, err := remote.Dial(moving, dialer, host, a.log)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	a.loggedIn = true
 	files, err := conn.FilesAt(moving, a.job.first(a.values))
 	if err != nil {
 		return err

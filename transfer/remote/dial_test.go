@@ -445,7 +445,8 @@ func TestLoginNeverAnswered(t *testing.T) {
 }
 
 // TestLoginCutShort: a server that dies while it looks at a key has turned
-// nothing down, so that a job tries again; one that says no has.
+// nothing down, so that a job tries again; one that says no has. Where the key
+// was good a moment ago, the line is to blame.
 func TestLoginCutShort(t *testing.T) {
 	t.Parallel()
 	for name, dies := range map[string]bool{"dies": true, "refuses": false} {
@@ -465,8 +466,13 @@ func TestLoginCutShort(t *testing.T) {
 		}
 		h.HostKeys = pinned(t, ssh.FingerprintSHA256(unknown.Key))
 		_, err = remote.Dial(t.Context(), &net.Dialer{}, h, nil)
-		if fault.Transient(err) != dies {
+		if fault.Transient(err) != dies || !fault.Is(err, fault.Login) {
 			t.Errorf("%s: may it pass? %v: %v", name, fault.Transient(err), err)
+		}
+		h.LoggedIn = true
+		_, err = remote.Dial(t.Context(), &net.Dialer{}, h, nil)
+		if fault.Is(err, fault.TCP) != dies {
+			t.Errorf("%s, and was logged in before: %v", name, err)
 		}
 	}
 }

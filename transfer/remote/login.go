@@ -132,7 +132,7 @@ func (a *attempt) loginError(err error) error {
 		return fault.Wrap(fault.Config, fmt.Errorf("the password for %s: %w", label, l.secretErr))
 	case errors.As(err, &sorted):
 		return fmt.Errorf("login to %s as %q: %w", label, a.host.User, err) // an agent that does not sign
-	case network(err) && !errors.Is(err, io.EOF) && !l.refused():
+	case network(err) && (a.host.LoggedIn || !errors.Is(err, io.EOF) && !l.refused()):
 		return fault.New(fault.TCP, "lost the connection to %s during the login: %w", label, bare(err))
 	}
 	text := fmt.Sprintf("login to %s as %q refused: %s", label, a.host.User, l.creds.offered())

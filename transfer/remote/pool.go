@@ -48,8 +48,10 @@ type pooled struct {
 // is open, and which the caller closes. With connections above 0, sessions are
 // spread over so many; otherwise another is made when one is full.
 func NewPool(first *Conn, d Dialer, connections int) *Pool {
+	host := first.host
+	host.LoggedIn = true
 	return &Pool{
-		dialer: d, host: first.host, log: first.log, fixed: connections,
+		dialer: d, host: host, log: first.log, fixed: connections,
 		conns: []*pooled{{Conn: first, sessions: 1, limit: sessionsEach}},
 	}
 }

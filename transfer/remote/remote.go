@@ -137,6 +137,11 @@ type Host struct {
 	Keepalive    time.Duration
 	AliveTimeout time.Duration
 
+	// LoggedIn says that these credentials have been accepted a moment ago: a
+	// connection that ends during the login is a broken one then, and no
+	// refusal.
+	LoggedIn bool
+
 	// Warnings are told to the log of each connection.
 	Warnings []Warning
 }
