@@ -33,6 +33,7 @@ func rows() map[string]int {
 		"logs":                       1,
 		"preflight":                  2,
 		"preflight/ping":             1,
+		"preflight/echo":             0,
 		"preflight/pmtu":             1,
 		"preflight/port":             1,
 		"preflight/tcpinfo":          1,

@@ -1,0 +1,208 @@
+package echo
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A system is a socket of Linux.
+type system struct {
+	way  string
+	file *os.File // the socket, in the runtime's poller
+	conn syscall.RawConn
+	to   unix.Sockaddr
+}
+
+// Limits of our own.
+const (
+	// sendTries: with IP_RECVERR, sending fails once for each error that came for
+	// an earlier packet.
+	sendTries = 8
+	// late is how much older than the moment of reading a time of the kernel may
+	// be. If it is more, the clock was set in between.
+	late = time.Second
+)
+
+func (s *Socket) open() error {
+	family, protocol := unix.AF_INET, unix.IPPROTO_ICMP
+	if s.o.To.Is6() {
+		family, protocol = unix.AF_INET6, unix.IPPROTO_ICMPV6
+	}
+	const flags = unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|flags, protocol)
+	s.sys.way = Unprivileged
+	if err != nil {
+		s.sys.way = Raw
+		fd, err = unix.Socket(family, unix.SOCK_RAW|flags, protocol)
+	}
+	switch {
+	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
+		return &NotAllowedError{[]string{Unprivileged, Raw}, "a group of this user's in net.ipv4.ping_group_range, or CAP_NET_RAW,", err}
+	case err != nil:
+		return fmt.Errorf("open a socket for ICMP: %w", os.NewSyscallError("socket", err))
+	}
+	s.sys.file = os.NewFile(uintptr(fd), "icmp")
+	if err := s.prepare(fd); err != nil {
+		s.sys.file.Close()
+		return err
+	}
+	s.wg.Go(s.read)
+	return nil
+}
+
+// prepare sets the options of the socket and binds it.
+func (s *Socket) prepare(fd int) (err error) {
+	if s.sys.conn, err = s.sys.file.SyscallConn(); err != nil {
+		return fmt.Errorf("open a socket for ICMP: %w", err)
+	}
+	if s.sys.to, err = sockaddr(s.o.To); err != nil {
+		return err
+	}
+	for _, o := range s.options() {
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil && o.must {
+			return fmt.Errorf("set an ICMP socket up: %w", os.NewSyscallError("setsockopt", err))
+		}
+	}
+	if s.sys.way == Raw {
+		if err := s.filter(fd); err != nil {
+			return fmt.Errorf("set an ICMP socket up: %w", os.NewSyscallError("setsockopt", err))
+		}
+	}
+	if s.o.From.IsValid() {
+		from, err := sockaddr(s.o.From)
+		if err != nil {
+			return err
+		}
+		if err := unix.Bind(fd, from); err != nil {
+			return fmt.Errorf("send from %v: %w", s.o.From, os.NewSyscallError("bind", err))
+		}
+	}
+	return nil
+}
+
+type option struct {
+	level, name, value int
+	must               bool
+}
+
+func (s *Socket) options() []option {
+	all := []option{{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1, false}, {unix.SOL_SOCKET, unix.SO_RCVBUF, 1 << 20, false}}
+	// A raw socket hears what routers say as packets.
+	queue := s.sys.way == Unprivileged
+	switch is6 := s.o.To.Is6(); {
+	case is6 && queue:
+		all = append(all, option{unix.SOL_IPV6, unix.IPV6_RECVERR, 1, true})
+	case queue:
+		all = append(all, option{unix.SOL_IP, unix.IP_RECVERR, 1, true})
+	}
+	switch is6 := s.o.To.Is6(); {
+	case is6 && s.o.Whole:
+		all = append(all, option{unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE, true},
+			option{unix.SOL_IPV6, unix.IPV6_DONTFRAG, 1, true})
+	case s.o.Whole:
+		all = append(all, option{unix.SOL_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE, true})
+	}
+	return all
+}
+
+// filter has the kernel keep all messages from a raw socket but those that are
+// about requests.
+func (s *Socket) filter(fd int) error {
+	if s.o.To.Is6() {
+		block := unix.ICMPv6Filter{}
+		for i := range block.Data {
+			block.Data[i] = ^uint32(0)
+		}
+		for _, t := range []int{unreachable6, packetTooBig6, timeExceeded6, badParameter6, echoReply6} {
+			block.Data[t/32] &^= 1 << (t % 32)
+		}
+		return unix.SetsockoptICMPv6Filter(fd, unix.SOL_ICMPV6, unix.ICMPV6_FILTER, &block)
+	}
+	const icmpFilter = 1 // ICMP_FILTER of linux/icmp.h
+	block := ^uint32(1<<echoReply4 | 1<<unreachable4 | 1<<timeExceeded4 | 1<<badParameter4)
+	return unix.SetsockoptInt(fd, unix.SOL_RAW, icmpFilter, int(int32(block)))
+}
+
+func (s *Socket) send(seq uint16, size int) error {
+	b := appendRequest(nil, s.o.To.Is6(), s.id, seq, s.data(size))
+	var failed error
+	err := s.sys.conn.Write(func(fd uintptr) bool {
+		for range sendTries {
+			s.note(seq, size, time.Now())
+			failed = unix.Sendto(int(fd), b, 0, s.sys.to)
+			switch {
+			case failed == nil, errors.Is(failed, unix.EMSGSIZE):
+				return true
+			case errors.Is(failed, unix.EAGAIN):
+				return false
+			}
+		}
+		return true
+	})
+	if err == nil {
+		err = failed
+	}
+	if err == nil {
+		return nil
+	}
+	return &SendError{Size: size, TooBig: errors.Is(err, unix.EMSGSIZE), Err: words(err)}
+}
+
+// words says what an error of sending means here.
+func words(err error) error {
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("this machine's firewall forbids it (%w)", err)
+	}
+	return err
+}
+
+// read hears answers and errors until the socket is closed.
+func (s *Socket) read() {
+	data, control := make([]byte, 1<<16), make([]byte, 512)
+	// The poller wakes for the error queue too. Both are emptied each time,
+	// because it tells of changes only.
+	s.sys.conn.Read(func(fd uintptr) bool { //nolint:errcheck // it ends when the socket is closed
+		for {
+			gotError := s.sys.way == Unprivileged && s.receive(int(fd), unix.MSG_ERRQUEUE, data, control)
+			gotData := s.receive(int(fd), 0, data, control)
+			select {
+			case <-s.done:
+				return true
+			default:
+			}
+			if !gotError && !gotData {
+				return false
+			}
+		}
+	})
+}
+
+// receive takes one message from the socket, and reports whether there may be
+// more.
+func (s *Socket) receive(fd, flags int, data, control []byte) bool {
+	n, oob, _, from, err := unix.Recvmsg(fd, data, control, flags|unix.MSG_DONTWAIT)
+	now := time.Now()
+	if err != nil {
+		// Other errors are those of earlier requests, which the error queue has too.
+		return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EBADF)
+	}
+	at, trouble := readControl(control[:oob], now, s.o.To.Is6())
+	if flags&unix.MSG_ERRQUEUE != 0 {
+		if m, ok := trouble.about(data[:n], s.o.To.Is6()); ok {
+			s.heard(m, trouble.from, at)
+		}
+		return true
+	}
+	m, ok := parse(data[:n], s.o.To.Is6(), s.o.To.AsSlice())
+	if ok && (s.sys.way == Unprivileged || m.id == s.id) {
+		s.heard(m, address(from), at)
+	}
+	return true
+}
+
+func (y *system) close() { y.file.Close() }
