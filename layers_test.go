@@ -62,6 +62,7 @@ func rows() map[string]int {
 		"internal/delay":             0,
 		"internal/faulty":            0,
 		"internal/flock":             0,
+		"internal/icmp":              0,
 		"internal/lab":               0,
 		"internal/lab/gateway":       1,
 		"internal/leak":              0,

@@ -129,6 +129,13 @@ func text(a netip.Addr) string {
 // DialContext connects to an address by TCP or UDP, by the link and in no other
 // way. A name is asked of the system's name servers.
 func (r *Rule) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return r.DialControl(ctx, network, address, nil)
+}
+
+// DialControl is DialContext for a caller that wants to see each socket before
+// it connects, after it was bound to the link, as the Control of a net.Dialer
+// does.
+func (r *Rule) DialControl(ctx context.Context, network, address string, control func(network, address string, c syscall.RawConn) error) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fault.New(fault.Internal, "dial %q: %w", address, err)
@@ -139,7 +146,7 @@ func (r *Rule) DialContext(ctx context.Context, network, address string) (net.Co
 	}
 	var failed []error
 	for _, a := range addrs {
-		c, err := r.dial(ctx, network, a, port)
+		c, err := r.dial(ctx, network, a, port, control)
 		if err == nil {
 			return c, nil
 		}
@@ -181,18 +188,21 @@ func (r *Rule) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-func (r *Rule) dial(ctx context.Context, network string, to netip.Addr, port string) (net.Conn, error) {
+func (r *Rule) dial(ctx context.Context, network string, to netip.Addr, port string, control func(network, address string, c syscall.RawConn) error) (net.Conn, error) {
 	way, err := r.Check(to)
 	if err != nil {
 		return nil, err
 	}
-	d := net.Dialer{Control: func(network, _ string, c syscall.RawConn) error {
+	d := net.Dialer{Control: func(network, address string, c syscall.RawConn) error {
 		var bound error
 		if err := c.Control(func(fd uintptr) { bound = bind(fd, way, strings.HasSuffix(network, "6")) }); err != nil {
 			return err
 		}
 		if bound != nil {
 			return fmt.Errorf("bind to %s: %w", way.Interface, bound)
+		}
+		if control != nil {
+			return control(network, address, c)
 		}
 		return nil
 	}}
