@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"linehaul/internal/lab"
+	"linehaul/internal/lab/netns"
 )
 
 // Who is who, in each lab.
@@ -96,20 +98,21 @@ func Start(t testing.TB, o Options) *Gateway {
 	if o.Capture {
 		g.record()
 	}
-	o.SSHD.Addr, o.SSHD.Within = net.JoinHostPort(Lan, "22"), g.LanHost.within()
+	o.SSHD.Addr, o.SSHD.Within = net.JoinHostPort(Lan, "22"), g.LanHost.Within()
 	o.SSHD.AuthorizedKeys = append(slices.Clone(o.SSHD.AuthorizedKeys), g.Key+".pub")
 	o.SSHD.Config += "\nListenAddress [" + Lan6 + "]:22"
 	if len(o.SSHD.HostKeys) == 0 {
 		o.SSHD.HostKeys = []string{"ed25519"}
 	}
 	g.SSH = lab.StartSSHD(t, o.SSHD)
-	g.serveNames()
+	names := g.LanHost.ServeNames(t, Lan, Lan6)
+	names.Set(LanName, netip.MustParseAddr(Lan), netip.MustParseAddr(Lan6))
 	if o.Kernel {
 		g.bridge()
 	}
-	g.Swan = startSwan(g.GateHost, g.Dir, whereabouts{o.Root, o.Kernel}, o.GateConf)
+	g.Swan = startSwan(t, g.GateHost, g.Dir, whereabouts{o.Root, o.Kernel}, o.GateConf)
 	if o.Client {
-		g.Client = startSwan(g.RoadHost, g.Dir, whereabouts{root: o.Root}, o.RoadConf)
+		g.Client = startSwan(t, g.RoadHost, g.Dir, whereabouts{root: o.Root}, o.RoadConf)
 	}
 	if o.Connections != "" {
 		g.Reload(strings.ReplaceAll(o.Connections, "$KEYS", g.keys.dir))
@@ -123,7 +126,7 @@ func Start(t testing.TB, o Options) *Gateway {
 func (g *Gateway) own(paths ...string) {
 	g.t.Helper()
 	for _, p := range paths {
-		if err := os.Chown(p, userID, userID); err != nil {
+		if err := os.Chown(p, netns.UserID, netns.UserID); err != nil {
 			g.t.Fatal(err)
 		}
 	}
@@ -132,23 +135,23 @@ func (g *Gateway) own(paths ...string) {
 // lay makes the hosts and the lines between them.
 func (g *Gateway) lay(nat bool) {
 	g.t.Helper()
-	g.GateHost = newHost(g.t, "gate", nil)
-	g.RoadHost = newHost(g.t, "road", g.GateHost)
-	g.LanHost = newHost(g.t, "lan", g.GateHost)
+	g.GateHost = netns.New(g.t, "gate", netns.Options{})
+	g.RoadHost = netns.New(g.t, "road", netns.Options{With: g.GateHost})
+	g.LanHost = netns.New(g.t, "lan", netns.Options{With: g.GateHost})
 	peer := g.RoadHost
 	if nat {
-		g.RouterHost = newHost(g.t, "router", g.GateHost)
+		g.RouterHost = netns.New(g.t, "router", netns.Options{With: g.GateHost})
 		peer = g.RouterHost
 	}
 	// Forwarding first: it resets the interfaces' own settings.
-	g.GateHost.set(map[string]string{
+	g.GateHost.Set(map[string]string{
 		"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1", "ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0",
 	})
-	g.RoadHost.set(map[string]string{"ipv4/ping_group_range": "0 2147483647"})
+	g.RoadHost.AllowPing(true)
 	// Without link-local addresses (addrgenmode none): charon would tell its
 	// peer of each that comes up. A router asks for its neighbours from one
 	// (RFC 4861 7.2.2), so there is one towards the lan.
-	g.GateHost.ip(fmt.Sprintf(`link add wan type veth peer name wan netns %d
+	g.GateHost.IP(fmt.Sprintf(`link add wan type veth peer name wan netns %d
 link add lan type veth peer name lan netns %d
 link set lo up
 link set wan addrgenmode none
@@ -161,9 +164,9 @@ addr add fe80::1/64 dev lan nodad
 link set wan up
 link set lan up
 rule add pref 10 iif wan to %s blackhole
-`, peer.pid, g.LanHost.pid, Gate, Gate6, LanNet))
+`, peer.PID(), g.LanHost.PID(), Gate, Gate6, LanNet))
 	g.GateHost.Run("ip", "-6", "rule", "add", "pref", "10", "iif", "wan", "to", LanNet6, "blackhole")
-	g.LanHost.ip(fmt.Sprintf(`link set lo up
+	g.LanHost.IP(fmt.Sprintf(`link set lo up
 link set lan addrgenmode none
 addr add %s/24 dev lan
 addr add %s/64 dev lan nodad
@@ -174,17 +177,17 @@ route add default via fd77::1
 	if nat {
 		g.layRouter()
 	} else {
-		g.RoadHost.ip(fmt.Sprintf("link set wan addrgenmode none\naddr add %s/24 dev wan\naddr add %s/64 dev wan nodad\nlink set wan up\n", Road, Road6))
+		g.RoadHost.IP(fmt.Sprintf("link set wan addrgenmode none\naddr add %s/24 dev wan\naddr add %s/64 dev wan nodad\nlink set wan up\n", Road, Road6))
 	}
-	g.RoadHost.ip("link set lo up\naddr add " + Inner + "/32 dev lo\n")
+	g.RoadHost.IP("link set lo up\naddr add " + Inner + "/32 dev lo\n")
 }
 
 // layRouter puts the road behind a router that gives each flow another port.
 func (g *Gateway) layRouter() {
 	g.t.Helper()
 	lab.Need(g.t, "nft")
-	g.RouterHost.set(map[string]string{"ipv4/ip_forward": "1"})
-	g.RouterHost.ip(fmt.Sprintf(`link add inner type veth peer name wan netns %d
+	g.RouterHost.Set(map[string]string{"ipv4/ip_forward": "1"})
+	g.RouterHost.IP(fmt.Sprintf(`link add inner type veth peer name wan netns %d
 link set lo up
 link set wan addrgenmode none
 link set inner addrgenmode none
@@ -192,8 +195,8 @@ addr add %s/24 dev wan
 addr add 192.168.55.1/24 dev inner
 link set wan up
 link set inner up
-`, g.RoadHost.pid, Router))
-	g.RoadHost.ip(fmt.Sprintf("link set wan addrgenmode none\naddr add %s/24 dev wan\nlink set wan up\nroute add 192.0.2.0/24 via 192.168.55.1\n", RoadNAT))
+`, g.RoadHost.PID(), Router))
+	g.RoadHost.IP(fmt.Sprintf("link set wan addrgenmode none\naddr add %s/24 dev wan\nlink set wan up\nroute add 192.0.2.0/24 via 192.168.55.1\n", RoadNAT))
 	rules := filepath.Join(g.Dir, "router.nft")
 	writeFile(g.t, rules, `table ip nat {
 	chain out {
@@ -209,7 +212,7 @@ link set inner up
 func (g *Gateway) record() {
 	g.t.Helper()
 	lab.Need(g.t, "tcpdump")
-	in := g.GateHost.within()
+	in := g.GateHost.Within()
 	args := append(in[1:], lab.Path("tcpdump"), "-i", "wan", "--immediate-mode", "-U", "-s", "0", "-Z", "root", "-w", g.wire())
 	g.capture = lab.Start(g.t, filepath.Join(g.Dir, "tcpdump.log"), nil, in[0], args...)
 	g.capture.Await(g.t, "listening on")
@@ -226,11 +229,11 @@ func (g *Gateway) RoadUser(cmd *exec.Cmd) *exec.Cmd { return g.RoadHost.UserComm
 
 // Cut takes the line before the gateway away, so that nothing comes through
 // and nobody is told.
-func (g *Gateway) Cut() { g.GateHost.ip("link set wan down\n") }
+func (g *Gateway) Cut() { g.GateHost.IP("link set wan down\n") }
 
 // Mend puts the line back.
 func (g *Gateway) Mend() {
-	g.GateHost.ip("link set wan up\naddr replace " + Gate6 + "/64 dev wan nodad\n")
+	g.GateHost.IP("link set wan up\naddr replace " + Gate6 + "/64 dev wan nodad\n")
 }
 
 // Keys is the folder of certificates and private keys, which all may read:

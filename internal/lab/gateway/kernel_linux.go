@@ -83,7 +83,7 @@ link set t%[1]s up
 link set b%[1]s up
 `, line)
 	}
-	g.GateHost.ip(lines.String() + "tuntap add dev tmgmt mode tap\nlink set tmgmt addrgenmode none\naddr add 10.99.0.1/24 dev tmgmt\nlink set tmgmt up\n")
+	g.GateHost.IP(lines.String() + "tuntap add dev tmgmt mode tap\nlink set tmgmt addrgenmode none\naddr add 10.99.0.1/24 dev tmgmt\nlink set tmgmt up\n")
 }
 
 // guest is the command line of the guest.

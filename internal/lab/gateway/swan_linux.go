@@ -87,10 +87,9 @@ type whereabouts struct {
 }
 
 // startSwan starts a strongSwan on a host. More is put into strongswan.conf.
-func startSwan(host *Host, dir string, where whereabouts, more string) *Swan {
-	t := host.t
+func startSwan(t testing.TB, host *Host, dir string, where whereabouts, more string) *Swan {
 	t.Helper()
-	s := &Swan{t: t, host: host, dir: filepath.Join(dir, host.name), where: where}
+	s := &Swan{t: t, host: host, dir: filepath.Join(dir, host.Name()), where: where}
 	// swanctl complains of each folder that it expects and does not find.
 	folders := "x509 x509ca x509ocsp x509aa x509ac x509crl pubkey private rsa ecdsa bliss pkcs8 pkcs12 conf.d ../bin"
 	for _, sub := range strings.Fields(folders) {
@@ -163,7 +162,7 @@ func (s *Swan) start() {
 	if s.where.kernel {
 		line = s.guest()
 	}
-	in := append(s.host.within(), line...)
+	in := append(s.host.Within(), line...)
 	s.p = lab.Start(s.t, filepath.Join(s.dir, "out"), s.env(), in[0], in[1:]...)
 	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		err := s.answers()
@@ -171,7 +170,7 @@ func (s *Swan) start() {
 			return
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("strongSwan on %s does not answer: %v\n%s\n%s", s.host.name, err, s.p.Log(), s.Log())
+			s.t.Fatalf("strongSwan on %s does not answer: %v\n%s\n%s", s.host.Name(), err, s.p.Log(), s.Log())
 		}
 	}
 }
@@ -194,7 +193,7 @@ func (s *Swan) Reload(conf string) {
 	s.conf = conf
 	writeFile(s.t, filepath.Join(s.dir, "swanctl", "swanctl.conf"), conf)
 	if out, err := s.Swanctl("--load-all", "--clear", "--noprompt"); err != nil {
-		s.t.Fatalf("strongSwan on %s does not take its configuration: %v\n%s\n%s", s.host.name, err, out, conf)
+		s.t.Fatalf("strongSwan on %s does not take its configuration: %v\n%s\n%s", s.host.Name(), err, out, conf)
 	}
 }
 
@@ -216,7 +215,7 @@ func (s *Swan) SAs() string {
 	s.t.Helper()
 	out, err := s.Swanctl("--list-sas")
 	if err != nil {
-		s.t.Fatalf("swanctl on %s: %v\n%s", s.host.name, err, out)
+		s.t.Fatalf("swanctl on %s: %v\n%s", s.host.Name(), err, out)
 	}
 	return out
 }
