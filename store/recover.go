@@ -78,7 +78,7 @@ func (s *Store) bury(root *os.Root, rec record) (Run, bool, error) {
 				return r, true, fault.New(fault.LocalDisk, "clean up after run %s in %q: %w", rec.id, s.dir, err)
 			}
 		}
-		return r, true, s.Put(r)
+		return r, true, errors.Join(s.Put(r), dropHalves(root, rec))
 	case errors.Is(err, os.ErrNotExist):
 		err = nil // cut off before there was a record
 	}
@@ -87,7 +87,8 @@ func (s *Store) bury(root *os.Root, rec record) (Run, bool, error) {
 }
 
 func (s *Store) cleanUp(root *os.Root, rec record) error {
-	if err := errors.Join(removeAny(root, rec.temp()), removeAny(root, rec.progress()), removeAny(root, rec.progress()+".tmp"), removeAny(root, rec.marker())); err != nil {
+	err := errors.Join(removeAny(root, rec.temp()), removeAny(root, rec.progress()), removeAny(root, rec.progress()+".tmp"), dropHalves(root, rec), removeAny(root, rec.marker()))
+	if err != nil {
 		return fault.New(fault.LocalDisk, "clean up after run %s in %q: %w", rec.id, s.dir, err)
 	}
 	return nil

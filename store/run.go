@@ -56,6 +56,9 @@ type Run struct {
 	// Link is what carried the run, where its host has a link.
 	Link *Link `json:"link,omitempty"`
 
+	// Line is what its connections had to do to get the bytes through.
+	Line *Line `json:"line,omitempty"`
+
 	// Progress is how far it is, as far as that was noted: of a run that is
 	// read and has not ended.
 	Progress *Progress `json:"progress,omitempty"`
@@ -76,6 +79,41 @@ type Link struct {
 	Sent     int64    `json:"sent"`
 	Received int64    `json:"received"`
 }
+
+// LineRates is the attachment of a run with what Line sums up, as it went on:
+// a list of preflight.Rate.
+const LineRates = "line"
+
+// Line is what the TCP connections of a run told of themselves while it went
+// on, all of them together. Of what is not known it has 0 and says so.
+type Line struct {
+	By          string `json:"by"` // who counted: ByTheSystem or ByTheTunnel
+	Connections int    `json:"connections"`
+	Samples     int    `json:"samples"` // from which the round trips are
+
+	RTTMS    float64 `json:"rtt_ms"`     // the median of round trips, each smoothed over some
+	RTT95MS  float64 `json:"rtt_p95_ms"` // their 95th percentile
+	MinRTTMS float64 `json:"min_rtt_ms"` // the shortest single one
+
+	Sent        uint64  `json:"sent"`   // segments, by this side
+	Resent      uint64  `json:"resent"` // of these, those that were sent again
+	ResentShare float64 `json:"resent_share"`
+
+	// What the far end sends again nobody here can count. What is lost on its
+	// way here shows as segments that come out of order: all of those that
+	// come before the lost one is sent again, so these are more than the lost.
+	ReceivedBytes uint64 `json:"received_bytes"`
+	OutOfOrder    uint64 `json:"out_of_order"`
+
+	// Unknown are the names of the fields above that nobody could tell.
+	Unknown []string `json:"unknown,omitempty"`
+}
+
+// Who counted. A tunnel's own TCP counts acknowledgements in Sent too.
+const (
+	ByTheSystem = "the system"
+	ByTheTunnel = "the tunnel"
+)
 
 // Attempt is one try within a run.
 type Attempt struct {

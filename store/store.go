@@ -3,12 +3,14 @@
 //
 //	DIR/runs/2026/11/20261123T023001Z-123x7k2q_nightly-db.json
 //	DIR/runs/2026/11/20261123T023001Z-123x7k2q_nightly-db.files.jsonl
+//	DIR/runs/2026/11/20261123T023001Z-123x7k2q_nightly-db+line.json
 //	DIR/running/20261123T023001Z-123x7k2q_nightly-db    (empty)
 //	DIR/progress/20261123T023001Z-123x7k2q_nightly-db.json
 //	DIR/locks/nightly-db.lock
 //
 // The second holds the files of a run that are too many for its record, and is
-// written as they end: one JSON object a line.
+// written as they end: one JSON object a line. The third is an attachment, as
+// many as are asked for: what was measured while the run went on.
 //
 // The id begins with the time, so the newest page is found without reading
 // more than it shows; the job stands in the name, so its runs are found
@@ -16,9 +18,9 @@
 // have ended: Recover looks at these only.
 //
 // A record is replaced in one step, and is durable when Put returns. Several
-// processes may use one folder. Not here: removing old records, and queries
-// beyond job, state and time; a database can take this package's place behind
-// the same methods.
+// processes may use one folder. Not here: removing old records (with one, all
+// goes that begins with its id), and queries beyond job, state and time; a
+// database can take this package's place behind the same methods.
 package store
 
 import (

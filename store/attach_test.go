@@ -1,0 +1,113 @@
+package store_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"linehaul/fault"
+	"linehaul/store"
+)
+
+// TestAttach: what is kept beside a run is read again, replaced, not taken for
+// a run, and bounded.
+func TestAttach(t *testing.T) {
+	s, dir := openStore(t)
+	r := fullRun(t)
+	put(t, s, r)
+	var got []int
+	if found, err := s.Attachment(r, "line", &got); found || err != nil {
+		t.Errorf("before there is any: %v, %v", found, err)
+	}
+	for _, want := range [][]int{{1, 2, 3}, {4}} {
+		if err := s.Attach(r, "line", want); err != nil {
+			t.Fatal(err)
+		}
+		got = nil
+		if found, err := s.Attachment(r, "line", &got); !found || err != nil || !slices.Equal(got, want) {
+			t.Errorf("got %v, %v, %v; want %v", got, found, err, want)
+		}
+	}
+	if err := s.Attach(r, "checks", "other"); err != nil {
+		t.Fatal(err)
+	}
+	runs, warnings, err := s.Runs(store.Filter{})
+	if err != nil || len(warnings) != 0 || len(runs) != 1 || runs[0].Job != r.Job {
+		t.Errorf("the list of runs: %+v, %v, %v", runs, warnings, err)
+	}
+	if byID, err := s.Run(r.ID); err != nil || byID.Job != r.Job {
+		t.Errorf("the run by its id: %+v, %v", byID, err)
+	}
+	want := []string{r.ID + "_" + r.Job + "+checks.json", r.ID + "_" + r.Job + "+line.json", r.ID + "_" + r.Job + ".json"}
+	var names []string
+	for _, f := range allFiles(t, dir) {
+		names = append(names, filepath.Base(f))
+	}
+	if slices.Sort(names); !slices.Equal(names, want) {
+		t.Errorf("files %q, want %q", names, want)
+	}
+
+	for name, v := range map[string]any{
+		"":                      1,
+		"../x":                  1,
+		"A":                     1,
+		"a.b":                   1,
+		strings.Repeat("a", 33): 1,
+		"channel":               make(chan int),
+		"large":                 strings.Repeat("x", 16<<20),
+	} {
+		if err := s.Attach(r, name, v); !fault.Is(err, fault.Internal) {
+			t.Errorf("%.40q is kept: %v", name, err)
+		}
+	}
+	if _, err := s.Attachment(store.Run{ID: "x", Job: r.Job, State: store.OK}, "line", &got); !fault.Is(err, fault.Internal) {
+		t.Errorf("what is no run: %v", err)
+	}
+}
+
+// TestAttachDamaged: a file that is damaged, or larger than any that we write,
+// is an error.
+func TestAttachDamaged(t *testing.T) {
+	s, dir := openStore(t)
+	r := fullRun(t)
+	put(t, s, r)
+	file := filepath.Join(dir, "runs", "2026", "11", r.ID+"_"+r.Job+"+line.json")
+	for name, text := range map[string]string{"cut off": `[1, 2`, "large": "[" + strings.Repeat(" ", 16<<20) + "]"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		if _, err := s.Attachment(r, "line", &got); !fault.Is(err, fault.LocalDisk) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestAttachKilled: what was cut off while it was written goes when the dead
+// run is found.
+func TestAttachKilled(t *testing.T) {
+	s, dir := openStore(t)
+	r := fullRun(t)
+	r.State, r.Ended = store.Running, time.Time{}
+	put(t, s, r)
+	if err := s.Attach(r, "line", 1); err != nil {
+		t.Fatal(err)
+	}
+	half := filepath.Join(dir, "runs", "2026", "11", r.ID+"_"+r.Job+"+checks.json.tmp")
+	if err := os.WriteFile(half, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if dead, err := s.Recover(); err != nil || len(dead) != 1 {
+		t.Fatalf("recovered %v, %v", dead, err)
+	}
+	if _, err := os.Stat(half); !os.IsNotExist(err) {
+		t.Errorf("the half is still there: %v", err)
+	}
+	var got int
+	if found, err := s.Attachment(r, "line", &got); !found || err != nil || got != 1 {
+		t.Errorf("the whole one: %v, %v, %v", found, err, got)
+	}
+}
