@@ -20,8 +20,8 @@ type system struct {
 
 // Limits of our own.
 const (
-	// sendTries: with IP_RECVERR, sending fails once for each error that came for
-	// an earlier packet.
+	// sendTries: with IP_RECVERR, sending fails once for an error that came for an
+	// earlier packet. An error of this packet's own comes each time.
 	sendTries = 8
 	// late is how much older than the moment of reading a time of the kernel may
 	// be. If it is more, the clock was set in between.
@@ -135,10 +135,10 @@ func (s *Socket) send(seq uint16, size int) error {
 		for range sendTries {
 			s.note(seq, size, time.Now())
 			failed = unix.Sendto(int(fd), b, 0, s.sys.to)
-			switch {
-			case failed == nil, errors.Is(failed, unix.EMSGSIZE):
+			if failed == nil {
 				return true
-			case errors.Is(failed, unix.EAGAIN):
+			}
+			if errors.Is(failed, unix.EAGAIN) {
 				return false
 			}
 		}
