@@ -56,6 +56,15 @@ func (s *Shared) DialContext(ctx context.Context, network, address string) (net.
 	return &counted{Conn: c, left: sync.OnceFunc(s.leave), tunnel: t, since: t.now()}, nil
 }
 
+// Use brings the tunnel up if need be, and keeps it up until done is called,
+// which is to be called once.
+func (s *Shared) Use(ctx context.Context) (t *Tunnel, done func(), err error) {
+	if t, err = s.enter(ctx); err != nil {
+		return nil, nil, err
+	}
+	return t, s.leave, nil
+}
+
 // counted is a connection that keeps the tunnel up.
 type counted struct {
 	net.Conn

@@ -187,6 +187,30 @@ func (t *Tunnel) Ping(ctx context.Context, to netip.Addr, size int) (time.Durati
 	return stack.Ping(ctx, to, size)
 }
 
+// LookupHost asks the name servers behind the gateway, or the system's for names
+// of other domains, as a dial does.
+func (t *Tunnel) LookupHost(ctx context.Context, host string) ([]netip.Addr, error) {
+	t.mu.Lock()
+	stack := t.stack
+	t.mu.Unlock()
+	if stack == nil {
+		return nil, fault.New(fault.ESP, "resolve %s: the tunnel is not up", host)
+	}
+	return stack.LookupHost(ctx, host)
+}
+
+// SetMTU changes the length of the longest packet inside from now on, of
+// connections that are open as well.
+func (t *Tunnel) SetMTU(mtu int) error {
+	t.mu.Lock()
+	stack := t.stack
+	t.mu.Unlock()
+	if stack == nil {
+		return fault.New(fault.ESP, "set the MTU: the tunnel is not up")
+	}
+	return stack.SetMTU(mtu)
+}
+
 // Done is closed when the tunnel has ended.
 func (t *Tunnel) Done() <-chan struct{} { return t.done }
 
