@@ -187,6 +187,18 @@ func (t *Tunnel) Ping(ctx context.Context, to netip.Addr, size int) (time.Durati
 	return stack.Ping(ctx, to, size)
 }
 
+// PingWhole is Ping with a packet that nobody behind the gateway may cut: see
+// netstack.Stack.
+func (t *Tunnel) PingWhole(ctx context.Context, to netip.Addr, size int) (time.Duration, error) {
+	t.mu.Lock()
+	stack := t.stack
+	t.mu.Unlock()
+	if stack == nil {
+		return 0, fault.New(fault.ESP, "ping %s: the tunnel is not up", to)
+	}
+	return stack.PingWhole(ctx, to, size)
+}
+
 // LookupHost asks the name servers behind the gateway, or the system's for names
 // of other domains, as a dial does.
 func (t *Tunnel) LookupHost(ctx context.Context, host string) ([]netip.Addr, error) {

@@ -3,6 +3,7 @@ package echo
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 )
 
 const (
@@ -204,4 +205,35 @@ func unreachable6Words(code byte) string {
 		return "route rejected"
 	}
 	return fmt.Sprintf("unreachable, code %d", code)
+}
+
+// Overheard reads a whole IP packet that says of somebody's echo request what
+// became of it. It returns the identifier of the request and where it went, and
+// the event without its round trip; false if it is another packet. It is for
+// who has packets instead of a socket.
+func Overheard(packet []byte) (e Event, id uint16, to netip.Addr, ok bool) {
+	if len(packet) < ipv4Header {
+		return e, 0, to, false
+	}
+	is6 := packet[0]>>4 == 6
+	body := packet
+	switch {
+	case is6 && len(packet) >= ipv6Header && packet[6] == protocol6:
+		e.From, body = netip.AddrFrom16([16]byte(packet[8:])), packet[ipv6Header:]
+		if len(body) >= headerLen+ipv6Header {
+			to = netip.AddrFrom16([16]byte(body[headerLen+24:]))
+		}
+	case !is6 && packet[0]>>4 == 4 && packet[9] == protocol4:
+		e.From = netip.AddrFrom4([4]byte(packet[12:]))
+		header := int(packet[0]&15) * 4
+		if len(body) >= header+headerLen+ipv4Header {
+			to = netip.AddrFrom4([4]byte(body[header+headerLen+16:]))
+		}
+	}
+	if !to.IsValid() {
+		return e, 0, to, false
+	}
+	m, ok := parse(body, is6, to.AsSlice())
+	e.Seq, e.Kind, e.MTU, e.Said = m.seq, m.kind, m.mtu, m.said
+	return e, m.id, to, ok && m.kind != Echoed
 }

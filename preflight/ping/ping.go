@@ -108,7 +108,7 @@ func Measure(ctx context.Context, o Options) (*Series, error) {
 		return nil, fault.New(fault.Check, "ping %v: %w", o.To, err)
 	}
 	defer s.Close()
-	return run(ctx, s, s.Way(), o)
+	return run(ctx, s, s.Way(), "this machine: ", o)
 }
 
 // MeasureThrough is Measure with somebody else's echoes: a tunnel's.
@@ -119,7 +119,7 @@ func MeasureThrough(ctx context.Context, e Echoer, o Options) (*Series, error) {
 	}
 	t := newThrough(e, o)
 	defer t.close()
-	return run(ctx, t, "the tunnel", o)
+	return run(ctx, t, "the tunnel", "", o) // whose errors say so themselves
 }
 
 // complete fills in what is not given and refuses what cannot be.

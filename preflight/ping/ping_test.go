@@ -143,7 +143,7 @@ func TestRun(t *testing.T) {
 					t.Fatal(err)
 				}
 				began := time.Now()
-				got, err := run(t.Context(), &road{events: make(chan echo.Event, 64), plan: test.plan, fails: test.fails}, "a road", o)
+				got, err := run(t.Context(), &road{events: make(chan echo.Event, 64), plan: test.plan, fails: test.fails}, "a road", "this machine: ", o)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -182,7 +182,7 @@ func TestMany(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := run(t.Context(), &road{events: make(chan echo.Event, 64), plan: plan}, "a road", o)
+		got, err := run(t.Context(), &road{events: make(chan echo.Event, 64), plan: plan}, "a road", "this machine: ", o)
 		if err != nil || got.Sent != count || got.Received != count-count/7 || got.Late+got.Duplicates+got.Reordered > 0 || got.MaxMS != 30 {
 			t.Errorf("sent %d, received %d, late %d, doubled %d, reordered %d, max %v, %v",
 				got.Sent, got.Received, got.Late, got.Duplicates, got.Reordered, got.MaxMS, err)
@@ -216,7 +216,7 @@ func TestThrough(t *testing.T) {
 		w := &well{}
 		o := Options{To: netip.MustParseAddr("10.9.0.1"), Count: 15, Interval: 100 * time.Millisecond, Timeout: time.Second}
 		s, err := MeasureThrough(t.Context(), w, o)
-		if err != nil || s.Way != "the tunnel" || s.Sent != 15 || s.Received != 8 || s.MedianMS != 150 || !reflect.DeepEqual(s.Said, []string{"this machine: no SA for it"}) {
+		if err != nil || s.Way != "the tunnel" || s.Sent != 15 || s.Received != 8 || s.MedianMS != 150 || !reflect.DeepEqual(s.Said, []string{"no SA for it"}) {
 			t.Errorf("%+v, %v", s, err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)

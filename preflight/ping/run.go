@@ -21,6 +21,7 @@ type series struct {
 	o     Options
 	begun time.Time
 	made  Series
+	self  string // before what was said by nobody else
 
 	sent    []probe
 	oldest  int // the first in sent that is not settled, or len(sent)
@@ -37,8 +38,8 @@ type probe struct {
 }
 
 // run sends the series and waits for its end.
-func run(ctx context.Context, l line, way string, o Options) (*Series, error) {
-	s := &series{o: o, begun: time.Now(), highest: -1, made: Series{To: o.To, Way: way, Size: o.Size}}
+func run(ctx context.Context, l line, way, self string, o Options) (*Series, error) {
+	s := &series{o: o, self: self, begun: time.Now(), highest: -1, made: Series{To: o.To, Way: way, Size: o.Size}}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for !s.ended() {
@@ -115,7 +116,7 @@ func (s *series) send(l line, now time.Time) {
 		if e := (*echo.SendError)(nil); errors.As(err, &e) {
 			err = e.Err
 		}
-		s.say("this machine: " + err.Error())
+		s.say(s.self + err.Error())
 		s.lose(n)
 	}
 }
@@ -130,11 +131,11 @@ func (s *series) hear(e echo.Event) {
 	p := &s.sent[n]
 	switch {
 	case e.Kind != echo.Echoed:
-		who := "this machine"
+		who := s.self
 		if e.From.IsValid() {
-			who = e.From.String()
+			who = e.From.String() + ": "
 		}
-		s.say(who + ": " + e.Said)
+		s.say(who + e.Said)
 		if !p.settled {
 			s.lose(n)
 		}

@@ -64,7 +64,10 @@ func newLink(mtu int, send func([][]byte) error) *link {
 // with their bytes when it returns. Larger batches cost less. It may be called
 // from several goroutines, one of which works at a time; a packet that is not
 // for us or is damaged is counted and dropped.
-func (s *Stack) Deliver(packets [][]byte) { s.link.deliver(packets) }
+func (s *Stack) Deliver(packets [][]byte) {
+	s.words.hear(packets)
+	s.link.deliver(packets)
+}
 
 func (l *link) deliver(packets [][]byte) {
 	l.in.Lock()

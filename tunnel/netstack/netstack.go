@@ -96,9 +96,10 @@ const (
 
 // A Stack is a host inside of the tunnel. It is safe for concurrent use.
 type Stack struct {
-	o    Options
-	ip   *stack.Stack
-	link *link
+	o     Options
+	ip    *stack.Stack
+	link  *link
+	words words
 
 	mu        sync.Mutex
 	addresses []netip.Prefix

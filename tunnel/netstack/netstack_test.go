@@ -12,9 +12,12 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"linehaul/fault"
 	"linehaul/internal/leak"
@@ -452,6 +455,99 @@ func TestPing(t *testing.T) {
 	if _, err := p.us.Ping(t.Context(), theirs4, 70000); !fault.Is(err, fault.Usage) {
 		t.Errorf("70,000 bytes: %v", err)
 	}
+}
+
+// TestPingWhole sends packets that carry DF and are never cut, and hears what a
+// router says of them.
+func TestPingWhole(t *testing.T) {
+	p := newPair(t)
+	router4, router6 := netip.MustParseAddr("10.77.0.1"), netip.MustParseAddr("fd00:77::1")
+	var mode atomic.Pointer[string]
+	set := func(s string) { mode.Store(&s) }
+	set("")
+	wire := p.toThem
+	wire.through = func(packet []byte) [][]byte {
+		if len(packet) <= 1300 {
+			return [][]byte{packet}
+		}
+		if packet[0]>>4 == 4 && header.IPv4(packet).Flags()&header.IPv4FlagDontFragment == 0 {
+			t.Errorf("%d bytes without DF", len(packet))
+		}
+		switch *mode.Load() {
+		case "too big":
+			p.us.Deliver([][]byte{tooBigFor(packet, router4, router6, 1300)})
+			return nil
+		case "silence":
+			return nil
+		}
+		return [][]byte{packet}
+	}
+	for _, test := range []struct {
+		to, router netip.Addr
+		headers    int
+	}{{theirs4, router4, 28}, {theirs6, router6, 48}} {
+		ping := func(size int, limit time.Duration) error {
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			_, err := p.us.PingWhole(ctx, test.to, size-test.headers)
+			return err
+		}
+		set("")
+		for _, size := range []int{100, 1300, DefaultMTU} {
+			if err := ping(size, 10*time.Second); err != nil {
+				t.Errorf("%d bytes to %v: %v", size, test.to, err)
+			}
+		}
+		var long *TooLongError
+		if err := ping(DefaultMTU+1, 10*time.Second); !errors.As(err, &long) || long.MTU != DefaultMTU || long.By.IsValid() || long.Size != DefaultMTU+1 {
+			t.Errorf("longer than the MTU to %v: %v", test.to, err)
+		}
+		set("too big")
+		long = nil
+		if err := ping(1301, 10*time.Second); !errors.As(err, &long) || long.MTU != 1300 || long.By != test.router {
+			t.Errorf("longer than a router takes to %v: %v", test.to, err)
+		}
+		if err := ping(1300, 10*time.Second); err != nil {
+			t.Errorf("as long as a router takes to %v: %v", test.to, err)
+		}
+		set("silence")
+		if err := ping(1301, 50*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("into a black hole to %v: %v", test.to, err)
+		}
+	}
+}
+
+// tooBigFor is what a router says of a packet.
+func tooBigFor(packet []byte, router4, router6 netip.Addr, mtu uint16) []byte {
+	if packet[0]>>4 == 4 {
+		quoted := packet[:28]
+		b := make([]byte, 28+len(quoted))
+		ip := header.IPv4(b)
+		ip.Encode(&header.IPv4Fields{
+			TotalLength: uint16(len(b)), TTL: 64, Protocol: uint8(header.ICMPv4ProtocolNumber),
+			SrcAddr: address(router4), DstAddr: header.IPv4(packet).SourceAddress(),
+		})
+		ip.SetChecksum(^ip.CalculateChecksum())
+		m := header.ICMPv4(b[20:])
+		m.SetType(header.ICMPv4DstUnreachable)
+		m.SetCode(header.ICMPv4FragmentationNeeded)
+		m.SetMTU(mtu)
+		copy(b[28:], quoted)
+		m.SetChecksum(header.ICMPv4Checksum(m, 0))
+		return b
+	}
+	quoted := packet[:1000]
+	b := make([]byte, 48+len(quoted))
+	header.IPv6(b).Encode(&header.IPv6Fields{
+		PayloadLength: uint16(len(b) - 40), TransportProtocol: header.ICMPv6ProtocolNumber, HopLimit: 64,
+		SrcAddr: address(router6), DstAddr: header.IPv6(packet).SourceAddress(),
+	})
+	m := header.ICMPv6(b[40:])
+	m.SetType(header.ICMPv6PacketTooBig)
+	m.SetMTU(uint32(mtu))
+	copy(b[48:], quoted)
+	m.SetChecksum(header.ICMPv6Checksum(header.ICMPv6ChecksumParams{Header: m, Src: header.IPv6(b).SourceAddress(), Dst: header.IPv6(b).DestinationAddress()}))
+	return b
 }
 
 // TestUDP sends datagrams of all lengths, also such as go in fragments, and

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -14,6 +16,7 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 
 	"linehaul/fault"
+	"linehaul/preflight/echo"
 )
 
 const (
@@ -22,9 +25,39 @@ const (
 	maxEcho = maxMTU - header.IPv4MinimumSize - echoHeader
 )
 
+// A TooLongError says that a packet does not pass whole.
+type TooLongError struct {
+	To   netip.Addr
+	Size int        // of the packet
+	MTU  int        // what would pass; 0: not said
+	By   netip.Addr // who says so; not valid: this stack
+}
+
+func (e *TooLongError) Error() string {
+	by := "the tunnel's MTU"
+	if e.By.IsValid() {
+		by = e.By.String()
+	}
+	return fmt.Sprintf("a packet of %d bytes to %v is too long to pass whole: %s says %d", e.Size, e.To, by, e.MTU)
+}
+
+// TooBig returns what would pass, and who says so.
+func (e *TooLongError) TooBig() (mtu int, by netip.Addr) { return e.MTU, e.By }
+
 // Ping sends one echo request with size bytes of data and waits for its answer
 // until ctx ends. What does not fit in the MTU goes in fragments.
 func (s *Stack) Ping(ctx context.Context, to netip.Addr, size int) (rtt time.Duration, err error) {
+	return s.ping(ctx, to, size, false)
+}
+
+// PingWhole is Ping with a packet that nobody may cut. If it is longer than the
+// MTU, or a router says that it is too long, there is a *TooLongError in the
+// error's chain. The ESP packet around it is cut if the system does so.
+func (s *Stack) PingWhole(ctx context.Context, to netip.Addr, size int) (rtt time.Duration, err error) {
+	return s.ping(ctx, to, size, true)
+}
+
+func (s *Stack) ping(ctx context.Context, to netip.Addr, size int, whole bool) (rtt time.Duration, err error) {
 	to = to.Unmap()
 	if size < 0 || size > maxEcho {
 		return 0, fault.New(fault.Usage, "a ping of %d bytes: it must be between 0 and %d", size, maxEcho)
@@ -32,9 +65,12 @@ func (s *Stack) Ping(ctx context.Context, to netip.Addr, size int) (rtt time.Dur
 	if err := s.reach(to); err != nil {
 		return 0, err
 	}
-	protocol, request := icmp.ProtocolNumber4, byte(header.ICMPv4Echo)
+	protocol, request, all := icmp.ProtocolNumber4, byte(header.ICMPv4Echo), header.IPv4MinimumSize+echoHeader+size
 	if to.Is6() {
-		protocol, request = icmp.ProtocolNumber6, byte(header.ICMPv6EchoRequest)
+		protocol, request, all = icmp.ProtocolNumber6, byte(header.ICMPv6EchoRequest), header.IPv6MinimumSize+echoHeader+size
+	}
+	if mtu := s.link.mtuNow(); whole && all > mtu {
+		return 0, fault.New(fault.Route, "ping %v through the tunnel: %w", to, &TooLongError{To: to, Size: all, MTU: mtu})
 	}
 	wq := &waiter.Queue{}
 	ep, terr := s.endpoint(protocol, to, wq)
@@ -48,6 +84,17 @@ func (s *Stack) Ping(ctx context.Context, to netip.Addr, size int) (rtt time.Dur
 	if terr := ep.Connect(fullAddress(netip.AddrPortFrom(to, 0))); terr != nil {
 		return 0, s.pingError(to, terr)
 	}
+	if whole {
+		if terr := ep.SetSockOptInt(tcpip.MTUDiscoverOption, int(tcpip.PMTUDiscoveryProbe)); terr != nil {
+			return 0, s.pingError(to, terr)
+		}
+	}
+	local, terr := ep.GetLocalAddress()
+	if terr != nil {
+		return 0, s.pingError(to, terr)
+	}
+	said, forget := s.words.await(to, local.Port)
+	defer forget()
 
 	message := make([]byte, echoHeader+size)
 	message[0] = request
@@ -75,6 +122,11 @@ func (s *Stack) Ping(ctx context.Context, to netip.Addr, size int) (rtt time.Dur
 		}
 		select {
 		case <-ready:
+		case e := <-said:
+			if e.Kind == echo.TooBig {
+				return 0, fault.New(fault.Route, "ping %v through the tunnel: %w", to, &TooLongError{To: to, Size: all, MTU: e.MTU, By: e.From})
+			}
+			return 0, fault.New(fault.Route, "ping %v through the tunnel: %v says: %s", to, e.From, e.Said)
 		case <-ctx.Done():
 			return 0, fmt.Errorf("ping %v through the tunnel: %w", to, context.Cause(ctx))
 		case <-s.done:
@@ -88,4 +140,58 @@ func (s *Stack) pingError(to netip.Addr, terr tcpip.Error) error {
 		return fmt.Errorf("ping %v through the tunnel: %w", to, cause)
 	}
 	return fault.New(fault.Route, "ping %v through the tunnel: %w", to, plain(terr))
+}
+
+// words are what routers inside say of echo requests, for who waits for it:
+// gVisor's endpoints for ICMP are not told.
+type words struct {
+	listening atomic.Bool // somebody waits
+	mu        sync.Mutex
+	waiting   map[asked]chan echo.Event
+}
+
+// An asked is an echo request.
+type asked struct {
+	to netip.Addr
+	id uint16
+}
+
+// await returns where the first thing comes that somebody says of a request.
+// The caller calls forget in the end.
+func (w *words) await(to netip.Addr, id uint16) (said <-chan echo.Event, forget func()) {
+	q, c := asked{to, id}, make(chan echo.Event, 1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.waiting == nil {
+		w.waiting = map[asked]chan echo.Event{}
+	}
+	w.waiting[q] = c
+	w.listening.Store(true)
+	return c, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.waiting, q)
+		w.listening.Store(len(w.waiting) > 0)
+	}
+}
+
+// hear looks through packets that have come.
+func (w *words) hear(packets [][]byte) {
+	if !w.listening.Load() {
+		return
+	}
+	for _, p := range packets {
+		e, id, to, ok := echo.Overheard(p)
+		if !ok {
+			continue
+		}
+		w.mu.Lock()
+		if c := w.waiting[asked{to, id}]; c != nil {
+			select {
+			case c <- e:
+			default: // something was said already
+			}
+		}
+		w.mu.Unlock()
+	}
 }
