@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -44,4 +45,16 @@ func address(sa unix.Sockaddr) netip.Addr {
 		return netip.AddrFrom16(sa.Addr).Unmap()
 	}
 	return netip.Addr{}
+}
+
+// setTTL sets how many routers the next packet may pass; 0 leaves it.
+func setTTL(fd int, is6 bool, ttl int) error {
+	if ttl == 0 {
+		return nil
+	}
+	level, name := unix.IPPROTO_IP, unix.IP_TTL
+	if is6 {
+		level, name = unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS
+	}
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, name, ttl))
 }

@@ -59,6 +59,8 @@ type Event struct {
 	From netip.Addr    // who says so; not valid: this machine
 	MTU  int           // with TooBig: what would pass; 0: not said
 	Said string        // unless Echoed: as in "host unreachable"
+	// Exceeded: Refused by a router at which the time to live ended.
+	Exceeded bool
 }
 
 // A SendError is why the system did not send a request.
@@ -120,8 +122,9 @@ type request struct {
 
 // Limits of our own.
 const (
-	cookieLen = 8  // random bytes that answers must bring back
-	backlog   = 64 // events that may wait to be taken
+	cookieLen = 8   // random bytes that answers must bring back
+	maxTTL    = 255 // RFC 791 section 3.1: one byte
+	backlog   = 64  // events that may wait to be taken
 )
 
 // Open returns a socket that is ready to send, or a *NotAllowedError if this
@@ -154,11 +157,18 @@ func (s *Socket) Way() string { return s.sys.way }
 func (s *Socket) Events() <-chan Event { return s.events }
 
 // Send sends a request with size bytes of data. Its error is a *SendError.
-func (s *Socket) Send(seq uint16, size int) error {
+func (s *Socket) Send(seq uint16, size int) error { return s.SendTTL(seq, size, 0) }
+
+// SendTTL is Send with a time to live (in IPv6, a hop limit) from 1 to 255, which
+// holds for later ones as well; 0 is what it was.
+func (s *Socket) SendTTL(seq uint16, size, ttl int) error {
+	if ttl < 0 || ttl > maxTTL {
+		return &SendError{Size: size, Err: fmt.Errorf("no time to live is %d", ttl)}
+	}
 	if size < 0 || size > MaxSize {
 		return &SendError{Size: size, TooBig: size > MaxSize, Err: errors.New("longer than a packet can be")}
 	}
-	return s.send(seq, size)
+	return s.send(seq, size, ttl)
 }
 
 // Close ends the socket and returns when nothing is left of it. It may be
@@ -195,7 +205,7 @@ func (s *Socket) heard(m message, from netip.Addr, at time.Time) {
 	if !ours || m.kind == Echoed && (from.WithZone("") != s.o.To.WithZone("") || !s.isOurs(m.data, r.size)) {
 		return
 	}
-	s.tell(Event{Seq: m.seq, Kind: m.kind, RTT: max(0, at.Sub(r.at)), From: from, MTU: m.mtu, Said: m.said})
+	s.tell(Event{Seq: m.seq, Kind: m.kind, RTT: max(0, at.Sub(r.at)), From: from, MTU: m.mtu, Said: m.said, Exceeded: m.exceeded})
 }
 
 // tell hands an event on, unless the socket is closed.

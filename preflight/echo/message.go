@@ -46,6 +46,8 @@ type message struct {
 	data []byte // of an answer
 	mtu  int
 	said string
+	// exceeded is of an error: the time to live ended on the way.
+	exceeded bool
 }
 
 // appendRequest adds an echo request without a checksum for IPv6, whose kernels
@@ -161,7 +163,7 @@ func meaning(is6 bool, kind, code byte, rest uint32) (message, bool) {
 		if code == 1 {
 			return message{kind: Refused, said: "not all fragments came in time"}, true
 		}
-		return message{kind: Refused, said: "time to live exceeded"}, true
+		return message{kind: Refused, said: "time to live exceeded", exceeded: true}, true
 	case !is6 && kind == badParameter4, is6 && kind == badParameter6:
 		return message{kind: Refused, said: "parameter problem"}, true
 	}

@@ -89,7 +89,7 @@ func statusMeaning(status uint32, is6 bool) (m message, local bool) {
 	case 11005:
 		return refused("port unreachable", "port unreachable"), false
 	case 11013, 11041:
-		return refused("time to live exceeded", "time to live exceeded"), false
+		return message{kind: Refused, said: "time to live exceeded", exceeded: true}, false
 	case 11014:
 		return refused("not all fragments came in time", "not all fragments came in time"), false
 	case 11015:

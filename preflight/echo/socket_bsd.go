@@ -31,8 +31,9 @@ const (
 	// late is how much older than the moment of reading a time of the kernel may
 	// be. If it is more, the clock was set in between.
 	late = time.Second
-	ttl  = 64      // RFC 1700: of a header of our own
-	df   = 1 << 14 // RFC 791 section 3.1
+	// defaultTTL is that of a header of our own (RFC 1700).
+	defaultTTL = 64
+	df         = 1 << 14 // RFC 791 section 3.1
 )
 
 func (s *Socket) open() error {
@@ -121,14 +122,17 @@ func (s *Socket) source() (netip.Addr, error) {
 	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), nil
 }
 
-func (s *Socket) send(seq uint16, size int) error {
+func (s *Socket) send(seq uint16, size, ttl int) error {
 	var b []byte
 	if s.sys.header {
-		b = s.ipv4(size)
+		b = s.ipv4(size, ttl)
 	}
 	b = appendRequest(b, s.o.To.Is6(), s.id, seq, s.data(size))
 	var failed error
 	err := s.sys.conn.Write(func(fd uintptr) bool {
+		if failed = setTTL(int(fd), s.o.To.Is6(), ttl); failed != nil {
+			return true
+		}
 		s.note(seq, size, time.Now())
 		failed = unix.Sendto(int(fd), b, 0, s.sys.to)
 		return !errors.Is(failed, unix.EAGAIN)
@@ -145,13 +149,16 @@ func (s *Socket) send(seq uint16, size int) error {
 // ipv4 is the header of a packet that must not be cut. The system fills in
 // identifier and checksum. macOS wants length and flags in the order of the
 // machine.
-func (s *Socket) ipv4(size int) []byte {
+func (s *Socket) ipv4(size, ttl int) []byte {
 	b := make([]byte, ipv4Header)
+	if ttl == 0 {
+		ttl = defaultTTL
+	}
 	put := binary.BigEndian.PutUint16
 	if runtime.GOOS == "darwin" {
 		put = binary.NativeEndian.PutUint16
 	}
-	b[0], b[8], b[9] = 4<<4|ipv4Header/4, ttl, protocol4
+	b[0], b[8], b[9] = 4<<4|ipv4Header/4, byte(ttl), protocol4
 	put(b[2:], uint16(ipv4Header+headerLen+size))
 	put(b[6:], df)
 	from, to := s.sys.from.As4(), s.o.To.As4()

@@ -128,10 +128,13 @@ func (s *Socket) filter(fd int) error {
 	return unix.SetsockoptInt(fd, unix.SOL_RAW, icmpFilter, int(int32(block)))
 }
 
-func (s *Socket) send(seq uint16, size int) error {
+func (s *Socket) send(seq uint16, size, ttl int) error {
 	b := appendRequest(nil, s.o.To.Is6(), s.id, seq, s.data(size))
 	var failed error
 	err := s.sys.conn.Write(func(fd uintptr) bool {
+		if failed = setTTL(int(fd), s.o.To.Is6(), ttl); failed != nil {
+			return true
+		}
 		for range sendTries {
 			s.note(seq, size, time.Now())
 			failed = unix.Sendto(int(fd), b, 0, s.sys.to)

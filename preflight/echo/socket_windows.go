@@ -21,6 +21,7 @@ type system struct {
 	slots   chan struct{} // one for each call that waits
 	api     api
 	tick    int64 // a second, by the clock that is finer than Go's
+	ttl     byte  // of the next request
 	mu      sync.Mutex
 	handles []uintptr // that no call has
 }
@@ -31,6 +32,7 @@ type api struct{ create, closeHandle, send, counter *windows.LazyProc }
 const (
 	maxCalls       = 512 // each takes a thread
 	defaultTimeout = 2 * time.Second
+	defaultTTL     = 128 // as Windows has it
 )
 
 // An ipOption is IP_OPTION_INFORMATION of ipexport.h.
@@ -51,7 +53,7 @@ func (s *Socket) open() error {
 	dll := windows.NewLazySystemDLL("iphlpapi.dll")
 	kernel := windows.NewLazySystemDLL("kernel32.dll")
 	y := &s.sys
-	y.way, y.slots = System, make(chan struct{}, maxCalls)
+	y.way, y.slots, y.ttl = System, make(chan struct{}, maxCalls), defaultTTL
 	y.api = api{dll.NewProc("IcmpCreateFile"), dll.NewProc("IcmpCloseHandle"), dll.NewProc("IcmpSendEcho2Ex"), kernel.NewProc("QueryPerformanceCounter")}
 	if s.o.To.Is6() {
 		y.api.create, y.api.send = dll.NewProc("Icmp6CreateFile"), dll.NewProc("Icmp6SendEcho2")
@@ -105,7 +107,7 @@ func (y *system) since(t int64) time.Duration {
 	return time.Duration(float64(y.now()-t) / float64(y.tick) * float64(time.Second))
 }
 
-func (s *Socket) send(seq uint16, size int) error {
+func (s *Socket) send(seq uint16, size, ttl int) error {
 	if size > 1<<16-1 {
 		return &SendError{Size: size, TooBig: true, Err: windows.WSAEMSGSIZE}
 	}
@@ -119,17 +121,21 @@ func (s *Socket) send(seq uint16, size int) error {
 		<-s.sys.slots
 		return &SendError{Size: size, Err: err}
 	}
+	if ttl > 0 {
+		s.sys.ttl = byte(ttl)
+	}
+	hops := s.sys.ttl
 	s.note(seq, size, time.Now())
 	s.wg.Go(func() {
 		defer func() { <-s.sys.slots }()
 		defer s.sys.put(h)
-		s.call(h, seq, size)
+		s.call(h, seq, size, hops)
 	})
 	return nil
 }
 
 // call sends a request and tells what came of it.
-func (s *Socket) call(h uintptr, seq uint16, size int) {
+func (s *Socket) call(h uintptr, seq uint16, size int, ttl byte) {
 	is6 := s.o.To.Is6()
 	data := append(s.data(size), 0) // one more, for an address even of nothing
 	head := replyLen4
@@ -137,7 +143,7 @@ func (s *Socket) call(h uintptr, seq uint16, size int) {
 		head = replyLen6
 	}
 	buffer := make([]byte, head+size+replyRoom)
-	o := ipOption{ttl: 128}
+	o := ipOption{ttl: ttl}
 	if s.o.Whole {
 		o.flags = flagDF
 	}
@@ -189,7 +195,7 @@ func (s *Socket) judge(buffer []byte, base uint64, replies uintptr, err error, s
 	if local || r.from.IsUnspecified() {
 		r.from = netip.Addr{}
 	}
-	return Event{Kind: m.kind, From: r.from, Said: m.said}, true
+	return Event{Kind: m.kind, From: r.from, Said: m.said, Exceeded: m.exceeded}, true
 }
 
 // close waits for the calls that are under way, each of which has its time.
