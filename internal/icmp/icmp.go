@@ -7,6 +7,7 @@ package icmp
 import (
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // An Error is one such message.
@@ -17,6 +18,8 @@ type Error struct {
 	Info       uint32     // of "too big": the size that passes, where it says so
 	// To is where the packet went to. Of TCP and UDP it has the port.
 	To netip.AddrPort
+	// At is when it came, by the clock that never jumps.
+	At time.Time
 	// Quote is what follows, in the quoted packet, the header of IP, or of UDP or
 	// TCP where a socket of that kind was told. It may be cut short anywhere.
 	Quote []byte

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,7 +35,7 @@ func Queue(fd int) []Error {
 		if err != nil {
 			break
 		}
-		if e, ok := control(oob[:n]); ok {
+		if e, ok := control(oob[:n], time.Now()); ok {
 			e.Quote = bytes.Clone(data[:size])
 			e.To = addrPort(name)
 			errs = append(errs, e)
@@ -52,18 +54,42 @@ func addrPort(name unix.Sockaddr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// control finds the extended error in what came beside a message.
-func control(oob []byte) (Error, bool) {
+// late is how much older than the moment of reading a time of the kernel may be.
+// If it is more, the clock was set in between.
+const late = 10 * time.Second
+
+// control finds the extended error in what came beside a message, and when the
+// kernel took it in, or now if that is not said (SO_TIMESTAMPNS).
+func control(oob []byte, now time.Time) (e Error, ok bool) {
 	controls, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
 		return Error{}, false
 	}
+	at := now
 	for _, c := range controls {
-		if c.Header.Level == unix.IPPROTO_IP && c.Header.Type == unix.IP_RECVERR || c.Header.Level == unix.IPPROTO_IPV6 && c.Header.Type == unix.IPV6_RECVERR {
-			return extended(c.Data)
+		switch level, kind := c.Header.Level, c.Header.Type; {
+		case level == unix.IPPROTO_IP && kind == unix.IP_RECVERR, level == unix.IPPROTO_IPV6 && kind == unix.IPV6_RECVERR:
+			e, ok = extended(c.Data)
+		case level == unix.SOL_SOCKET && kind == unix.SCM_TIMESTAMPNS:
+			if age := now.Round(0).Sub(stamp(c.Data)); age > 0 && age < late {
+				at = now.Add(-age)
+			}
 		}
 	}
-	return Error{}, false
+	if ok {
+		e.At = at
+	}
+	return e, ok
+}
+
+// stamp reads a struct timespec.
+func stamp(b []byte) time.Time {
+	var t unix.Timespec
+	if len(b) < int(unsafe.Sizeof(t)) {
+		return time.Time{}
+	}
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&t)), unsafe.Sizeof(t)), b)
+	return time.Unix(t.Unix())
 }
 
 // The fields of an extended error (linux/errqueue.h), and of the address after

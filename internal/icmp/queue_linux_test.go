@@ -32,16 +32,16 @@ func TestControl(t *testing.T) {
 		t.Log("written for another kind of machine: TestQueue shows it here")
 		return
 	}
-	e, ok := control(control4)
+	e, ok := control(control4, time.Unix(1000, 0))
 	if !ok || e.V6 || e.Meaning() != Exceeded || e.From != netip.MustParseAddr("10.1.0.1") {
 		t.Errorf("%+v, %v", e, ok)
 	}
-	e, ok = control(control6)
+	e, ok = control(control6, time.Unix(1000, 0))
 	if !ok || !e.V6 || e.Meaning() != Exceeded || e.From != netip.MustParseAddr("fd01::1") {
 		t.Errorf("%+v, %v", e, ok)
 	}
 	for n := range control6 {
-		if e, ok := control(control6[:n]); ok {
+		if e, ok := control(control6[:n], time.Unix(1000, 0)); ok {
 			t.Errorf("cut at %d: %+v", n, e)
 		}
 	}
@@ -92,7 +92,7 @@ func FuzzControl(f *testing.F) {
 	f.Add(control4)
 	f.Add(control6)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		e, ok := control(b)
+		e, ok := control(b, time.Unix(1000, 0))
 		if !ok && (e.From.IsValid() || e.Type != 0) {
 			t.Errorf("%+v, which is none", e)
 		}
