@@ -143,8 +143,8 @@ func spaceAt(root *os.Root, dir string) (at string, id, free uint64, ok bool) {
 		return "", 0, 0, false
 	}
 	defer f.Close()
-	id, free, ok = freeSpace(f)
-	return localPath(root.Name(), dir), id, free, ok
+	room := roomIn(f)
+	return localPath(root.Name(), dir), room.volume, room.free, room.ok
 }
 
 // BytesText writes a size for people.

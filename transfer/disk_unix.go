@@ -39,20 +39,23 @@ func setMTime(dir *os.Root, name string, _ *os.File, t time.Time) error {
 	return dir.Chtimes(name, time.Time{}, t)
 }
 
-// freeSpace says how much room the volume of an open file or folder has, and
+// roomIn says how much room the volume of an open file or folder has, and
 // which one that is. It is unknown where a file system says that it has no
 // size, as some network ones do.
-func freeSpace(f *os.File) (volume, free uint64, ok bool) {
+func roomIn(f *os.File) volumeRoom {
 	conn, err := f.SyscallConn()
 	if err != nil {
-		return 0, 0, false
+		return volumeRoom{}
 	}
-	var st unix.Stat_t
+	var room volumeRoom
 	var asked error
 	err = conn.Control(func(fd uintptr) {
+		var st unix.Stat_t
 		if asked = unix.Fstat(int(fd), &st); asked == nil {
-			free, ok, asked = roomOf(int(fd), unix.Geteuid() == 0)
+			room, asked = roomOf(int(fd), unix.Geteuid() == 0)
+			room.volume = uint64(st.Dev) //nolint:unconvert // its type differs between systems
 		}
 	})
-	return uint64(st.Dev), free, ok && err == nil && asked == nil //nolint:unconvert // its type differs between systems
+	room.ok = room.ok && err == nil && asked == nil
+	return room
 }

@@ -49,12 +49,12 @@ func setMTime(_ *os.Root, _ string, f *os.File, t time.Time) error {
 	return errors.Join(err, set)
 }
 
-// freeSpace says how much room this user has on the volume of an open folder,
-// and which one that is.
-func freeSpace(f *os.File) (volume, free uint64, ok bool) {
+// roomIn says how much room this user has on the volume of an open folder, and
+// which one that is.
+func roomIn(f *os.File) volumeRoom {
 	conn, err := f.SyscallConn()
 	if err != nil {
-		return 0, 0, false
+		return volumeRoom{}
 	}
 	var info windows.ByHandleFileInformation
 	var asked error
@@ -62,15 +62,15 @@ func freeSpace(f *os.File) (volume, free uint64, ok bool) {
 		asked = windows.GetFileInformationByHandle(windows.Handle(fd), &info)
 	})
 	if err != nil || asked != nil {
-		return 0, 0, false
+		return volumeRoom{}
 	}
 	path, err := windows.UTF16PtrFromString(f.Name())
 	if err != nil {
-		return 0, 0, false
+		return volumeRoom{}
 	}
-	var total, all uint64
+	var free, total, all uint64
 	if err := windows.GetDiskFreeSpaceEx(path, &free, &total, &all); err != nil {
-		return 0, 0, false
+		return volumeRoom{}
 	}
-	return uint64(info.VolumeSerialNumber), free, true
+	return volumeRoom{volume: uint64(info.VolumeSerialNumber), free: free, ok: true}
 }
