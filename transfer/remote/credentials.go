@@ -26,6 +26,10 @@ const (
 // credentials is everything that can log in to one host. Its methods may be
 // called concurrently.
 type credentials struct {
+	// seen is shown the server's key where it is the known one, and that is all
+	// that is wanted: the handshake ends then, with errSeen.
+	seen func(ssh.PublicKey)
+
 	offers   []offer
 	password keys.Secret
 	methods  []string // as in Host

@@ -177,6 +177,11 @@ func (a *attempt) config(ctx context.Context, algorithms []string) *ssh.ClientCo
 				return a.keyErr
 			}
 			a.hostKey, a.since = key, time.Now()
+			if a.login.creds.seen != nil {
+				a.login.creds.seen(key)
+				a.keyErr = errSeen
+				return errSeen
+			}
 			a.accepted.Store(true)
 			return nil
 		},

@@ -198,6 +198,15 @@ func (h Host) withDefaults() Host {
 	return h
 }
 
+// First is the host that is dialled first, without gaps: the outermost of the
+// Jumps, or h itself.
+func (h Host) First() Host {
+	for h.Jump != nil {
+		h = *h.Jump
+	}
+	return h.withDefaults()
+}
+
 // KnownAs is the name and port that the server's key is looked up by.
 func (h Host) KnownAs() (name string, port int) {
 	if h.HostKeyAlias != "" {
