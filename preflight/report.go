@@ -42,6 +42,12 @@ type Report struct {
 
 	Findings []Finding `json:"findings"`
 
+	// Compared says what is other than in the report of an earlier run, Before.
+	Before   string   `json:"before,omitempty"`
+	Compared []string `json:"compared,omitempty"`
+	// Log is what the tunnel logged while a run failed.
+	Log []string `json:"log,omitempty"`
+
 	// Transfer is how fast bytes moved, if there was a transfer.
 	Transfer *Transfer `json:"transfer,omitempty"`
 }
@@ -101,13 +107,13 @@ type SSH struct {
 
 // Space is the room in a folder that files are about to land in.
 type Space struct {
-	Folder     string `json:"folder"`
-	Free       int64  `json:"free"`            // bytes that we may use; -1: not known
-	Inodes     int64  `json:"inodes"`          // that are free; -1: not known, or the file system has no limit
-	Needed     int64  `json:"needed"`          // bytes; -1: not known
-	NeedFiles  int64  `json:"needed_files"`    // -1: not known
-	Written    bool   `json:"written"`         // a file was made and removed there
-	Filesystem string `json:"where,omitempty"` // "here", or the host
+	Folder    string `json:"folder"`
+	Free      int64  `json:"free"`            // bytes that we may use; -1: not known
+	Inodes    int64  `json:"inodes"`          // that are free; -1: not known, or the file system has no limit
+	Needed    int64  `json:"needed"`          // bytes; -1: not known
+	NeedFiles int64  `json:"needed_files"`    // -1: not known
+	Written   bool   `json:"written"`         // a file was made and removed there
+	Where     string `json:"where,omitempty"` // "here", or the host
 }
 
 // Clock is how far the server's clock is from ours.

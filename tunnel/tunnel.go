@@ -211,6 +211,16 @@ func (t *Tunnel) LookupHost(ctx context.Context, host string) ([]netip.Addr, err
 	return stack.LookupHost(ctx, host)
 }
 
+// MTU is the length of the longest packet inside; 0: the tunnel is not up.
+func (t *Tunnel) MTU() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stack == nil {
+		return 0
+	}
+	return t.stack.MTU()
+}
+
 // SetMTU changes the length of the longest packet inside from now on, of
 // connections that are open as well.
 func (t *Tunnel) SetMTU(mtu int) error {

@@ -273,6 +273,9 @@ func (s *Stack) Addresses() []netip.Addr {
 	return all
 }
 
+// MTU is the length of the longest packet.
+func (s *Stack) MTU() int { return s.link.mtuNow() }
+
 // SetMTU changes the length of the longest packet from now on, of connections
 // that are there, too.
 func (s *Stack) SetMTU(mtu int) error {

@@ -1,0 +1,77 @@
+package preflight
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"linehaul/preflight/ping"
+	"linehaul/preflight/pmtu"
+)
+
+// An mtuCheck finds the largest packet that passes to the host and, in a tunnel,
+// to its gateway outside of it.
+type mtuCheck struct {
+	networks []netip.Prefix
+	way      Way
+	outside  *Way       // of a tunnel: how its own packets go
+	gateway  netip.Addr // where to
+}
+
+func (c mtuCheck) Name() string { return CheckMTU }
+
+func (c mtuCheck) Run(ctx context.Context, found *Found) Finding {
+	to, ok := addressOf(found, c.networks)
+	if !ok {
+		return verdict(CheckMTU, codeSkipped, CheckName)
+	}
+	if c.way.MTU == nil {
+		return verdict(CheckMTU, "mtu-failed", "there is no way to ask")
+	}
+	r, err := c.way.MTU(ctx, to)
+	f := c.judge(ctx, r, err)
+	if r != nil {
+		f.MTU = append(f.MTU, r)
+	}
+	if c.outside == nil || c.outside.MTU == nil || !c.gateway.IsValid() {
+		return f
+	}
+	out, err := c.outside.MTU(ctx, c.gateway)
+	if err != nil {
+		return f
+	}
+	f.MTU = append([]*pmtu.Result{out}, f.MTU...)
+	if out.BlackHole && f.Verdict != Warn {
+		g := verdict(CheckMTU, "mtu-hole", out.MTU, out.MTU)
+		g.MTU = f.MTU
+		return g
+	}
+	return f
+}
+
+func (c mtuCheck) judge(ctx context.Context, r *pmtu.Result, err error) Finding {
+	var rights *ping.NotAllowedError
+	inside := c.way.Kind == "ipsec"
+	switch {
+	case errors.As(err, &rights):
+		return verdict(CheckMTU, "mtu-rights", rights, rights.Right)
+	case ctx.Err() != nil && !late(ctx):
+		return verdict(CheckMTU, codeStopped, context.Cause(ctx))
+	case err != nil:
+		return verdict(CheckMTU, "mtu-failed", err)
+	case r.MTU == 0:
+		return verdict(CheckMTU, "mtu-silent")
+	case r.BlackHole && inside:
+		if c.way.Shrink != nil {
+			c.way.Shrink(r.MTU)
+		}
+		return verdict(CheckMTU, "mtu-hole-link", r.MTU, r.MTU)
+	case r.BlackHole:
+		return verdict(CheckMTU, "mtu-hole", r.MTU, r.MTU)
+	case inside:
+		return verdict(CheckMTU, "mtu-inside", r.MTU)
+	case r.Said != 0:
+		return verdict(CheckMTU, "mtu-less", r.MTU, r.By)
+	}
+	return verdict(CheckMTU, "mtu-whole", r.MTU)
+}

@@ -1,0 +1,154 @@
+package preflight
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"linehaul/preflight/ping"
+	"linehaul/preflight/trace"
+)
+
+// A Level is what becomes of a check that fails.
+type Level string
+
+// The levels, as the config spells them.
+const (
+	Require Level = "require" // all fails
+	Warning Level = "warn"    // it is said
+	Off     Level = "off"     // it is not asked at all
+)
+
+// Levels are the levels in their order.
+func Levels() []Level { return []Level{Require, Warning, Off} }
+
+// A Policy is what is asked, and how much it counts.
+type Policy struct {
+	Levels map[string]Level // by check; one that is absent is off
+	Ping   ping.Options     // without To
+	Limits Limits
+	Ports  []Port // beside the subject's own
+	Traces []trace.Options
+}
+
+// Of is a check's level.
+func (p Policy) Of(check string) Level {
+	if l, ok := p.Levels[check]; ok {
+		return l
+	}
+	return Off
+}
+
+// ForJob is what a run asks if its job says nothing else: what it cannot do
+// without, and a short look at the line.
+func ForJob() Policy {
+	return Policy{
+		Levels: map[string]Level{CheckName: Require, CheckLink: Require, CheckPort: Require, CheckSpace: Require, CheckPing: Warning},
+		Ping:   ping.Options{Count: 5, Interval: 200 * time.Millisecond, Timeout: 2 * time.Second, Size: 56},
+		Limits: Limits{MaxLoss: -1},
+		Traces: []trace.Options{{Method: trace.TCP}},
+	}
+}
+
+// ForPerson is what `linehaul check` asks.
+func ForPerson() Policy {
+	p := ForJob()
+	p.Ping.Count = 10
+	p.Levels[CheckSSH] = Require
+	p.Levels[CheckClock] = Warning
+	return p
+}
+
+// A Subject is what is to be checked: the host that is dialled first, and what
+// is known of the way to it and of what is behind it.
+type Subject struct {
+	Name    string // for the report
+	Address string // a name or an IP address
+	Port    int    // of TCP; 0: there is none to ask
+	// Link is the name of the link and Networks what it leads to; Gateway and
+	// Outside are of a tunnel: who is at its other end, and the way there.
+	Link     string
+	Networks []netip.Prefix
+	Gateway  string
+	Outside  *Way
+	Way      Way
+
+	// What is behind the port; nil: there is nothing to ask.
+	SSH   func(ctx context.Context) (SSH, error)
+	Space func(ctx context.Context) (Space, error)
+	Clock func(ctx context.Context) (Clock, error)
+	// OfLink: the subject is a tunnel itself. Its Address is the gateway, which
+	// is looked at whether the tunnel comes up or not.
+	OfLink bool
+	// SpaceHere: Space is about this machine, and needs no server.
+	SpaceHere bool
+}
+
+// The longest that checks may take, beside what the series of echoes takes.
+const (
+	nameTime   = 10 * time.Second
+	linkTime   = 40 * time.Second
+	portTime   = 10 * time.Second
+	traceTime  = 20 * time.Second
+	mtuTime    = 20 * time.Second
+	serverTime = 30 * time.Second
+)
+
+// Tasks are the checks of a subject that the policy asks for.
+func (s Subject) Tasks(p Policy) []Task {
+	var all []Task
+	add := func(c Check, limit time.Duration, needs ...string) {
+		if p.Of(c.Name()) != Off {
+			all = append(all, Task{Check: c, Needs: needs, Deadline: limit})
+		}
+	}
+	name := nameCheck{address: s.Address, networks: s.Networks, way: s.Way}
+	link := linkCheck{networks: s.Networks, way: s.Way, gateway: s.Gateway}
+	around := []string{CheckName, CheckLink} // what the checks of the line need
+	if s.OfLink {
+		around = []string{CheckName}
+	}
+	if s.Way.Kind == "ipsec" && !s.OfLink { // names are asked inside
+		add(link, linkTime)
+		add(name, nameTime, CheckLink)
+	} else {
+		add(name, nameTime)
+		add(link, linkTime, CheckName)
+	}
+	o := p.Ping
+	series := time.Duration(o.Count)*o.Interval + o.Timeout + 2*time.Second
+	if s.Way.Ping != nil {
+		add(pingCheck{s.Networks, s.Way, o, p.Limits}, series, around...)
+	}
+	ports := p.Ports
+	if s.Port != 0 {
+		ports = append([]Port{{"tcp", s.Port}}, ports...)
+	}
+	if len(ports) > 0 {
+		add(portCheck{s.Networks, s.Way, ports}, portTime, around...)
+	}
+	add(traceCheck{s.Networks, s.Way, p.Traces}, traceTime, around...)
+	add(mtuCheck{networks: s.Networks, way: s.Way, outside: s.Outside, gateway: s.gatewayAddr()}, mtuTime, around...)
+	if s.SSH != nil {
+		add(sshCheck{s.SSH}, serverTime, CheckName, CheckLink, CheckPort)
+	}
+	if s.Space != nil {
+		needs := []string{CheckName, CheckLink, CheckPort, CheckSSH}
+		if s.SpaceHere {
+			needs = nil
+		}
+		add(spaceCheck{s.Space}, serverTime, needs...)
+	}
+	if s.Clock != nil {
+		add(clockCheck{s.Clock}, serverTime, CheckName, CheckLink, CheckPort, CheckSSH)
+	}
+	return all
+}
+
+func (s Subject) gatewayAddr() netip.Addr {
+	a, err := netip.ParseAddr(s.Gateway)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a
+}

@@ -1,0 +1,132 @@
+package preflight
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+
+	"linehaul/preflight/trace"
+)
+
+// A traceCheck finds the routers on the way, by each of its methods in turn.
+type traceCheck struct {
+	networks []netip.Prefix
+	way      Way
+	options  []trace.Options
+}
+
+func (c traceCheck) Name() string { return CheckTrace }
+
+func (c traceCheck) Run(ctx context.Context, found *Found) Finding {
+	if c.way.Trace == nil {
+		return verdict(CheckTrace, "trace-inside")
+	}
+	to, ok := addressOf(found, c.networks)
+	if !ok {
+		return verdict(CheckTrace, codeSkipped, CheckName)
+	}
+	var best Finding
+	var all []*trace.Trace
+	for i, o := range c.options {
+		o.To = to
+		t, err := c.way.Trace(ctx, o)
+		f := judgeTrace(ctx, t, err)
+		if t != nil {
+			all = append(all, t)
+		}
+		// The method that comes furthest speaks for all.
+		if i == 0 || best.Verdict.worse(f.Verdict) && f.Verdict != Skipped || best.Verdict == Unknown {
+			best = f
+		}
+	}
+	best.Trace = all
+	return best
+}
+
+func judgeTrace(ctx context.Context, t *trace.Trace, err error) Finding {
+	switch {
+	case ctx.Err() != nil && !late(ctx):
+		return verdict(CheckTrace, codeStopped, context.Cause(ctx))
+	case err != nil && t == nil:
+		return verdict(CheckTrace, "trace-failed", err)
+	case len(t.Hops) == 0 && t.Missing != "":
+		return verdict(CheckTrace, "trace-rights", "the system does not let this account trace by "+method(t), t.Missing)
+	case len(t.Hops) == 0 && late(ctx):
+		return verdict(CheckTrace, codeLate, CheckTrace)
+	}
+	if hop, said := refusal(t); said != "" {
+		return verdict(CheckTrace, "trace-said", hop.TTL, at(*hop), said)
+	}
+	last := lastAnswer(t)
+	switch {
+	case last == nil:
+		return verdict(CheckTrace, "trace-first", method(t))
+	case !t.Reached:
+		return verdict(CheckTrace, "trace-ends", last.TTL, at(*last), method(t))
+	}
+	if hop := lossFrom(t); hop != nil {
+		return verdict(CheckTrace, "trace-loss", hop.TTL, at(*hop), percent(hop.Loss), percent(t.Hops[len(t.Hops)-1].Loss))
+	}
+	return verdict(CheckTrace, "trace-reached", len(t.Hops), method(t))
+}
+
+// method is a trace's in a text.
+func method(t *trace.Trace) string { return strings.ToUpper(string(t.Method)) }
+
+// at names a hop by who answers there.
+func at(h trace.Hop) string {
+	if len(h.Routers) == 0 {
+		return "silent"
+	}
+	r := h.Routers[0]
+	if r.Name != "" {
+		return r.Name + ", " + r.Addr.String()
+	}
+	return r.Addr.String()
+}
+
+// refusal is the hop at which a router says that it goes no further.
+func refusal(t *trace.Trace) (*trace.Hop, string) {
+	for i := range t.Hops {
+		for _, r := range t.Hops[i].Routers {
+			if r.Said != "" && !t.Reached && !r.IsTarget {
+				return &t.Hops[i], r.Said
+			}
+		}
+	}
+	return nil, ""
+}
+
+// lastAnswer is the last hop that answered.
+func lastAnswer(t *trace.Trace) *trace.Hop {
+	for i := len(t.Hops) - 1; i >= 0; i-- {
+		if t.Hops[i].Recv > 0 {
+			return &t.Hops[i]
+		}
+	}
+	return nil
+}
+
+// lossFrom is the hop that loss begins at and then goes on at, to the host. A
+// router that loses answers while those behind it do not is one that answers
+// only so many: that is no loss on the line. Nil: there is none.
+func lossFrom(t *trace.Trace) *trace.Hop {
+	if !t.Reached {
+		return nil
+	}
+	from := -1
+	for i := len(t.Hops) - 1; i >= 0; i-- {
+		h := t.Hops[i]
+		if h.Recv == 0 && i < len(t.Hops)-1 {
+			continue // it never answers, so that it tells nothing
+		}
+		if h.Loss == 0 {
+			break
+		}
+		from = i
+	}
+	if from < 0 {
+		return nil
+	}
+	return &t.Hops[from]
+}

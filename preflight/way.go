@@ -1,0 +1,112 @@
+package preflight
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"linehaul/preflight/ping"
+	"linehaul/preflight/pmtu"
+	"linehaul/preflight/port"
+	"linehaul/preflight/trace"
+	"linehaul/tunnel/route"
+)
+
+// A Way is how packets get to a host, as functions; a nil one cannot be asked.
+type Way struct {
+	Kind string // direct, route or ipsec
+	// Resolve says what a name is. Its error is a *net.DNSError where a
+	// server answered or was asked.
+	Resolve func(ctx context.Context, name string) (Name, error)
+	// Link looks at the way to an address. Its error has the layer that is to
+	// blame as its fault.Kind, where it is one.
+	Link func(ctx context.Context, to netip.Addr) (Link, error)
+	// Port asks whether a port is open; network is "tcp" or "udp".
+	Port func(ctx context.Context, network string, to netip.AddrPort) port.Result
+	Ping func(ctx context.Context, o ping.Options) (*ping.Series, error)
+	// Trace is nil where there are no hops, as in a tunnel.
+	Trace func(ctx context.Context, o trace.Options) (*trace.Trace, error)
+	MTU   func(ctx context.Context, to netip.Addr) (*pmtu.Result, error)
+	// Shrink tells the way that packets of more than so many bytes vanish;
+	// nil: there is nothing to tell.
+	Shrink func(mtu int)
+}
+
+// Direct is the way that the system has, whose ports are dialled by d. A link of
+// the system's own brings its rule.
+func Direct(d port.Dialer, rule *route.Rule) Way {
+	w := Way{
+		Kind: "direct", Resolve: resolve, Ping: ping.Measure, Trace: trace.Run,
+		Port: func(ctx context.Context, network string, to netip.AddrPort) port.Result {
+			return AskPort(ctx, d, network, to)
+		},
+		Link: func(_ context.Context, to netip.Addr) (Link, error) {
+			r, err := route.Find(to, netip.Addr{})
+			return Link{Kind: "direct", Interface: r.Interface, Source: r.Source, Via: r.Via}, err
+		},
+		MTU: func(ctx context.Context, to netip.Addr) (*pmtu.Result, error) {
+			return pmtu.Find(ctx, pmtu.Options{To: to})
+		},
+	}
+	if rule != nil {
+		w.Kind = "route"
+		w.Link = func(_ context.Context, to netip.Addr) (Link, error) {
+			r, err := rule.Check(to)
+			return Link{Kind: "route", Interface: r.Interface, Source: r.Source, Via: r.Via}, err
+		}
+	}
+	return w
+}
+
+// resolve asks as the system's programs do, and notes who answered.
+func resolve(ctx context.Context, name string) (Name, error) {
+	var mu sync.Mutex
+	asked := ""
+	r := net.DefaultResolver
+	if runtime.GOOS != "windows" && runtime.GOOS != "darwin" {
+		// What Go asks by itself, which is what linehaul's own connections use.
+		var d net.Dialer
+		r = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			mu.Lock()
+			asked = address
+			mu.Unlock()
+			return d.DialContext(ctx, network, address)
+		}}
+	}
+	found, err := r.LookupNetIP(ctx, "ip", name)
+	for i, a := range found {
+		found[i] = a.Unmap()
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	n := Name{Name: name, Addresses: found, Server: "the system"}
+	switch {
+	case asked != "":
+		n.Server = asked
+	case r != net.DefaultResolver && err == nil:
+		n.Server = "the hosts file"
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) && dns.Server != "" {
+		n.Server = dns.Server
+	}
+	return n, err
+}
+
+// within is ctx with a limit of its own.
+func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d, errLate)
+}
+
+// AskPort asks one port by a dialer.
+func AskPort(ctx context.Context, d port.Dialer, network string, to netip.AddrPort) port.Result {
+	o := port.Options{Dialer: d}
+	if network == "udp" {
+		return port.UDP(ctx, to, o)
+	}
+	return port.TCP(ctx, to, o)
+}
