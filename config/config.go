@@ -134,6 +134,7 @@ type Job struct {
 	Preserve      bool                 // files get exactly the permission bits of their sources
 	KeepBad       bool                 // copies that are not what their sources are
 	NoSpaceCheck  bool
+	Checks        Checks
 	Log           *stamp.Template // in place of Logs.Name; nil: that one
 	Disabled      bool
 

@@ -145,7 +145,7 @@ func (d *decoder) section(v reflect.Value, m *ast.MappingNode, at spot) {
 		if f.required {
 			d.problem(at, "`%s` has no `%s`", at.name, f.name).suggest("add `%s: %s`", f.name, f.example)
 		}
-		d.absent(v.Field(f.index), f.preset, at.child(f.name))
+		absentValue(v.Field(f.index), f.preset, at.child(f.name))
 	}
 }
 
@@ -165,14 +165,19 @@ func (d *decoder) value(v reflect.Value, n ast.Node, at spot, f field) {
 	}
 }
 
-// absent gives a key that the file does not name its default.
-func (d *decoder) absent(v reflect.Value, preset string, at spot) {
+// absentValue gives a key that the file does not name its default.
+func absentValue(v reflect.Value, preset string, at spot) {
 	if into, ok := v.Addr().Interface().(leaf); ok {
 		into.preset(preset, at)
 		return
 	}
+	absentSection(v, at)
+}
+
+// absentSection gives all keys of a section their defaults.
+func absentSection(v reflect.Value, at spot) {
 	for _, f := range fields(v.Type()) {
-		d.absent(v.Field(f.index), f.preset, at.child(f.name))
+		absentValue(v.Field(f.index), f.preset, at.child(f.name))
 	}
 }
 

@@ -102,10 +102,51 @@ type jobEntry struct {
 	Keep  keepEntry  `yaml:"keep" also:"retention retain rotate prune" doc:"Which of the dated copies stay, after a run that fully succeeded. Without it, all do."`
 	After afterEntry `yaml:"after" doc:"What happens when a file was moved."`
 
-	Checks  planned `yaml:"checks"`
+	Checks checksEntry `yaml:"checks" also:"preflight probes" doc:"What is asked before each attempt. Each check is require, warn or off, or a mapping with on_fail and what it may be told."`
+
 	CatchUp planned `yaml:"catch_up"`
 	Hooks   planned `yaml:"hooks"`
 	Notify  planned `yaml:"notify"`
+}
+
+// A check that fails ends the attempt if it is required. One that cannot tell
+// never does.
+type checksEntry struct {
+	Name  checkOf[plainCheck] `yaml:"name" also:"dns resolve" default:"require" doc:"Whether the host's name resolves, to an address within the networks of its link if it has one."`
+	Link  checkOf[plainCheck] `yaml:"link" also:"route tunnel vpn" default:"require" doc:"Whether there is a route to the host, by the link that it has, or its tunnel comes up."`
+	Ping  checkOf[pingEntry]  `yaml:"ping" also:"icmp echo" default:"warn" doc:"A series of echoes, for loss, round trips and jitter. If it only warns, nobody waits for it. A host that answers no echo is no failure, as many firewalls drop them."`
+	Port  checkOf[portEntry]  `yaml:"port" also:"tcp ports" default:"require" doc:"Whether the host's port is open. The connection that finds out is the one that is then used."`
+	Trace checkOf[traceEntry] `yaml:"trace" also:"traceroute mtr" default:"off" doc:"The routers on the way: where packets end, and where loss begins."`
+	MTU   checkOf[plainCheck] `yaml:"mtu" also:"pmtu" default:"off" doc:"The largest packet that passes, and whether larger ones vanish in silence. A tunnel is told."`
+	Space checkOf[plainCheck] `yaml:"space" also:"disk" default:"require" doc:"Whether the folder on this machine that files are to land in can be written, and its disk is not full."`
+	Clock checkOf[plainCheck] `yaml:"clock" also:"time" default:"off" doc:"Whether the server's clock is within five seconds of this machine's, by a file that is made and removed in the login folder."`
+
+	Evidence flag `yaml:"evidence" default:"true" doc:"Whether the line is looked at once more when an attempt failed in the network, the tunnel or SSH; what is found is kept with the run."`
+}
+
+type plainCheck struct {
+	OnFail choice `yaml:"on_fail" choices:"require warn" doc:"What becomes of the attempt if the check fails."`
+}
+
+type pingEntry struct {
+	Count     number     `yaml:"count" range:"1 1000" default:"5" doc:"How many echoes." example:"10"`
+	Interval  duration   `yaml:"interval" default:"200ms" doc:"From one to the next." example:"200ms"`
+	Timeout   duration   `yaml:"timeout" default:"2s" doc:"How long an answer is waited for." example:"2s"`
+	Size      number     `yaml:"size" range:"0 65000" default:"56" doc:"Bytes of data in each." example:"56"`
+	MaxLoss   percentage `yaml:"max_loss" also:"loss" doc:"How many may stay without an answer; any number, as long as one comes, if left out." example:"5%"`
+	MaxRTT    duration   `yaml:"max_rtt" also:"rtt latency max_latency" default:"0s" doc:"How long a round trip may take in the median; 0s: any time." example:"400ms"`
+	MaxJitter duration   `yaml:"max_jitter" also:"jitter" default:"0s" doc:"How much a round trip may differ from the one before it, in the mean; 0s: any." example:"50ms"`
+	OnFail    choice     `yaml:"on_fail" choices:"require warn" doc:"What becomes of the attempt if the check fails."`
+}
+
+type portEntry struct {
+	Also   ports  `yaml:"also" also:"ports more" doc:"More ports of the host that must be open: a number, with /udp behind it if it is one of UDP." example:"123/udp"`
+	OnFail choice `yaml:"on_fail" choices:"require warn" doc:"What becomes of the attempt if the check fails."`
+}
+
+type traceEntry struct {
+	Method choice `yaml:"method" choices:"tcp udp icmp" default:"tcp" doc:"What the probes are: TCP to the host's port, UDP, or echoes."`
+	OnFail choice `yaml:"on_fail" choices:"require warn" doc:"What becomes of the attempt if the check fails."`
 }
 
 type retryEntry struct {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"linehaul/preflight"
 	"linehaul/schedule/cron"
 	"linehaul/stamp"
 	"linehaul/transfer"
@@ -24,6 +25,10 @@ func (r *rules) job(name string, at spot, s *jobEntry) *Job {
 		Timeout: r.positive(&s.Timeout), Overlap: s.Overlap.value, IfNone: s.IfNone.value, Disabled: s.Disabled.value,
 		Verify: s.Verify.value, Connections: s.Connections.value, FilesInFlight: s.FilesInFlight.value,
 		MaxTransfer: s.MaxTransfer.value, MaxDuration: s.MaxDuration.value, Preserve: s.Preserve.value, KeepBad: s.KeepBad.value, NoSpaceCheck: !s.SpaceCheck.value,
+	}
+	j.Checks = r.checks(&s.Checks)
+	if !s.SpaceCheck.value && !s.Checks.Space.given {
+		j.Checks.Levels[preflight.CheckSpace] = preflight.Off
 	}
 	j.Bandwidth = r.bandwidth(&s.Bandwidth, j.Timezone)
 	if s.MaxTransfer.given && j.MaxTransfer == 0 {

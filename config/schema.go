@@ -149,6 +149,26 @@ func (*disposal) schema(field) *jsonschema.Schema {
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{words, sectionSchema(reflect.TypeFor[moveEntry]())}}
 }
 
+func (*checkOf[T]) schema(field) *jsonschema.Schema {
+	words := &jsonschema.Schema{Type: "string"}
+	for _, word := range levels() {
+		words.Enum = append(words.Enum, word)
+	}
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{words, sectionSchema(reflect.TypeFor[T]())}}
+}
+
+func (*ports) schema(field) *jsonschema.Schema {
+	one := uint64(1)
+	port := &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+		{Type: "integer", Minimum: "1", Maximum: "65535"}, {Type: "string", Pattern: portPattern},
+	}}
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{port, {Type: "array", Items: port, MinItems: &one}}}
+}
+
+func (*percentage) schema(field) *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: percentPattern}
+}
+
 func (*timetable) schema(field) *jsonschema.Schema {
 	one := uint64(1)
 	rate := &jsonschema.Schema{Type: "string", Pattern: "^" + bandwidth.RatePattern + "$"}
