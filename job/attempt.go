@@ -34,6 +34,7 @@ type attempt struct {
 	loggedIn bool            // an earlier one was
 	ahead    int             // how many items are planned before the first is moved
 
+	second   *secondLook
 	results  *results
 	upToDate int // files of this try that the target had already
 
@@ -68,9 +69,14 @@ func (a *attempt) do(ctx, moving context.Context) error {
 	if a.job.Host.Link != "" {
 		dialer = a.tally.dialer(dialer)
 	}
+	looking, way, err := a.look(moving, dialer)
+	if err != nil {
+		return err
+	}
+	defer func() { looking.end(a) }()
 	host := a.job.Host
 	host.LoggedIn = a.loggedIn
-	conn, err := remote.Dial(moving, dialer, host, a.log)
+	conn, err := remote.Dial(moving, way, host, a.log)
 	if err != nil {
 		return err
 	}

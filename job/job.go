@@ -34,8 +34,9 @@ type Job struct {
 	// Connections is how many connections large files are moved over; 0: as
 	// many as help.
 	Connections   int
-	Verify        Verify // empty: VerifySize
-	FilesInFlight int    // how many files are moved at a time; 0: as the protocol allows
+	Verify        Verify        // empty: VerifySize
+	Checks        config.Checks // before each attempt; the zero value makes none
+	FilesInFlight int           // how many files are moved at a time; 0: as the protocol allows
 
 	Limits       Limits
 	Preserve     bool // files get exactly the permission bits of their sources
@@ -123,7 +124,7 @@ func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 	return &Job{
 		Sync: mirror, Name: c.Name, Host: *host,
 		Get: c.Get, Put: c.Put, To: c.To, Recursive: c.Recursive, Select: c.Select, IfNone: IfNone(c.IfNone),
-		After: c.After, Keep: c.Keep, Verify: Verify(c.Verify), Connections: c.Connections, FilesInFlight: c.FilesInFlight,
+		After: c.After, Keep: c.Keep, Verify: Verify(c.Verify), Checks: c.Checks, Connections: c.Connections, FilesInFlight: c.FilesInFlight,
 		Limits: Limits{
 			Bandwidth: c.Bandwidth, Shared: SharedLimits(f, c.Host), MaxTransfer: c.MaxTransfer, MaxDuration: c.MaxDuration,
 		},

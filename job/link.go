@@ -10,7 +10,6 @@ import (
 
 	"linehaul/config"
 	"linehaul/fault"
-	"linehaul/logs"
 	"linehaul/transfer/remote"
 	"linehaul/tunnel"
 	"linehaul/tunnel/ikev2"
@@ -29,7 +28,8 @@ type Links struct {
 	mu      sync.Mutex
 	known   map[string]*config.Link
 	shared  map[*config.Link]*tunnel.Shared
-	retired []*tunnel.Shared // of links that are no more, while somebody uses them
+	retired []*tunnel.Shared  // of links that are no more, while somebody uses them
+	recent  map[string]*lines // of the tunnels' logs
 
 	serving context.Context //nolint:containedctx // that of Serve, which ends the keepers
 	keepers map[*config.Link]*keeper
@@ -52,14 +52,28 @@ func (l *Links) Dialer(h remote.Host, direct remote.Dialer) (remote.Dialer, erro
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	link := l.known[h.Link]
-	if link == nil {
-		return nil, fault.New(fault.Config, "no link %q in the config", h.Link)
+	link, err := l.link(h.Link)
+	if err != nil {
+		return nil, err
 	}
 	if link.Route != nil {
-		return &route.Rule{Name: link.Name, Networks: link.Networks, Interface: link.Route.Interface, Source: link.Route.Source, Via: link.Route.Via}, nil
+		return rule(link), nil
 	}
 	return l.tunnel(link), nil
+}
+
+// link is the one of that name. The caller holds mu.
+func (l *Links) link(name string) (*config.Link, error) {
+	link := l.known[name]
+	if link == nil {
+		return nil, fault.New(fault.Config, "no link %q in the config", name)
+	}
+	return link, nil
+}
+
+// rule is the one of a link that is the system's.
+func rule(link *config.Link) *route.Rule {
+	return &route.Rule{Name: link.Name, Networks: link.Networks, Interface: link.Route.Interface, Source: link.Route.Source, Via: link.Route.Via}
 }
 
 // tunnel is the one of a link. The caller holds mu.
@@ -82,6 +96,6 @@ func (l *Links) config(ctx context.Context, c *config.Link) (tunnel.Config, erro
 	}
 	return l.observed(c, tunnel.Config{
 		Gateway: c.Gateway, IKE: ike, DNS: c.DNS, Domains: c.Domains, MTU: c.MTU,
-		Log: l.log.Load().With(logs.Link, c.Name), Now: l.now, Random: l.random,
+		Log: l.remembering(c.Name), Now: l.now, Random: l.random,
 	}), nil
 }

@@ -64,11 +64,11 @@ func (j *Job) planned(ctx context.Context, p transfer.Plan, r transfer.Remote, d
 // file after the other; its error ends the plan. The error of a plan in which
 // some files fail comes after them.
 func (r *Runner) Plan(ctx context.Context, j *Job, show func(Planned) error) error {
-	now := r.Now().In(j.Zone)
-	id, err := store.NewRunID(now, r.Random)
+	values, err := r.valuesNow(j)
 	if err != nil {
-		return fmt.Errorf("make a run id: %w", err)
+		return err
 	}
+	now := values.At
 	log := slog.New(slog.DiscardHandler)
 	if r.Console != nil {
 		log = slog.New(r.Console)
@@ -86,7 +86,6 @@ func (r *Runner) Plan(ctx context.Context, j *Job, show func(Planned) error) err
 	if err != nil {
 		return err
 	}
-	values := stamp.Values{At: now, Job: j.Name, Host: j.Host.Name, Run: id}
 	dest, err := j.destination(ctx, files, values)
 	if err != nil {
 		return err
@@ -111,6 +110,19 @@ func (r *Runner) Plan(ctx context.Context, j *Job, show func(Planned) error) err
 		}
 	}
 	return err
+}
+
+// valuesNow are the stamps of a run that would start now.
+func (r *Runner) valuesNow(j *Job) (stamp.Values, error) {
+	now := r.Now()
+	if j.Zone != nil {
+		now = now.In(j.Zone)
+	}
+	id, err := store.NewRunID(now, r.Random)
+	if err != nil {
+		return stamp.Values{}, fmt.Errorf("make a run id: %w", err)
+	}
+	return stamp.Values{At: now, Job: j.Name, Host: j.Host.Name, Run: id}, nil
 }
 
 // A dryRun shows what a job would do.

@@ -208,8 +208,9 @@ func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.V
 	}
 	a := attempt{
 		job: j, run: run, values: v, dialer: r.Dialer, links: r.Links, store: r.Store, now: r.Now, progress: transfer.Watched(r.Progress, meter), temp: r.Temp,
-		gate: r.gate(j.Limits), results: newResults(j, run, list), ahead: cmp.Or(r.ahead, planAhead),
+		gate: r.gate(j.Limits), second: &secondLook{}, results: newResults(j, run, list), ahead: cmp.Or(r.ahead, planAhead),
 	}
+	defer a.second.work.Wait()
 	defer func() {
 		if j.Host.Link != "" {
 			run.Link = a.tally.record(j.Host.Link)
@@ -238,6 +239,9 @@ func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.V
 			err = stopped(moving, err)
 		}
 		run.Attempts = append(run.Attempts, recordAttempt(n, began, r.Now(), err))
+		if err != nil {
+			a.lookAgain(ctx, err)
+		}
 		switch {
 		case err == nil:
 			r.clean(ctx, before, log)

@@ -36,6 +36,8 @@ const (
 	Sent        = "sent"
 	Received    = "received"
 	Hint        = "hint"
+	Check       = "check"
+	Verdict     = "verdict"
 	Next        = "next"
 	Fingerprint = "fingerprint"
 	Version     = "version"

@@ -58,6 +58,8 @@ type Run struct {
 
 	// Line is what its connections had to do to get the bytes through.
 	Line *Line `json:"line,omitempty"`
+	// Checks are what was found before it, by the last attempt that looked.
+	Checks *Checks `json:"checks,omitempty"`
 
 	// Progress is how far it is, as far as that was noted: of a run that is
 	// read and has not ended.
@@ -114,6 +116,21 @@ const (
 	ByTheSystem = "the system"
 	ByTheTunnel = "the tunnel"
 )
+
+// Checks is what the checks before a run found, in short: the whole is attached
+// to the run. Times are in milliseconds.
+type Checks struct {
+	Verdict string `json:"verdict"` // ok, warn or fail
+	Layer   string `json:"layer,omitempty"`
+	Summary string `json:"summary"`
+
+	Sent     int     `json:"sent,omitempty"` // echoes; 0: there were none, and nothing is known of the line
+	Loss     float64 `json:"loss"`           // of them, from 0 to 1
+	MedianMS float64 `json:"median_ms,omitempty"`
+	P95MS    float64 `json:"p95_ms,omitempty"`
+	JitterMS float64 `json:"jitter_ms,omitempty"`
+	Hops     int     `json:"hops,omitempty"` // to the host; 0: not known
+}
 
 // Attempt is one try within a run.
 type Attempt struct {

@@ -1,0 +1,227 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"linehaul/config"
+	"linehaul/fault"
+	"linehaul/preflight"
+	"linehaul/preflight/ping"
+	"linehaul/preflight/pmtu"
+	"linehaul/preflight/port"
+	"linehaul/transfer/remote"
+	"linehaul/tunnel"
+)
+
+// Subject is what checks of a host are about: the one that is dialled first, by
+// the way that it has. d is what the host's port is dialled by. done is to be
+// called when the checks have ended: it lets a tunnel go.
+func (l *Links) Subject(h remote.Host, d port.Dialer) (s preflight.Subject, done func(), err error) {
+	first := h.First()
+	s = preflight.Subject{Name: h.Name, Address: first.Address, Port: first.Port, Link: h.Link}
+	done = func() {}
+	s.Way = preflight.Direct(d, nil)
+	if h.Link != "" {
+		link, shared, err := l.named(h.Link)
+		if err != nil {
+			return s, done, err
+		}
+		s.Networks = link.Networks
+		if link.Route != nil {
+			s.Way = preflight.Direct(d, rule(link))
+		} else {
+			inside := &inside{shared: shared}
+			done = inside.close
+			s.Way, s.Gateway = inside.way(d), gatewayName(link)
+			outside := preflight.Direct(&net.Dialer{}, nil)
+			s.Outside = &outside
+		}
+	}
+	target := net.JoinHostPort(first.Address, strconv.Itoa(s.Port))
+	if hand, ok := d.(*handover); ok && first.BindAddress == "" {
+		ask := s.Way.Port
+		s.Way.Port = func(ctx context.Context, network string, to netip.AddrPort) port.Result {
+			if network != "tcp" || int(to.Port()) != s.Port {
+				return ask(ctx, network, to)
+			}
+			return port.TCP(ctx, to, port.Options{Dialer: probing{hand: hand, target: target}, Timeout: first.ConnectTimeout})
+		}
+	}
+	if family := strings.TrimPrefix(first.Network, "tcp"); family != "" {
+		s.Way.Resolve = only(s.Way.Resolve, family == "6")
+	}
+	return s, done, nil
+}
+
+// LinkSubject is what checks of a link itself are about: a tunnel with the way to
+// its gateway, or the route to the first of a route's networks. done is as
+// Subject's.
+func (l *Links) LinkSubject(name string) (s preflight.Subject, done func(), err error) {
+	done = func() {}
+	link, shared, err := l.named(name)
+	if err != nil {
+		return s, done, err
+	}
+	s = preflight.Subject{Name: name, Link: name}
+	if shared == nil {
+		if len(link.Networks) == 0 {
+			return s, done, fault.New(fault.Config, "link %q names no networks that could be looked at", name)
+		}
+		s.Address, s.Networks = link.Networks[0].Masked().Addr().Next().String(), link.Networks
+		s.Way = preflight.Direct(&net.Dialer{}, rule(link))
+		return s, done, nil
+	}
+	inside := &inside{shared: shared}
+	s.OfLink, s.Address, s.Gateway = true, gatewayName(link), gatewayName(link)
+	s.Way = preflight.Direct(&net.Dialer{}, nil)
+	s.Way.Kind = "ipsec"
+	s.Way.Link = func(ctx context.Context, _ netip.Addr) (preflight.Link, error) { return inside.link(ctx, netip.Addr{}) }
+	return s, inside.close, nil
+}
+
+// only leaves the addresses of one family.
+func only(resolve func(context.Context, string) (preflight.Name, error), six bool) func(context.Context, string) (preflight.Name, error) {
+	return func(ctx context.Context, name string) (preflight.Name, error) {
+		n, err := resolve(ctx, name)
+		var left []netip.Addr
+		for _, a := range n.Addresses {
+			if a.Is6() == six {
+				left = append(left, a)
+			}
+		}
+		n.Addresses = left
+		return n, err
+	}
+}
+
+// named is the link of a name, and its tunnel if it is one.
+func (l *Links) named(name string) (*config.Link, *tunnel.Shared, error) {
+	if l == nil {
+		return nil, nil, fault.New(fault.Config, "there is no link %q", name)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	link, err := l.link(name)
+	if err != nil || link.Route != nil {
+		return link, nil, err
+	}
+	return link, l.tunnel(link), nil
+}
+
+// gatewayName is a gateway's name or address, without a port.
+func gatewayName(link *config.Link) string {
+	if host, _, err := net.SplitHostPort(link.Gateway); err == nil {
+		return host
+	}
+	return strings.Trim(link.Gateway, "[]")
+}
+
+// An inside is the way through a tunnel, which it keeps up from the first check
+// on that needs it.
+type inside struct {
+	shared *tunnel.Shared
+
+	mu   sync.Mutex
+	up   *tunnel.Tunnel
+	done func()
+}
+
+func (i *inside) way(d port.Dialer) preflight.Way {
+	return preflight.Way{
+		Kind: "ipsec", Resolve: i.resolve, Link: i.link, MTU: i.mtu, Shrink: i.shrink,
+		Port: func(ctx context.Context, network string, to netip.AddrPort) port.Result {
+			return preflight.AskPort(ctx, d, network, to)
+		},
+		Ping: func(ctx context.Context, o ping.Options) (*ping.Series, error) {
+			t, err := i.use(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return ping.MeasureThrough(ctx, t, o)
+		},
+	}
+}
+
+// use is the tunnel, up.
+func (i *inside) use(ctx context.Context) (*tunnel.Tunnel, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.up != nil {
+		return i.up, nil
+	}
+	t, done, err := i.shared.Use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i.up, i.done = t, done
+	return t, nil
+}
+
+func (i *inside) close() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.done != nil {
+		i.done()
+		i.up, i.done = nil, nil
+	}
+}
+
+func (i *inside) resolve(ctx context.Context, name string) (preflight.Name, error) {
+	n := preflight.Name{Name: name, Server: "the tunnel's name server"}
+	t, err := i.use(ctx)
+	if err != nil {
+		return n, err
+	}
+	if servers := t.Status().DNS; len(servers) > 0 {
+		n.Server = servers[0].String()
+	}
+	n.Addresses, err = t.LookupHost(ctx, name)
+	return n, err
+}
+
+// link brings the tunnel up, and asks the host for an echo if it is known.
+func (i *inside) link(ctx context.Context, to netip.Addr) (preflight.Link, error) {
+	l := preflight.Link{Kind: "ipsec"}
+	t, err := i.use(ctx)
+	if err != nil {
+		return l, err
+	}
+	s := t.Status()
+	l.Gateway = s.Gateway
+	for _, c := range s.Children {
+		if !c.Leaving {
+			l.SAs = append(l.SAs, fmt.Sprintf("%s/%s %s", c.InSPI, c.OutSPI, c.Suite))
+		}
+	}
+	if to.IsValid() {
+		asking, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if rtt, err := t.Ping(asking, to, ping.DefaultSize); err == nil {
+			l.RTTMS = float64(rtt.Microseconds()) / 1000
+		}
+	}
+	return l, nil
+}
+
+func (i *inside) mtu(ctx context.Context, to netip.Addr) (*pmtu.Result, error) {
+	t, err := i.use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return pmtu.FindThrough(ctx, t, pmtu.Options{To: to, Most: t.MTU()})
+}
+
+func (i *inside) shrink(mtu int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.up != nil {
+		i.up.SetMTU(mtu) //nolint:errcheck // it is one that packets passed with
+	}
+}
