@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,6 +46,8 @@ type app struct {
 	sayer *sayer
 	ends  []func()
 	verb  string // without the program's name
+
+	showing sync.Mutex // one writer at a time to what a person looks at
 
 	configPath string
 	json       bool
@@ -102,7 +105,7 @@ Exit codes: 0 done, 1 a fault of ours, 2 usage or configuration, 3 network,
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours on a terminal (also NO_COLOR)")
 	root.AddCommand(
-		a.getCmd(), a.putCmd(), a.syncCmd(), a.lsCmd(), a.runCmd(), a.jobsCmd(), a.historyCmd(), a.logsCmd(),
+		a.getCmd(), a.putCmd(), a.syncCmd(), a.lsCmd(), a.runCmd(), a.jobsCmd(), a.historyCmd(), a.logsCmd(), a.checkCmd(),
 		a.serveCmd(), a.serviceCmd(), a.tunnelCmd(), a.configCmd(), a.keysCmd(), a.hostsCmd(), a.demoCmd(), a.completionCmd(), a.docsCmd(), a.versionCmd(),
 	)
 	return root
@@ -120,7 +123,7 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 
 // report prints what failed on one line and the next step on another.
 func (a *app) report(err error) {
-	if err == nil {
+	if err == nil || errors.As(err, &shown{}) {
 		return
 	}
 	// Cobra's own errors, such as an unknown verb, are nobody's but the
@@ -155,6 +158,11 @@ func (a *app) red(text string) string {
 type reported struct{ error }
 
 func (r reported) Unwrap() error { return r.error }
+
+// shown is an error that was printed already, as a person and a program want it.
+type shown struct{ error }
+
+func (s shown) Unwrap() error { return s.error }
 
 // failure is an error as --json prints it.
 type failure struct {
