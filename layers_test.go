@@ -86,6 +86,7 @@ func homes() map[string][]string {
 		"github.com/kardianos/service":  {"winsvc"},
 		"github.com/robfig/cron":        {"schedule/cron"},
 		"filippo.io/bigmod":             {"tunnel/suite"},
+		"github.com/oschwald":           {"preflight/trace"},
 		"github.com/cloudflare/circl":   {"tunnel/suite"},
 		"gvisor.dev/gvisor":             {"tunnel/netstack", "internal/plainstack"},
 	}
