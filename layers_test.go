@@ -36,7 +36,7 @@ func rows() map[string]int {
 		"preflight/echo":             0,
 		"preflight/pmtu":             1,
 		"preflight/port":             1,
-		"preflight/tcpinfo":          1,
+		"preflight/tcpinfo":          0,
 		"preflight/trace":            1,
 		"retention":                  1,
 		"schedule/cron":              1,

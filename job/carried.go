@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"linehaul/preflight/tcpinfo"
 	"linehaul/store"
 	"linehaul/transfer/remote"
 	"linehaul/tunnel"
@@ -83,6 +84,9 @@ func (c *tallied) Close() error {
 	c.t.mu.Unlock()
 	return c.Conn.Close()
 }
+
+// TCPInfo returns the connection's figures.
+func (c *tallied) TCPInfo() (tcpinfo.Sample, error) { return tcpinfo.Read(c.Conn) }
 
 // note keeps the SPIs of what carried a connection. The caller holds mu.
 func (t *tally) note(c *tallied) {

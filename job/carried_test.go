@@ -4,10 +4,12 @@ import (
 	"context"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
 
+	"linehaul/preflight/tcpinfo"
 	"linehaul/tunnel"
 )
 
@@ -58,5 +60,30 @@ func TestTally(t *testing.T) {
 	want := []string{"00000001/00000002", "0000000a/00abcdef", "0000000b/00abcdef", "0000000c/00abcdef"}
 	if r.Name != "hongkong" || r.Sent != 30 || r.Received != 3000 || !slices.Equal(r.SPIs, want) {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestTallyTells: a connection that is counted still tells the figures of its
+// own.
+func TestTallyTells(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	d := new(tally).dialer(&net.Dialer{})
+	c, err := d.DialContext(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if runtime.GOOS == "openbsd" {
+		return // which tells nobody
+	}
+	if _, ok := c.(tcpinfo.Teller); !ok {
+		t.Error("the connection tells nothing")
+	}
+	if s, err := tcpinfo.Read(c); err != nil || s.MSS == 0 {
+		t.Errorf("%+v, %v", s, err)
 	}
 }

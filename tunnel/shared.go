@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"linehaul/fault"
+	"linehaul/preflight/tcpinfo"
 )
 
 // linger is how long a tunnel stays up that nobody uses: the next attempt of a
@@ -75,6 +76,9 @@ type counted struct {
 
 // Carried are the pairs of ESP SAs that the connection was carried by.
 func (c *counted) Carried() []SAPair { return c.tunnel.Carried(c.since) }
+
+// TCPInfo returns the connection's figures.
+func (c *counted) TCPInfo() (tcpinfo.Sample, error) { return tcpinfo.Read(c.Conn) }
 
 // CloseWrite tells the peer that no more will come, where the connection has
 // that.

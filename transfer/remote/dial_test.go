@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -503,6 +504,11 @@ func TestJump(t *testing.T) {
 			}
 			if got := c.Info().Address; got != s.Addr() {
 				t.Errorf("address %s", got)
+			}
+			if runtime.GOOS != "openbsd" { // which tells nobody
+				if info, err := c.TCPInfo(); err != nil || info.MSS == 0 || runtime.GOOS == "linux" && info.SentBytes < 100000 {
+					t.Errorf("the line to the jump host: %+v, %v", info, err)
+				}
 			}
 			c.Close()
 			s.Close()

@@ -34,6 +34,7 @@ import (
 
 	"linehaul/fault"
 	"linehaul/keys"
+	"linehaul/preflight/tcpinfo"
 )
 
 // A Dialer connects to an address. *net.Dialer is one, a tunnel is one, and so
@@ -270,6 +271,16 @@ type Conn struct {
 	info   Info
 	way    way            // the one that worked, if one did
 	wg     sync.WaitGroup // goroutines of this connection; see spawn
+}
+
+// TCPInfo returns the figures of the TCP connection that carries the session:
+// behind jump hosts, of the one to the outermost of them. Each session of a
+// group has its own.
+func (c *Conn) TCPInfo() (tcpinfo.Sample, error) {
+	for c.jump != nil {
+		c = c.jump
+	}
+	return tcpinfo.Read(c.net)
 }
 
 // errClosed is what calls return after Close.

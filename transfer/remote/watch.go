@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"linehaul/fault"
+	"linehaul/preflight/tcpinfo"
 )
 
 // noiseBytes is more than an answer to a keepalive takes on the wire.
@@ -242,6 +243,9 @@ func (m *meter) receive(p []byte) (int, error) {
 	m.head.Write(p[:n]) //nolint:errcheck // it never fails
 	return n, err
 }
+
+// TCPInfo returns the connection's figures.
+func (m *meter) TCPInfo() (tcpinfo.Sample, error) { return tcpinfo.Read(m.Conn) }
 
 type readerFunc func([]byte) (int, error)
 

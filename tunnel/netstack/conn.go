@@ -26,6 +26,8 @@ type Conn struct {
 	ep     tcpip.Endpoint
 	s      *Stack
 	closed atomic.Bool
+	in     atomic.Uint64 // bytes read
+	out    atomic.Uint64 // bytes written
 	trip   time.Duration // the pacer's: how long a round trip takes
 }
 
@@ -53,12 +55,14 @@ func (c *Conn) Read(b []byte) (int, error) {
 		return 0, c.explain("read", nil)
 	}
 	n, err := c.tcp.Read(b)
+	c.in.Add(uint64(max(n, 0)))
 	return n, c.explain("read", err)
 }
 
 // Write sends all of b, as net.Conn says.
 func (c *Conn) Write(b []byte) (int, error) {
 	n, err := c.tcp.Write(b)
+	c.out.Add(uint64(max(n, 0)))
 	return n, c.explain("write", err)
 }
 

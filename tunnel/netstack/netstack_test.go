@@ -21,6 +21,7 @@ import (
 
 	"linehaul/fault"
 	"linehaul/internal/leak"
+	"linehaul/preflight/tcpinfo"
 )
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
@@ -454,6 +455,65 @@ func TestPing(t *testing.T) {
 	}
 	if _, err := p.us.Ping(t.Context(), theirs4, 70000); !fault.Is(err, fault.Usage) {
 		t.Errorf("70,000 bytes: %v", err)
+	}
+}
+
+// TestTCPInfo compares what a connection tells of itself with what was on the
+// wire.
+func TestTCPInfo(t *testing.T) {
+	for _, at := range []netip.Addr{theirs4, theirs6} {
+		headers := 40 + 12 // with time stamps
+		if at.Is6() {
+			headers += 20
+		}
+		var data, dropped, longest int
+		p := newPair(t, func(_, _ *Options, toThem, _ *wire) {
+			toThem.through = func(packet []byte) [][]byte {
+				if len(packet) < 200 {
+					return [][]byte{packet}
+				}
+				data++
+				longest = max(longest, len(packet)-headers)
+				if data%100 == 0 {
+					dropped++
+					return nil
+				}
+				return [][]byte{packet}
+			}
+		})
+		us, them := p.connect(t, at)
+		const n = 2 << 20
+		go func() {
+			io.CopyN(struct{ io.Writer }{us}, newStream(1, n), n)
+			us.(*Conn).CloseWrite()
+		}()
+		if got, _ := sum(t, them); got != n {
+			t.Fatalf("%d bytes came", got)
+		}
+		sender, err := tcpinfo.Read(us)
+		if err != nil {
+			t.Fatal(err)
+		}
+		receiver, err := tcpinfo.Read(them)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.close() // and nothing is on the wire any more
+		t.Logf("%d packets with data, %d dropped, %d bytes at most: %+v", data, dropped, longest, sender)
+		if d := int(sender.Resent) - dropped; d < 0 || d > dropped {
+			t.Errorf("%d segments sent again, where %d were dropped", sender.Resent, dropped)
+		}
+		if d := int(sender.Sent) - data; d < -data/10 || d > data/10 || int(sender.MSS) != longest {
+			t.Errorf("%d segments of %d sent, where %d were seen, the longest of %d", sender.Sent, sender.MSS, data, longest)
+		}
+		if sender.RTTMS <= 0 || sender.Window == 0 || sender.SentBytes < n || receiver.Received != n {
+			t.Errorf("sender: %+v\nreceiver: %+v", sender, receiver)
+		}
+		us.Close()
+		if _, err := tcpinfo.Read(us); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("closed: %v", err)
+		}
+		them.Close()
 	}
 }
 

@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"cmp"
+	"math"
 	"net"
 	"net/netip"
 	"slices"
@@ -9,7 +10,10 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
+	"linehaul/preflight/tcpinfo"
 )
 
 // Stats are what a stack has done since it was made.
@@ -85,6 +89,32 @@ func (c *Conn) Stats() ConnStats {
 	}
 	return one
 }
+
+// TCPInfo returns what package tcpinfo reads of other connections. gVisor counts
+// what it hands down, which is cut later, and ACKs among it; so segments are
+// made of the bytes that were written, with the largest payload, and what is
+// written but not sent yet is among them.
+func (c *Conn) TCPInfo() (tcpinfo.Sample, error) {
+	if c.closed.Load() {
+		return tcpinfo.Sample{}, c.failed("read the figures", net.ErrClosed)
+	}
+	one := c.Stats()
+	head := header.IPv4MinimumSize
+	if one.Remote.Addr().Is6() {
+		head = header.IPv6MinimumSize
+	}
+	const options = 40 // gVisor keeps room for all that a header can have
+	mss := uint64(c.s.link.mtuNow() - head - header.TCPMinimumSize - options)
+	written := c.out.Load()
+	return tcpinfo.Sample{
+		RTTMS: float64(one.RTT) / float64(time.Millisecond), RTTVarMS: float64(one.RTTVar) / float64(time.Millisecond),
+		Sent: (written+mss-1)/mss + one.Retransmits, Resent: one.Retransmits,
+		SentBytes: written + one.Retransmits*mss, ResentB: one.Retransmits * mss, Received: c.in.Load(),
+		Window: uint32(min(uint64(one.Window)*mss, math.MaxUint32)), MSS: uint32(mss),
+	}, nil
+}
+
+var _ tcpinfo.Teller = (*Conn)(nil)
 
 func addrPort(a net.Addr) netip.AddrPort {
 	if t, ok := a.(*net.TCPAddr); ok {

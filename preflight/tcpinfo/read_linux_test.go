@@ -1,0 +1,97 @@
+package tcpinfo
+
+import (
+	"io"
+	"net"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"linehaul/internal/lab"
+)
+
+// carry sends n bytes over a connection in a network, and returns what the
+// sender's and the receiver's end know when all have come.
+func carry(t *testing.T, network *lab.Net, n int64) (sender, receiver Sample) {
+	t.Helper()
+	var l net.Listener
+	var c net.Conn
+	err := network.Do(func() (err error) {
+		if l, err = net.Listen("tcp", "127.0.0.1:0"); err == nil {
+			c, err = net.Dial("tcp", l.Addr().String())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	defer c.Close()
+	s, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	done := make(chan error, 1)
+	go func() {
+		_, err := io.CopyN(c, zeros{}, n)
+		done <- err
+	}()
+	if _, err := io.CopyN(io.Discard, s, n); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if sender, err = Read(c); err != nil {
+		t.Fatal(err)
+	}
+	if receiver, err = Read(s); err != nil {
+		t.Fatal(err)
+	}
+	return sender, receiver
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
+}
+
+// TestLoss compares with what a firewall that drops by chance has dropped.
+func TestLoss(t *testing.T) {
+	lab.Need(t, "nft")
+	network := lab.NewNet(t)
+	network.IP("link set lo mtu 1500")
+	const bytes = 8 << 20
+	clean, _ := carry(t, network, bytes)
+	t.Logf("clean: %+v", clean)
+	if share, known := clean.Share(); !known || share > 0.01 || clean.SentBytes < bytes || clean.RTTMS <= 0 || clean.MinRTTMS <= 0 || clean.Window == 0 || clean.MSS != 1448 {
+		t.Errorf("without loss: %+v", clean)
+	}
+	network.Run("table inet f {\n chain c {\n type filter hook input priority 0\n meta length > 1000 numgen random mod 100 < 3 drop\n }\n}\n", "nft", "-f", "-")
+	sender, receiver := carry(t, network, bytes)
+	t.Logf("sender: %+v\nreceiver: %+v", sender, receiver)
+	share, known := sender.Share()
+	if !known || share < 0.02 || share > 0.06 {
+		t.Errorf("3 of 100 are lost, and %v were sent again", share)
+	}
+	if sender.ResentB < bytes/50 || sender.SentBytes < bytes+sender.ResentB-uint64(sender.MSS) || sender.Sent < bytes/1448 {
+		t.Errorf("sender: %+v", sender)
+	}
+	if receiver.Received != bytes && receiver.Received != bytes+1 || receiver.OutOfOrder == 0 {
+		t.Errorf("receiver: %+v", receiver)
+	}
+}
+
+func TestOldKernel(t *testing.T) {
+	old := sample(&unix.TCPInfo{Rtt: 80_000, Rttvar: 500, Snd_mss: 1448, Snd_cwnd: 10, Total_retrans: 3})
+	if want := (Sample{RTTMS: 80, RTTVarMS: 0.5, Resent: 3, Window: 14_480, MSS: 1448}); old != want {
+		t.Errorf("of Linux 2.6: %+v", old)
+	}
+	middle := sample(&unix.TCPInfo{Snd_mss: 1000, Total_retrans: 3, Bytes_acked: 50_000, Data_segs_out: 53, Min_rtt: 1<<32 - 1})
+	if want := (Sample{Sent: 53, Resent: 3, SentBytes: 53_000, ResentB: 3000, MSS: 1000}); middle != want {
+		t.Errorf("of Linux 4.6: %+v", middle)
+	}
+}
