@@ -180,7 +180,7 @@ func (r *rules) checks(s *checksEntry) Checks {
 		p.Limits.MaxLoss = e.MaxLoss.value
 	}
 	p.Ports = s.Port.more.Also.items
-	p.Traces = []trace.Options{{Method: trace.Method(s.Trace.more.Method.value)}}
+	p.Traces = []trace.Options{preflight.ShortTrace(trace.Method(s.Trace.more.Method.value), 0)}
 	return Checks{Policy: p, Evidence: s.Evidence.value}
 }
 

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"time"
@@ -46,8 +47,13 @@ func ForJob() Policy {
 		Levels: map[string]Level{CheckName: Require, CheckLink: Require, CheckPort: Require, CheckSpace: Require, CheckPing: Warning},
 		Ping:   ping.Options{Count: 5, Interval: 200 * time.Millisecond, Timeout: 2 * time.Second, Size: 56},
 		Limits: Limits{MaxLoss: -1},
-		Traces: []trace.Options{{Method: trace.TCP}},
+		Traces: []trace.Options{ShortTrace(trace.TCP, 0)},
 	}
+}
+
+// ShortTrace is a look at the whole way that takes a second or two.
+func ShortTrace(m trace.Method, port int) trace.Options {
+	return trace.Options{Method: m, Port: port, Probes: 5, Interval: 300 * time.Millisecond}
 }
 
 // ForPerson is what `linehaul check` asks.
@@ -83,6 +89,9 @@ type Subject struct {
 	// SpaceHere: Space is about this machine, and needs no server.
 	SpaceHere bool
 }
+
+// sshPort is where a trace by TCP goes if nothing else is said.
+const sshPort = 22
 
 // The longest that checks may take, beside what the series of echoes takes.
 const (
@@ -127,7 +136,7 @@ func (s Subject) Tasks(p Policy) []Task {
 	if len(ports) > 0 {
 		add(portCheck{s.Networks, s.Way, ports}, portTime, around...)
 	}
-	add(traceCheck{s.Networks, s.Way, p.Traces}, traceTime, around...)
+	add(traceCheck{s.Networks, s.Way, p.Traces, cmp.Or(s.Port, sshPort)}, traceTime, around...)
 	add(mtuCheck{networks: s.Networks, way: s.Way, outside: s.Outside, gateway: s.gatewayAddr()}, mtuTime, around...)
 	if s.SSH != nil {
 		add(sshCheck{s.SSH}, serverTime, CheckName, CheckLink, CheckPort)

@@ -13,6 +13,7 @@ type traceCheck struct {
 	networks []netip.Prefix
 	way      Way
 	options  []trace.Options
+	port     int // of TCP, where the options name none
 }
 
 func (c traceCheck) Name() string { return CheckTrace }
@@ -29,6 +30,9 @@ func (c traceCheck) Run(ctx context.Context, found *Found) Finding {
 	var all []*trace.Trace
 	for i, o := range c.options {
 		o.To = to
+		if o.Method == trace.TCP && o.Port == 0 {
+			o.Port = c.port
+		}
 		t, err := c.way.Trace(ctx, o)
 		f := judgeTrace(ctx, t, err)
 		if t != nil {
