@@ -155,7 +155,7 @@ func faultRows() []faultRow {
 			x.before = []string{"sh", "-c", `ulimit -f 4096 && exec "$@"`, "sh"}
 			x.heal = func() { x.before = nil }
 		}},
-		{fault: "file system is read-only", get: "10, old", one: true, arm: func(x *trial) { x.mount("size=64m"); x.remount("ro"); x.heal = func() { x.remount("rw") } }},
+		{fault: "file system is read-only", get: "13, old", one: true, arm: func(x *trial) { x.mount("size=64m"); x.remount("ro"); x.heal = func() { x.remount("rw") } }},
 		{fault: "target folder removed in mid-file", get: "10, absent", arm: once(func(x *trial) { os.RemoveAll(x.folder) })},
 		{fault: "source removed in mid-read", get: "0, whole, as it was before", put: "0, whole, as it was before", one: true, arm: once(func(x *trial) {
 			x.untouched = false

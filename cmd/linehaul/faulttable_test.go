@@ -101,7 +101,7 @@ const trialConfig = `state: %q
 hosts:
   far: {address: %q, user: u, password: 'file:password', host_keys: %q, stall_timeout: %s, connect_timeout: %s, keepalive: 1s}
 jobs:
-  move: {%s%s, verify: %s, timeout: 60s, retry: {attempts: 3, backoff: 50ms..200ms}}
+  move: {%s%s, verify: %s, timeout: 60s, retry: {attempts: 3, backoff: 50ms..200ms}, checks: {ping: off, evidence: false}}
 `
 
 func newTrial(t *testing.T, row faultRow, way string, several bool) *trial {
