@@ -34,6 +34,7 @@ func rows() map[string]int {
 		"preflight":                  2,
 		"preflight/ping":             1,
 		"preflight/echo":             0,
+		"preflight/plot":             1,
 		"preflight/pmtu":             1,
 		"preflight/port":             1,
 		"preflight/tcpinfo":          0,
