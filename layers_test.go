@@ -32,6 +32,7 @@ func rows() map[string]int {
 		"keys/sshconfig":             1,
 		"logs":                       1,
 		"preflight":                  2,
+		"preflight/page":             3,
 		"preflight/ping":             1,
 		"preflight/echo":             0,
 		"preflight/plot":             1,

@@ -81,6 +81,9 @@ func (h *history) title(name string) {
 		runs = "1 run, " + first
 	}
 	name, between := h.plain(name), ": "
+	if name == "" {
+		between = ""
+	}
 	if utf8.RuneCountInString(name+between+runs) > h.width() {
 		between = "\n"
 	}
