@@ -141,17 +141,17 @@ func (t *table) due(now time.Time) (ttl int, at time.Time) {
 	soonest := time.Time{}
 	earlier := func(a time.Time) bool { return soonest.IsZero() || a.Before(soonest) }
 	end, _ := t.end()
-	through := t.opened
+	through, heard := t.opened, t.heard()
 	if end > 0 {
 		through = min(through, end)
 	}
 	for i := 1; i <= through; i++ {
-		if a := t.dueAt(i, end); !a.IsZero() && earlier(a) {
+		if a := t.dueAt(i, end, heard); !a.IsZero() && earlier(a) {
 			ttl, soonest = i, a
 		}
 	}
 	if end == 0 && t.opened < t.o.MaxHops {
-		if a := t.opensAt(); earlier(a) {
+		if a := t.opensAt(heard); earlier(a) {
 			ttl, soonest = t.opened+1, a
 		}
 	}
@@ -168,30 +168,39 @@ func (t *table) due(now time.Time) (ttl int, at time.Time) {
 }
 
 // dueAt is when a hop that has been probed gets its next probe, zero if it gets
-// none. What it has got early, as the last hop does, is made up for.
-func (t *table) dueAt(ttl, end int) time.Time {
+// none. What it has got early, as the last hop does, is made up for. A hop that
+// may be behind the host is not asked again while the host may still answer.
+func (t *table) dueAt(ttl, end, heard int) time.Time {
 	n, first, last := t.sentTo(ttl, end)
-	if t.o.Probes == Endless {
-		return last.Add(t.o.Interval)
+	at := last.Add(t.o.Interval)
+	if t.o.Probes != Endless {
+		left := t.o.Probes - n
+		if left <= 0 {
+			return time.Time{}
+		}
+		all := first.Add(time.Duration(t.o.Probes-1) * t.o.Interval)
+		at = last.Add(all.Sub(last) / time.Duration(left))
 	}
-	left := t.o.Probes - n
-	if left <= 0 {
-		return time.Time{}
+	if patient := first.Add(t.o.Timeout); end == 0 && ttl > heard && patient.After(at) {
+		return patient
 	}
-	all := first.Add(time.Duration(t.o.Probes-1) * t.o.Interval)
-	return last.Add(all.Sub(last) / time.Duration(left))
+	return at
+}
+
+// heard is the farthest hop that has answered.
+func (t *table) heard() (ttl int) {
+	for i := range t.opened {
+		if t.hops[i].recv > 0 {
+			ttl = i + 1
+		}
+	}
+	return ttl
 }
 
 // opensAt is when the next hop gets its first probe: now, as far as the times
 // before it are concerned, if it is not too far ahead of those that have
 // answered, or else when the next one of these has been waited for long enough.
-func (t *table) opensAt() time.Time {
-	heard := 0
-	for i := range t.opened {
-		if t.hops[i].recv > 0 {
-			heard = i + 1
-		}
-	}
+func (t *table) opensAt(heard int) time.Time {
 	if t.opened < heard+ahead {
 		return t.last
 	}
@@ -314,12 +323,7 @@ func (t *table) trace() *Trace {
 	r.Reached = reached
 	through := end
 	if end == 0 {
-		for i := range t.opened {
-			if t.hops[i].recv > 0 {
-				through = i + 1
-			}
-		}
-		through = min(through+1, t.opened)
+		through = min(t.heard()+1, t.opened)
 	}
 	for ttl := 1; ttl <= through; ttl++ {
 		all := t.hops[ttl-1 : ttl]

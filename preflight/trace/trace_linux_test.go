@@ -25,6 +25,18 @@ var methods = []struct {
 	{trace.TCP, "198.18.0.13", "2001:db8:12::13"},
 }
 
+// from is the client's address for a method and a server.
+func from(method trace.Method, to string) netip.Addr {
+	for _, m := range methods {
+		if m.method == method && strings.Contains(to, ":") {
+			return netip.MustParseAddr(m.from6)
+		} else if m.method == method {
+			return netip.MustParseAddr(m.from)
+		}
+	}
+	return netip.Addr{}
+}
+
 // TestThirty is the proof of the issue: thirty hops with ten probes each in
 // less than 5 seconds, by an ordinary user, without a probe lost, though each
 // router answers no faster than Linux does by default.
@@ -36,9 +48,7 @@ func TestThirty(t *testing.T) {
 		for i := 1; i <= hops; i++ {
 			p.Host(i).Set(map[string]string{"ipv4/icmp_ratelimit": "1000", "ipv6/icmp/ratelimit": "100"})
 		}
-		for _, m := range methods {
-			p.Client.IP("addr add " + m.from + "/24 dev next\naddr add " + m.from6 + "/64 dev next nodad\n")
-		}
+		addresses(p)
 		meet(t, p)
 		t.Log(p.Again(t, "SERVERS="+p.Server4.String()+" "+p.Server6.String(), routers(p)))
 		return
@@ -46,11 +56,11 @@ func TestThirty(t *testing.T) {
 	var work sync.WaitGroup
 	for _, to := range strings.Fields(os.Getenv("SERVERS")) {
 		for _, m := range methods {
-			from, want := m.from, strings.Fields(os.Getenv("ROUTERS4"))
+			want := strings.Fields(os.Getenv("ROUTERS4"))
 			if strings.Contains(to, ":") {
-				from, want = m.from6, strings.Fields(os.Getenv("ROUTERS6"))
+				want = strings.Fields(os.Getenv("ROUTERS6"))
 			}
-			o := trace.Options{To: netip.MustParseAddr(to), From: netip.MustParseAddr(from), Method: m.method}
+			o := trace.Options{To: netip.MustParseAddr(to), From: from(m.method, to), Method: m.method}
 			work.Go(func() {
 				began := time.Now()
 				got, err := trace.Run(t.Context(), o)
@@ -68,6 +78,13 @@ func TestThirty(t *testing.T) {
 		}
 	}
 	work.Wait()
+}
+
+// addresses gives the client those of methods.
+func addresses(p *path.Path) {
+	for _, m := range methods {
+		p.Client.IP("addr add " + m.from + "/24 dev next\naddr add " + m.from6 + "/64 dev next nodad\n")
+	}
 }
 
 // meet has all neighbours find each other, which takes IPv6 a while.
