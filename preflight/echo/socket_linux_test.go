@@ -9,7 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"linehaul/internal/lab"
+	"linehaul/internal/lab/netns"
+	"linehaul/internal/lab/path"
 	"linehaul/internal/leak"
 )
 
@@ -17,9 +18,6 @@ func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
 // patience is how long a test waits for an answer that must come.
 const patience = 5 * time.Second
-
-// everybody lets all groups use datagram sockets for ICMP.
-const everybody = "0 2147483647"
 
 // next takes the next event, which must come.
 func next(t *testing.T, s *Socket) Event {
@@ -34,10 +32,10 @@ func next(t *testing.T, s *Socket) Event {
 }
 
 // open opens a socket in a network.
-func open(t *testing.T, n *lab.Net, o Options) *Socket {
+func open(t *testing.T, h *netns.Host, o Options) *Socket {
 	t.Helper()
 	var s *Socket
-	err := n.Do(func() (err error) {
+	err := h.Do(func() (err error) {
 		s, err = Open(o)
 		return err
 	})
@@ -48,39 +46,22 @@ func open(t *testing.T, n *lab.Net, o Options) *Socket {
 	return s
 }
 
-// A chain is a client, a router and a server behind it.
-type chain struct{ client, router, server *lab.Net }
-
-func newChain(t *testing.T, unprivileged bool) chain {
-	c := chain{lab.NewNet(t), lab.NewNet(t), lab.NewNet(t)}
-	c.client.Join("east", "10.1.0.1/24", c.router, "west", "10.1.0.2/24")
-	c.router.Join("east", "10.2.0.1/24", c.server, "west", "10.2.0.2/24")
-	c.client.IP("address add fd01::1/64 dev east nodad")
-	c.router.IP("address add fd01::2/64 dev west nodad", "address add fd02::1/64 dev east nodad")
-	c.server.IP("address add fd02::2/64 dev west nodad")
-	c.client.IP("route add default via 10.1.0.2", "route add default via fd01::2")
-	c.server.IP("route add default via 10.2.0.1", "route add default via fd02::1")
-	c.router.Set("ipv4/ip_forward", "1")
-	c.router.Set("ipv6/conf/all/forwarding", "1")
-	c.router.Set("ipv4/icmp_ratelimit", "0")
-	c.router.Set("ipv6/icmp/ratelimit", "0")
-	if unprivileged {
-		c.client.Set("ipv4/ping_group_range", everybody)
-	}
-	return c
-}
-
-// ways goes through both kinds of sockets of Linux.
-func ways(t *testing.T, f func(t *testing.T, c chain, way string)) {
+// ways goes through both kinds of sockets of Linux, with a router on the way.
+func ways(t *testing.T, f func(t *testing.T, p *path.Path, way string)) {
 	for _, way := range []string{Unprivileged, Raw} {
-		t.Run(strings.ReplaceAll(way, " ", "-"), func(t *testing.T) { f(t, newChain(t, way == Unprivileged), way) })
+		t.Run(strings.ReplaceAll(way, " ", "-"), func(t *testing.T) {
+			t.Parallel()
+			p := path.Start(t, path.Options{Hops: 1})
+			p.Client.AllowPing(way == Unprivileged)
+			f(t, p, way)
+		})
 	}
 }
 
 func TestEchoes(t *testing.T) {
-	ways(t, func(t *testing.T, c chain, way string) {
-		for _, to := range []string{"127.0.0.1", "::1", "10.2.0.2", "fd02::2"} {
-			s := open(t, c.client, Options{To: netip.MustParseAddr(to)})
+	ways(t, func(t *testing.T, p *path.Path, way string) {
+		for _, to := range []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback(), p.Server4, p.Server6} {
+			s := open(t, p.Client, Options{To: to})
 			if s.Way() != way {
 				t.Fatalf("the way is %q, want %q", s.Way(), way)
 			}
@@ -89,8 +70,9 @@ func TestEchoes(t *testing.T) {
 				if err := s.Send(seq, size); err != nil {
 					t.Fatal(err)
 				}
-				if e := next(t, s); e.Seq != seq || e.Kind != Echoed || e.From.String() != to || e.RTT <= 0 || i > 0 && e.RTT > time.Second {
-					t.Errorf("to %s with %d bytes as %d: %+v", to, size, seq, e)
+				// Before the first one, neighbours ask for each other.
+				if e := next(t, s); e.Seq != seq || e.Kind != Echoed || e.From != to || e.RTT <= 0 || i > 0 && e.RTT > time.Second {
+					t.Errorf("to %v with %d bytes as %d: %+v", to, size, seq, e)
 				}
 			}
 		}
@@ -99,33 +81,32 @@ func TestEchoes(t *testing.T) {
 
 // TestRefusals has each thing said that a router can say.
 func TestRefusals(t *testing.T) {
-	lab.Need(t, "nft")
-	ways(t, func(t *testing.T, c chain, way string) {
+	ways(t, func(t *testing.T, p *path.Path, _ string) {
+		router := p.Host(1)
 		for _, test := range []struct {
-			to, reject string
-			from, said string
+			to, from     netip.Addr
+			reject, said string
 		}{
-			{"10.2.0.2", "icmp type host-unreachable", "10.1.0.2", "host unreachable"},
-			{"10.2.0.2", "icmp type net-unreachable", "10.1.0.2", "network unreachable"},
-			{"10.2.0.2", "icmp type admin-prohibited", "10.1.0.2", "prohibited by a firewall"},
-			{"10.2.0.2", "icmp type prot-unreachable", "10.1.0.2", "protocol unreachable"},
-			{"fd02::2", "icmpv6 type no-route", "fd01::2", "no route to destination"},
-			{"fd02::2", "icmpv6 type admin-prohibited", "fd01::2", "prohibited by a firewall"},
-			{"fd02::2", "icmpv6 type addr-unreachable", "fd01::2", "address unreachable"},
+			{p.Server4, p.Addr(1), "icmp host-unreachable", "host unreachable"},
+			{p.Server4, p.Addr(1), "icmp net-unreachable", "network unreachable"},
+			{p.Server4, p.Addr(1), "icmp admin-prohibited", "prohibited by a firewall"},
+			{p.Server4, p.Addr(1), "icmp prot-unreachable", "protocol unreachable"},
+			{p.Server6, p.Addr6(1), "icmpv6 no-route", "no route to destination"},
+			{p.Server6, p.Addr6(1), "icmpv6 admin-prohibited", "prohibited by a firewall"},
+			{p.Server6, p.Addr6(1), "icmpv6 addr-unreachable", "address unreachable"},
 		} {
-			c.router.Run("flush ruleset\ntable inet f {\n chain c {\n type filter hook forward priority 0\n reject with "+test.reject+"\n }\n}\n", "nft", "-f", "-")
-			s := open(t, c.client, Options{To: netip.MustParseAddr(test.to)})
+			router.Run("nft", "flush ruleset; table inet f { chain c { type filter hook forward priority 0; reject with "+test.reject+"; }; }")
+			s := open(t, p.Client, Options{To: test.to})
 			for seq := range uint16(5) {
 				if err := s.Send(seq, 100); err != nil {
 					t.Fatalf("%s: %v", test.said, err)
 				}
-				e := next(t, s)
-				if e.Seq != seq || e.Kind != Refused || e.From.String() != test.from || e.Said != test.said {
-					t.Errorf("want %s from %s about %d, got %+v", test.said, test.from, seq, e)
+				if e := next(t, s); e.Seq != seq || e.Kind != Refused || e.From != test.from || e.Said != test.said {
+					t.Errorf("want %s from %v about %d, got %+v", test.said, test.from, seq, e)
 				}
 			}
 		}
-		s := open(t, c.client, Options{To: netip.MustParseAddr("10.1.0.77")})
+		s := open(t, p.Client, Options{To: p.Addr(1).Next().Next()})
 		if err := s.Send(1, 56); err != nil {
 			t.Fatal(err)
 		}
@@ -136,32 +117,31 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestTooBig(t *testing.T) {
-	ways(t, func(t *testing.T, c chain, way string) {
-		c.router.IP("link set east mtu 1300")
-		c.server.IP("link set west mtu 1300")
+	ways(t, func(t *testing.T, p *path.Path, _ string) {
+		p.Host(1).IP("link set next mtu 1300")
+		p.Server.IP("link set prev mtu 1300")
 		for _, test := range []struct {
-			to     string
-			header int
-			from   string
-		}{{"10.2.0.2", ipv4Header + headerLen, "10.1.0.2"}, {"fd02::2", ipv6Header + headerLen, "fd01::2"}} {
-			s := open(t, c.client, Options{To: netip.MustParseAddr(test.to), Whole: true})
+			to, from netip.Addr
+			header   int
+		}{{p.Server4, p.Addr(1), ipv4Header + headerLen}, {p.Server6, p.Addr6(1), ipv6Header + headerLen}} {
+			s := open(t, p.Client, Options{To: test.to, Whole: true})
 			// Twice: what the kernel remembers of the path must not stop the second.
 			for seq := range uint16(2) {
 				if err := s.Send(seq, 1301-test.header); err != nil {
 					t.Fatal(err)
 				}
-				if e := next(t, s); e.Seq != seq || e.Kind != TooBig || e.MTU != 1300 || e.From.String() != test.from {
-					t.Errorf("1,301 bytes to %s: %+v", test.to, e)
+				if e := next(t, s); e.Seq != seq || e.Kind != TooBig || e.MTU != 1300 || e.From != test.from {
+					t.Errorf("1,301 bytes to %v: %+v", test.to, e)
 				}
 			}
 			if err := s.Send(3, 1300-test.header); err != nil {
 				t.Fatal(err)
 			}
 			if e := next(t, s); e.Kind != Echoed {
-				t.Errorf("1,300 bytes to %s: %+v", test.to, e)
+				t.Errorf("1,300 bytes to %v: %+v", test.to, e)
 			}
 			if e := (*SendError)(nil); !errors.As(s.Send(4, 1501-test.header), &e) || !e.TooBig {
-				t.Errorf("1,501 bytes to %s through an interface of 1,500: %v", test.to, e)
+				t.Errorf("1,501 bytes to %v through an interface of 1,500: %v", test.to, e)
 			}
 			if err := s.Send(5, 56); err != nil {
 				t.Error(err)
@@ -173,21 +153,23 @@ func TestTooBig(t *testing.T) {
 	})
 }
 
+// TestHere has this machine stand in the way itself.
 func TestHere(t *testing.T) {
-	lab.Need(t, "nft")
-	c := newChain(t, true)
-	s := open(t, c.client, Options{To: netip.MustParseAddr("10.2.0.2")})
-	c.client.Run("table inet f {\n chain c {\n type filter hook output priority 0\n meta l4proto icmp drop\n }\n}\n", "nft", "-f", "-")
+	t.Parallel()
+	p := path.Start(t, path.Options{Hops: 1})
+	p.Client.AllowPing(true)
+	s := open(t, p.Client, Options{To: p.Server4})
+	p.Client.Mute("meta l4proto icmp")
 	if err := s.Send(1, 56); !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "firewall") {
 		t.Errorf("with a firewall of our own: %v", err)
 	}
-	c.client.Run("flush ruleset", "nft", "-f", "-")
-	c.client.IP("route del default")
-	if err := s.Send(2, 56); !errors.Is(err, syscall.ENETUNREACH) {
+	p.Client.Allow()
+	if err := open(t, p.Client, Options{To: netip.MustParseAddr("192.0.2.1")}).Send(2, 56); !errors.Is(err, syscall.ENETUNREACH) {
 		t.Errorf("without a route: %v", err)
 	}
-	c.client.IP("address add 10.1.0.9/24 dev east", "route add default via 10.1.0.2")
-	s = open(t, c.client, Options{To: netip.MustParseAddr("10.2.0.2"), From: netip.MustParseAddr("10.1.0.9")})
+	other := netip.MustParseAddr("198.18.0.9")
+	p.Client.IP("address add 198.18.0.9/24 dev next")
+	s = open(t, p.Client, Options{To: p.Server4, From: other})
 	if err := s.Send(3, 56); err != nil {
 		t.Fatal(err)
 	}
@@ -198,14 +180,14 @@ func TestHere(t *testing.T) {
 
 // TestNotAllowed asks as an ordinary user: a thread gives its rights up.
 func TestNotAllowed(t *testing.T) {
-	lab.NeedRoot(t)
-	n := lab.NewNet(t)
-	n.Set("ipv4/ping_group_range", "1 0")
-	err := n.Do(func() error {
-		if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, 65534, 65534, 65534); e != 0 {
+	t.Parallel()
+	p := path.Start(t, path.Options{})
+	p.Client.AllowPing(false)
+	err := p.Client.Do(func() error {
+		if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, netns.UserID, netns.UserID, netns.UserID); e != 0 {
 			return os.NewSyscallError("setresuid", e)
 		}
-		s, err := Open(Options{To: netip.MustParseAddr("127.0.0.1")})
+		s, err := Open(Options{To: p.Server4})
 		if err == nil {
 			s.Close()
 		}

@@ -2,74 +2,74 @@ package pmtu
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
-	"linehaul/internal/lab"
+	"linehaul/internal/lab/path"
+	"linehaul/preflight/echo"
 )
 
-// TestFind looks for the MTU of a path with a router in it, by both kinds of
-// sockets and both protocols.
-func TestFind(t *testing.T) {
-	lab.Need(t, "nft")
-	client, router, server := lab.NewNet(t), lab.NewNet(t), lab.NewNet(t)
-	client.Join("east", "10.1.0.1/24", router, "west", "10.1.0.2/24")
-	router.Join("east", "10.2.0.1/24", server, "west", "10.2.0.2/24")
-	client.IP("address add fd01::1/64 dev east nodad")
-	router.IP("address add fd01::2/64 dev west nodad", "address add fd02::1/64 dev east nodad")
-	server.IP("address add fd02::2/64 dev west nodad")
-	client.IP("route add default via 10.1.0.2", "route add default via fd01::2")
-	server.IP("route add default via 10.2.0.1", "route add default via fd02::1")
-	router.Set("ipv4/ip_forward", "1")
-	router.Set("ipv6/conf/all/forwarding", "1")
+// find searches at the client.
+func find(t *testing.T, p *path.Path, to netip.Addr) (r *Result, took time.Duration) {
+	t.Helper()
+	began := time.Now()
+	err := p.Client.Do(func() (err error) {
+		r, err = Find(t.Context(), Options{To: to})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	took = time.Since(began)
+	t.Logf("%v: %+v", took, *r)
+	return r, took
+}
 
-	// rule drops what is longer, and says nothing of it.
-	rule := func(longer string) {
-		text := "flush ruleset\n"
-		if longer != "" {
-			text += "table inet f {\n chain c {\n type filter hook forward priority -10\n meta length > " + longer + " drop\n }\n}\n"
-		}
-		router.Run(text, "nft", "-f", "-")
-	}
-	mtu := func(n string) {
-		router.IP("link set east mtu " + n)
-		server.IP("link set west mtu " + n)
-	}
-	for _, groups := range []string{"1 0", "0 2147483647"} {
-		client.Set("ipv4/ping_group_range", groups)
-		for _, to := range []netip.Addr{netip.MustParseAddr("10.2.0.2"), netip.MustParseAddr("fd02::2")} {
-			find := func() (*Result, time.Duration) {
-				t.Helper()
-				var r *Result
-				began := time.Now()
-				err := client.Do(func() (err error) {
-					r, err = Find(t.Context(), Options{To: to})
-					return err
-				})
-				if err != nil {
-					t.Fatal(err)
+// TestFind looks for the MTU of a path with routers and a far line in it, by
+// both kinds of sockets and both protocols.
+func TestFind(t *testing.T) {
+	for _, way := range []string{echo.Unprivileged, echo.Raw} {
+		t.Run(strings.ReplaceAll(way, " ", "-"), func(t *testing.T) {
+			t.Parallel()
+			p := path.Start(t, path.Options{Hops: 2, Lines: []int{1}, Seed: 3})
+			p.Client.AllowPing(way == echo.Unprivileged)
+			for _, to := range []struct{ server, router netip.Addr }{{p.Server4, p.Addr(2)}, {p.Server6, p.Addr6(2)}} {
+				f := path.Faults{Delay: 40 * time.Millisecond}
+				p.Line(1).Set(f)
+				if r, _ := find(t, p, to.server); r.MTU != 1500 || r.Interface != 1500 || r.Way != way || r.Said != 0 || r.BlackHole || r.Unsure {
+					t.Errorf("a clean path: %+v", r)
 				}
-				took := time.Since(began)
-				t.Logf("%v: %+v", took, *r)
-				return r, took
+				mtu := 1200
+				if to.server.Is6() {
+					mtu = 1300 // no link of IPv6 may have less than 1,280
+				}
+				f.MTU, f.Answer = mtu, true
+				p.Line(1).Set(f)
+				if r, _ := find(t, p, to.server); r.MTU != mtu || r.Interface != 1500 || r.Said != mtu || r.By != to.router || r.BlackHole || r.Unsure {
+					t.Errorf("a router that says so: %+v", r)
+				}
+				f.Answer = false
+				p.Line(1).Set(f)
+				if r, took := find(t, p, to.server); r.MTU != mtu || r.Said != 0 || !r.BlackHole || took > 15*time.Second {
+					t.Errorf("a black hole, after %v: %+v", took, r)
+				}
+				f.Loss = 0.1
+				p.Line(1).Set(f)
+				if r, took := find(t, p, to.server); r.MTU != mtu || r.Said != 0 || !r.BlackHole || took > 15*time.Second {
+					t.Errorf("a black hole that loses others, too, after %v: %+v", took, r)
+				}
+				f.MTU = 0
+				p.Line(1).Set(f)
+				if r, _ := find(t, p, to.server); r.MTU != 1500 || r.BlackHole {
+					t.Errorf("a path that loses some: %+v", r)
+				}
+				f.Loss = 1
+				p.Line(1).Set(f)
+				if r, _ := find(t, p, to.server); r.MTU != 0 || r.BlackHole || !r.Unsure {
+					t.Errorf("nothing passes: %+v", r)
+				}
 			}
-			if r, _ := find(); r.MTU != 1500 || r.Interface != 1500 || r.Said != 0 || r.BlackHole || r.Unsure {
-				t.Errorf("a clean path: %+v", r)
-			}
-			mtu("1300")
-			if r, _ := find(); r.MTU != 1300 || r.Interface != 1500 || r.Said != 1300 || !r.By.IsValid() || r.BlackHole || r.Unsure {
-				t.Errorf("a router that says so: %+v", r)
-			}
-			mtu("1500")
-			rule("1400") // IPv6 wants 1,280, and so this is above it
-			if r, took := find(); r.MTU != 1400 || r.Said != 0 || !r.BlackHole || took > 15*time.Second {
-				t.Errorf("a black hole, after %v: %+v", took, r)
-			}
-			rule("40")
-			if r, _ := find(); r.MTU != 0 || r.BlackHole || !r.Unsure {
-				t.Errorf("nothing passes: %+v", r)
-			}
-			rule("")
-		}
+		})
 	}
 }

@@ -40,7 +40,7 @@ type Result struct {
 type Try struct {
 	Size   int  `json:"size"`
 	Probes int  `json:"probes"`
-	Passed bool `json:"passed"`
+	Passed bool `json:"passed"` // or a larger one did
 }
 
 // Options of a search. What is 0 is as in the constants.

@@ -289,6 +289,7 @@ func (f *finder) result() *Result {
 	}
 	f.made.Tries = nil
 	for _, t := range f.tries {
+		t.Passed = t.Passed || t.Size <= f.low
 		f.made.Tries = append(f.made.Tries, *t)
 	}
 	slices.SortFunc(f.made.Tries, func(a, b Try) int { return a.Size - b.Size })

@@ -17,9 +17,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 
-// A path loses by chance, and by size: hops are the MTUs of its links, those
+// A road loses by chance, and by size: hops are the MTUs of its links, those
 // that are negative say nothing.
-type path struct {
+type road struct {
 	hops []int
 	loss float64
 	rtt  time.Duration
@@ -31,7 +31,7 @@ type path struct {
 	sent   int
 }
 
-func (p *path) PingWhole(ctx context.Context, to netip.Addr, size int) (time.Duration, error) {
+func (p *road) PingWhole(ctx context.Context, to netip.Addr, size int) (time.Duration, error) {
 	p.mu.Lock()
 	p.sent++
 	lost := p.random.Float64() < p.loss
@@ -70,28 +70,28 @@ func (p *path) PingWhole(ctx context.Context, to netip.Addr, size int) (time.Dur
 func TestSearch(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		path  *path
+		road  *road
 		most  int
 		want  Result
 		limit time.Duration
 	}{
-		{"clean", &path{hops: []int{1500}}, 1500, Result{MTU: 1500}, 100 * time.Millisecond},
-		{"a router says so", &path{hops: []int{1500, 1200}}, 1500, Result{MTU: 1200, Said: 1200}, time.Second},
-		{"two routers say so", &path{hops: []int{1500, 1400, 1280}}, 1500, Result{MTU: 1280, Said: 1280}, time.Second},
-		{"a router says no number", &path{hops: []int{1500, 1333}, mute: true}, 1500, Result{MTU: 1333}, time.Second},
-		{"below what is usual", &path{hops: []int{1500, 300}}, 1500, Result{MTU: 300, Said: 300}, time.Second},
-		{"black hole", &path{hops: []int{1500, -1200}}, 1500, Result{MTU: 1200, BlackHole: true}, 6 * time.Second},
-		{"black hole by one byte", &path{hops: []int{1500, -1499}}, 1500, Result{MTU: 1499, BlackHole: true}, 6 * time.Second},
-		{"black hole below what is usual", &path{hops: []int{1500, -100}}, 1500, Result{MTU: 100, BlackHole: true}, 6 * time.Second},
-		{"black hole of large packets", &path{hops: []int{-1500}}, 9000, Result{MTU: 1500, BlackHole: true}, 7 * time.Second},
-		{"black hole behind a router that says so", &path{hops: []int{1500, 1400, -1300}}, 1500, Result{MTU: 1300, Said: 1400, BlackHole: true}, 6 * time.Second},
-		{"nobody answers", &path{hops: []int{-1}}, 1500, Result{Unsure: true}, 3 * time.Second},
-		{"no way", &path{hops: []int{1500}, down: true}, 1500, Result{Refused: "10.0.0.1: host unreachable"}, 3 * time.Second},
-		{"far away", &path{hops: []int{-1400}, rtt: 900 * time.Millisecond}, 1500, Result{MTU: 1400, BlackHole: true}, DefaultLimit},
+		{"clean", &road{hops: []int{1500}}, 1500, Result{MTU: 1500}, 100 * time.Millisecond},
+		{"a router says so", &road{hops: []int{1500, 1200}}, 1500, Result{MTU: 1200, Said: 1200}, time.Second},
+		{"two routers say so", &road{hops: []int{1500, 1400, 1280}}, 1500, Result{MTU: 1280, Said: 1280}, time.Second},
+		{"a router says no number", &road{hops: []int{1500, 1333}, mute: true}, 1500, Result{MTU: 1333}, time.Second},
+		{"below what is usual", &road{hops: []int{1500, 300}}, 1500, Result{MTU: 300, Said: 300}, time.Second},
+		{"black hole", &road{hops: []int{1500, -1200}}, 1500, Result{MTU: 1200, BlackHole: true}, 6 * time.Second},
+		{"black hole by one byte", &road{hops: []int{1500, -1499}}, 1500, Result{MTU: 1499, BlackHole: true}, 6 * time.Second},
+		{"black hole below what is usual", &road{hops: []int{1500, -100}}, 1500, Result{MTU: 100, BlackHole: true}, 6 * time.Second},
+		{"black hole of large packets", &road{hops: []int{-1500}}, 9000, Result{MTU: 1500, BlackHole: true}, 7 * time.Second},
+		{"black hole behind a router that says so", &road{hops: []int{1500, 1400, -1300}}, 1500, Result{MTU: 1300, Said: 1400, BlackHole: true}, 6 * time.Second},
+		{"nobody answers", &road{hops: []int{-1}}, 1500, Result{Unsure: true}, 3 * time.Second},
+		{"no way", &road{hops: []int{1500}, down: true}, 1500, Result{Refused: "10.0.0.1: host unreachable"}, 3 * time.Second},
+		{"far away", &road{hops: []int{-1400}, rtt: 900 * time.Millisecond}, 1500, Result{MTU: 1400, BlackHole: true}, DefaultLimit},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := test.path
+				p := test.road
 				p.random = rand.New(rand.NewPCG(1, 2))
 				if p.rtt == 0 {
 					p.rtt = 80 * time.Millisecond
@@ -132,7 +132,7 @@ func TestLosses(t *testing.T) {
 		const rounds = 200
 		for seed := range uint64(rounds) {
 			synctest.Test(t, func(t *testing.T) {
-				clean := &path{hops: []int{1500}, loss: loss, rtt: 80 * time.Millisecond, random: rand.New(rand.NewPCG(seed, 1))}
+				clean := &road{hops: []int{1500}, loss: loss, rtt: 80 * time.Millisecond, random: rand.New(rand.NewPCG(seed, 1))}
 				o := Options{To: netip.MustParseAddr("192.0.2.1"), Most: 1500}
 				got, err := FindThrough(t.Context(), clean, o)
 				if err != nil {
@@ -142,7 +142,7 @@ func TestLosses(t *testing.T) {
 					wrong++
 					t.Logf("loss %v, seed %d: %+v", loss, seed, got)
 				}
-				hole := &path{hops: []int{-1234}, loss: loss, rtt: 80 * time.Millisecond, random: rand.New(rand.NewPCG(seed, 2))}
+				hole := &road{hops: []int{-1234}, loss: loss, rtt: 80 * time.Millisecond, random: rand.New(rand.NewPCG(seed, 2))}
 				got, err = FindThrough(t.Context(), hole, o)
 				if err != nil {
 					t.Fatal(err)
@@ -165,7 +165,7 @@ func TestStopped(t *testing.T) {
 		stop := errors.New("stopped")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(3*time.Second, func() { cancel(stop) })
-		p := &path{hops: []int{-1200}, rtt: 80 * time.Millisecond, random: rand.New(rand.NewPCG(1, 2))}
+		p := &road{hops: []int{-1200}, rtt: 80 * time.Millisecond, random: rand.New(rand.NewPCG(1, 2))}
 		o := Options{To: netip.MustParseAddr("192.0.2.1"), Most: 1500}
 		began := time.Now()
 		got, err := FindThrough(ctx, p, o)

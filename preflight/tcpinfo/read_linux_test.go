@@ -3,16 +3,19 @@ package tcpinfo
 import (
 	"io"
 	"net"
+	"regexp"
+	"strconv"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"linehaul/internal/lab"
+	"linehaul/internal/lab/netns"
 )
 
 // carry sends n bytes over a connection in a network, and returns what the
 // sender's and the receiver's end know when all have come.
-func carry(t *testing.T, network *lab.Net, n int64) (sender, receiver Sample) {
+func carry(t *testing.T, network *netns.Host, n int64) (sender, receiver Sample) {
 	t.Helper()
 	var l net.Listener
 	var c net.Conn
@@ -61,23 +64,29 @@ func (zeros) Read(b []byte) (int, error) {
 
 // TestLoss compares with what a firewall that drops by chance has dropped.
 func TestLoss(t *testing.T) {
-	lab.Need(t, "nft")
-	network := lab.NewNet(t)
-	network.IP("link set lo mtu 1500")
+	lab.NeedRoot(t)
+	lab.Need(t, "ip", "nsenter", "nft")
+	network := netns.New(t, "loopback", netns.Options{})
+	network.IP("link set lo mtu 1500 gso_max_segs 1 up") // what is dropped is one segment
 	const bytes = 8 << 20
 	clean, _ := carry(t, network, bytes)
 	t.Logf("clean: %+v", clean)
 	if share, known := clean.Share(); !known || share > 0.01 || clean.SentBytes < bytes || clean.RTTMS <= 0 || clean.MinRTTMS <= 0 || clean.Window == 0 || clean.MSS != 1448 {
 		t.Errorf("without loss: %+v", clean)
 	}
-	network.Run("table inet f {\n chain c {\n type filter hook input priority 0\n meta length > 1000 numgen random mod 100 < 3 drop\n }\n}\n", "nft", "-f", "-")
+	network.Drop("meta length > 1000 numgen random mod 100 < 3 counter")
 	sender, receiver := carry(t, network, bytes)
-	t.Logf("sender: %+v\nreceiver: %+v", sender, receiver)
-	share, known := sender.Share()
-	if !known || share < 0.02 || share > 0.06 {
-		t.Errorf("3 of 100 are lost, and %v were sent again", share)
+	dropped := 0
+	for _, m := range regexp.MustCompile(`counter packets (\d+)`).FindAllStringSubmatch(network.Run("nft", "list", "ruleset"), -1) {
+		n, _ := strconv.Atoi(m[1])
+		dropped += n
 	}
-	if sender.ResentB < bytes/50 || sender.SentBytes < bytes+sender.ResentB-uint64(sender.MSS) || sender.Sent < bytes/1448 {
+	t.Logf("dropped: %d\nsender: %+v\nreceiver: %+v", dropped, sender, receiver)
+	share, known := sender.Share()
+	if !known || dropped < 100 || int(sender.Resent) < dropped || int(sender.Resent) > dropped*3/2 || share < 0.015 || share > 0.06 {
+		t.Errorf("%d were dropped, and %d, %v of all, were sent again", dropped, sender.Resent, share)
+	}
+	if sender.ResentB < uint64(dropped)*1000 || sender.SentBytes < bytes+sender.ResentB-uint64(sender.MSS) || sender.Sent < bytes/1448 {
 		t.Errorf("sender: %+v", sender)
 	}
 	if receiver.Received != bytes && receiver.Received != bytes+1 || receiver.OutOfOrder == 0 {
