@@ -121,7 +121,12 @@ func (a *app) check(ctx context.Context, args []string, o checkFlags) error {
 	if err != nil {
 		return err
 	}
-	if len(o.reports) > 1 && len(subjects) > 1 {
+	for _, name := range o.reports {
+		if _, err := formOf(name); err != nil {
+			return err
+		}
+	}
+	if len(o.reports) > 0 && len(subjects) > 1 {
 		return fault.New(fault.Usage, "--report wants one target, and there are %d", len(subjects))
 	}
 	var worst error
@@ -132,7 +137,7 @@ func (a *app) check(ctx context.Context, args []string, o checkFlags) error {
 			return err
 		}
 		all = append(all, report)
-		if err := a.writeReports(report, o.reports); err != nil {
+		if err := a.writeReports(report, s, o); err != nil {
 			return err
 		}
 		worst = cmp.Or(worst, err)
@@ -383,15 +388,4 @@ func checkError(r preflight.Report) error {
 		return nil
 	}
 	return shown{fault.New(r.Kind(), "%s", r.Summary)}
-}
-
-// writeReports writes a report to files, each in the form that its name says.
-func (a *app) writeReports(r preflight.Report, files []string) error {
-	for _, name := range files {
-		if err := a.writeReport(r, name); err != nil {
-			return fault.New(fault.LocalDisk, "write the report %q: %w", name, err)
-		}
-		a.note("wrote %s", name)
-	}
-	return nil
 }
