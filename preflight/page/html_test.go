@@ -283,6 +283,15 @@ func TestMuch(t *testing.T) {
 	}
 }
 
+// TestZone: times are in the zone that was asked for, or as they came.
+func TestZone(t *testing.T) {
+	for want, o := range map[string]Options{"2026-11-21 02:30:00 +08:00": {}, "2026-11-20 18:30:00 +00:00": {Zone: time.UTC}} {
+		if text := words(parse(t, bytes.NewReader(write(t, goodLine(), o))).find("header")[0]); !strings.Contains(text, want) {
+			t.Errorf("the head does not say %q: %s", want, text)
+		}
+	}
+}
+
 // TestCallersReport: what was passed in is as it was.
 func TestCallersReport(t *testing.T) {
 	r, before := lossyLine(), goodLine()
