@@ -222,7 +222,7 @@ func nameGroup(now, before *preflight.Name) []valueRow {
 	g.text("name", now.Name, was.Name)
 	g.text("addresses", list(*now), list(was))
 	g.text("said by", now.Server, was.Server)
-	g.number("took", milliseconds(), now.TookMS, true, was.TookMS, is)
+	g.number("took", milliseconds(), now.TookMS, now.TookMS > 0, was.TookMS, is && was.TookMS > 0)
 	return g.Rows
 }
 

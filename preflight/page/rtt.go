@@ -3,6 +3,7 @@ package page
 import (
 	"fmt"
 	"html/template"
+	"math"
 	"slices"
 
 	"linehaul/preflight/ping"
@@ -197,8 +198,8 @@ func (f *figure) lost(samples []ping.Sample) {
 func distribution(id string, now *ping.Series, got, old []float64, when string) chart {
 	all := slices.Concat(got, old)
 	lo, hi := slices.Min(all), plot.Cap(all)
-	h := plot.Bins(got, lo, hi, 24)
-	was := plot.Bins(old, lo, hi, 24)
+	bins := min(24, int(3*math.Sqrt(float64(len(got))))) // of few answers, few bins
+	h, was := plot.Bins(got, lo, hi, bins), plot.Bins(old, lo, hi, bins)
 	share := func(h plot.Histogram, n int, total int) float64 { return float64(n) / float64(max(total, 1)) * 100 }
 	unit, label := "%", "Share of the answers by ms"
 	if len(old) == 0 {
@@ -209,10 +210,11 @@ func distribution(id string, now *ping.Series, got, old []float64, when string) 
 	if h.Over+was.Over > 0 {
 		columns++
 	}
+	most := max(share(h, h.Most(), len(got)), share(was, was.Most(), len(old)), 1)
 	f := &figure{
 		height: tall,
 		x:      plot.Scale{Lo: h.From, Hi: h.From + float64(columns)*h.Width},
-		y:      plot.NewScale(0, max(share(h, h.Most(), len(got)), share(was, was.Most(), len(old)), 1), 5),
+		y:      plot.NewScale(0, most, min(5, int(most))), // no half answers
 	}
 	axis := plot.NewScale(h.From, h.To(), 6)
 	for _, v := range axis.Ticks {

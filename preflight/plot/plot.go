@@ -99,12 +99,14 @@ func Grouped(v float64, digits int) string {
 	return string(out)
 }
 
-// MS writes milliseconds without their unit, to three figures or so: 0.42,
-// 4.21, 41.2, 412, 4,120.
+// MS writes milliseconds without their unit, to three figures or so: 0.042,
+// 0.42, 4.21, 41.2, 412, 4,120.
 func MS(v float64) string {
 	switch a := math.Abs(Finite(v)); {
 	case a == 0:
 		return "0"
+	case a < 0.0995:
+		return Grouped(v, 3)
 	case a < 9.995:
 		return Grouped(v, 2)
 	case a < 99.95:

@@ -82,7 +82,7 @@ func TestTimeScale(t *testing.T) {
 
 func TestNumbers(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
-		{MS(0), "0"}, {MS(0.042), "0.04"}, {MS(4.214), "4.21"}, {MS(9.999), "10.0"}, {MS(41.25), "41.2"}, {MS(99.96), "100"}, {MS(4120), "4,120"}, {MS(math.Inf(1)), "0"},
+		{MS(0), "0"}, {MS(0.042), "0.042"}, {MS(4.214), "4.21"}, {MS(9.999), "10.0"}, {MS(41.25), "41.2"}, {MS(99.96), "100"}, {MS(4120), "4,120"}, {MS(math.Inf(1)), "0"},
 		{Percent(0), "0%"}, {Percent(0.008), "0.8%"}, {Percent(0.05), "5%"}, {Percent(0.125), "12.5%"}, {Percent(1), "100%"}, {Percent(0.0001), "<0.1%"}, {Percent(0.9999), ">99.9%"}, {Percent(0.99), "99%"}, {Percent(1.0 / 3), "33.3%"},
 		{Rate(999), "999 B/s"}, {Rate(8.14e6), "8.14 MB/s"}, {Rate(2.5e9), "2.50 GB/s"},
 		{Bytes(1023), "1,023 B"}, {Bytes(1024), "1.0 KiB"}, {Bytes(1<<20 - 1), "1.0 MiB"}, {Bytes(math.MaxInt64), "8,192.0 PiB"},
