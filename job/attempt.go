@@ -12,6 +12,7 @@ import (
 	"linehaul/store"
 	"linehaul/transfer"
 	"linehaul/transfer/remote"
+	"linehaul/tunnel"
 )
 
 // attempt is one try within a run. What an earlier try has moved already stands
@@ -23,6 +24,7 @@ type attempt struct {
 	dialer   remote.Dialer
 	links    *Links
 	tally    tally        // of what goes through the host's link
+	line     *lineMeter   // nil: nobody asks
 	store    *store.Store // nil: nothing is recorded
 	now      func() time.Time
 	progress transfer.Progress
@@ -66,6 +68,9 @@ func (a *attempt) do(ctx, moving context.Context) error {
 	if err != nil {
 		return err
 	}
+	if _, ok := dialer.(*tunnel.Shared); ok && a.line != nil {
+		a.line.by = store.ByTheTunnel
+	}
 	if a.job.Host.Link != "" {
 		dialer = a.tally.dialer(dialer)
 	}
@@ -88,6 +93,7 @@ func (a *attempt) do(ctx, moving context.Context) error {
 	}
 	pool := remote.NewPool(conn, dialer, a.job.Connections)
 	defer func() { pool.Close() }() //nolint:errcheck // what was moved is named by now
+	defer a.watchLine(pool)()       // ends before the connections do
 	info := conn.Info()
 	a.log.Info("logged in", logs.Address, info.Address, "user", info.User, logs.Fingerprint, info.HostKey,
 		"server", info.ServerVersion, logs.Protocol, info.Protocol.String(), logs.Seconds, a.now().Sub(began).Round(time.Millisecond).Seconds())

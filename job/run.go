@@ -208,13 +208,14 @@ func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.V
 	}
 	a := attempt{
 		job: j, run: run, values: v, dialer: r.Dialer, links: r.Links, store: r.Store, now: r.Now, progress: transfer.Watched(r.Progress, meter), temp: r.Temp,
-		gate: r.gate(j.Limits), second: &secondLook{}, results: newResults(j, run, list), ahead: cmp.Or(r.ahead, planAhead),
+		line: newLineMeter(r.Now, meter), gate: r.gate(j.Limits), second: &secondLook{}, results: newResults(j, run, list), ahead: cmp.Or(r.ahead, planAhead),
 	}
 	defer a.second.work.Wait()
 	defer func() {
 		if j.Host.Link != "" {
 			run.Link = a.tally.record(j.Host.Link)
 		}
+		r.keepLine(run, a.line, log)
 		if listErr := list.End(run); listErr != nil && err == nil {
 			err = listErr
 		}
@@ -311,6 +312,7 @@ func (r *Runner) end(run store.Run, err error, log *slog.Logger) (store.Run, err
 	if l := run.Link; l != nil {
 		fields = append(fields, logs.Link, l.Name, logs.SPI, strings.Join(l.SPIs, ","), logs.Sent, l.Sent, logs.Received, l.Received)
 	}
+	fields = append(fields, lineFields(run.Line)...)
 	if run.Failed > 0 {
 		fields = append(fields, logs.Failed, run.Failed)
 	}

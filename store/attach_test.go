@@ -68,6 +68,15 @@ func TestAttach(t *testing.T) {
 	}
 }
 
+// TestRetransmitted: a share is written as people say it.
+func TestRetransmitted(t *testing.T) {
+	for share, want := range map[float64]string{0: "0.0%", 0.008: "0.8%", 0.0004: "0.040%", 1: "100.0%", 0.1234: "12.3%"} {
+		if got := (&store.Line{ResentShare: share}).Retransmitted(); got != want {
+			t.Errorf("%v is %q, want %q", share, got, want)
+		}
+	}
+}
+
 // TestAttachDamaged: a file that is damaged, or larger than any that we write,
 // is an error.
 func TestAttachDamaged(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -58,6 +60,7 @@ type Run struct {
 
 	// Line is what its connections had to do to get the bytes through.
 	Line *Line `json:"line,omitempty"`
+
 	// Checks are what was found before it, by the last attempt that looked.
 	Checks *Checks `json:"checks,omitempty"`
 
@@ -103,15 +106,34 @@ type Line struct {
 
 	// What the far end sends again nobody here can count. What is lost on its
 	// way here shows as segments that come out of order: all of those that
-	// come before the lost one is sent again, so these are more than the lost.
+	// come until the lost one is sent again, which are far more than are lost.
+	OutOfOrder uint64 `json:"out_of_order"`
+
+	SentBytes     uint64 `json:"sent_bytes"`
 	ReceivedBytes uint64 `json:"received_bytes"`
-	OutOfOrder    uint64 `json:"out_of_order"`
 
 	// Unknown are the names of the fields above that nobody could tell.
 	Unknown []string `json:"unknown,omitempty"`
 }
 
-// Who counted. A tunnel's own TCP counts acknowledgements in Sent too.
+// Outward reports whether more went to the far end than came from there: then
+// it is Resent that tells of losses, else OutOfOrder.
+func (l *Line) Outward() bool { return l.SentBytes > l.ReceivedBytes }
+
+// Retransmitted is ResentShare in percent, as in 0.8%.
+func (l *Line) Retransmitted() string {
+	digits := 1
+	if l.ResentShare > 0 && l.ResentShare < 0.0005 {
+		digits = 3
+	}
+	return strconv.FormatFloat(l.ResentShare*100, 'f', digits, 64) + "%"
+}
+
+// Knows reports whether a field of the record was not Unknown.
+func (l *Line) Knows(field string) bool { return !slices.Contains(l.Unknown, field) }
+
+// Who counted. What a tunnel's own TCP has sent is counted in bytes, and
+// segments are made of them.
 const (
 	ByTheSystem = "the system"
 	ByTheTunnel = "the tunnel"

@@ -22,8 +22,10 @@ type historyOptions struct {
 func (a *app) historyCmd() *cobra.Command {
 	o := historyOptions{number: 20}
 	c := &cobra.Command{
-		Use:               "history [JOB]",
-		Short:             "List what ran, newest first",
+		Use:   "history [JOB or RUN]",
+		Short: "List what ran, newest first, or show one run",
+		Long: `List what ran, newest first, or show one run: how long it took, and what
+its connections told of the line (round trips, what was sent again).`,
 		Args:              usageArgs(cobra.MaximumNArgs(1)),
 		ValidArgsFunction: a.completeJobs,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -51,6 +53,11 @@ func (a *app) history(name string, o historyOptions) error {
 	s, err := store.Open(f.State)
 	if err != nil {
 		return err
+	}
+	if name != "" && f.Jobs[name] == nil {
+		if run, err := s.Run(name); err == nil {
+			return a.historyRun(s, run)
+		}
 	}
 	filter := store.Filter{Job: name, State: store.State(o.state), Limit: o.number}
 	if o.since > 0 {

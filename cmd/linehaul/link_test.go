@@ -188,6 +188,15 @@ func (s *linkSite) recorded() {
 	if want := fmt.Sprintf("link=lab spi=%s sent=%d received=%d", l.SPIs[0], l.Sent, l.Received); !strings.Contains(log, want) {
 		s.t.Errorf("the log has no %q:\n%s", want, log)
 	}
+	// The tunnel's own TCP knows how long the line is, and not what was lost on
+	// its way here.
+	line := runs[0].Line
+	if line == nil || line.By != store.ByTheTunnel || line.Connections < 1 || line.RTTMS <= 0 || line.RTTMS > 5000 || line.Sent == 0 || line.Outward() || line.Knows("out_of_order") {
+		s.t.Errorf("the record says of the line: %+v", line)
+	}
+	if out := s.must("history", runs[0].ID); !strings.Contains(out, "nobody counts what was lost") || !strings.Contains(log, " rtt=") {
+		s.t.Errorf("the run: %s", out)
+	}
 	if out := s.must("history"); !strings.Contains(out, "LINK") || !strings.Contains(out, "lab") {
 		s.t.Errorf("history: %s", out)
 	}

@@ -160,6 +160,18 @@ func (p *Pool) room(apart bool) (c *pooled, again bool) {
 	return c, false
 }
 
+// Conns are the pool's connections, also those that have broken. They are there
+// to be asked.
+func (p *Pool) Conns() []*Conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	conns := make([]*Conn, 0, len(p.conns))
+	for _, c := range p.conns {
+		conns = append(conns, c.Conn)
+	}
+	return conns
+}
+
 // Close ends the connections that were made here.
 func (p *Pool) Close() error {
 	p.mu.Lock()
