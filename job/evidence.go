@@ -54,7 +54,7 @@ func (a *attempt) evidence(ctx context.Context) {
 		preflight.CheckPort: preflight.Require, preflight.CheckTrace: preflight.Warning,
 	}
 	p.Ping = ping.Options{Count: 10, Interval: 100 * time.Millisecond, Timeout: 2 * time.Second, Size: ping.DefaultSize}
-	p.Traces = []trace.Options{preflight.ShortTrace(trace.TCP, a.job.Host.First().Port)}
+	p.Traces = []trace.Options{{Method: trace.TCP, Probes: 10, Interval: 200 * time.Millisecond}}
 	dialer, err := a.links.Dialer(a.job.Host, a.dialer)
 	if err != nil {
 		return // the attempt says so

@@ -173,6 +173,10 @@ func (s *Server) Space(ctx context.Context, folder string, bytes, count int64) (
 	return out, err
 }
 
+// checkSlack is how much longer than its connections a check of the server may
+// take.
+const checkSlack = 10 * time.Second
+
 // Check looks at what a job would find now: the line, the server, and the room
 // for what it would move. each is told of each finding as it comes.
 func (r *Runner) Check(ctx context.Context, j *Job, p preflight.Policy, login bool, each func(preflight.Finding)) (preflight.Report, error) {
@@ -196,6 +200,8 @@ func (r *Runner) Check(ctx context.Context, j *Job, p preflight.Policy, login bo
 	server := &Server{Host: j.Host, Dialer: dialer, Login: login, Log: log, Now: r.Now, ID: values.Run}
 	defer server.Close()
 	s.SSH = server.SSH
+	// The greeting and the login are a connection each, with that much time.
+	s.Patience = 2*j.Host.First().ConnectTimeout + checkSlack
 	if login {
 		s.Clock = server.Clock
 	}

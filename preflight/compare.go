@@ -21,7 +21,7 @@ func (r *Report) Compare(before Report) []string {
 		if f.Verdict.worse(OK) && f.Verdict != Skipped && b.Verdict == OK {
 			add("%s: %s; %s: %s", f.Check, f.Text, then, b.Text)
 		}
-		if f.Name != nil && b.Name != nil && list(f.Name.Addresses) != list(b.Name.Addresses) {
+		if f.Name != nil && b.Name != nil && len(f.Name.Addresses) > 0 && list(f.Name.Addresses) != list(b.Name.Addresses) {
 			add("%s is %s, and was %s %s", f.Name.Name, list(f.Name.Addresses), list(b.Name.Addresses), then)
 		}
 		if f.Link != nil && b.Link != nil && f.Link.Interface != "" && f.Link.String() != b.Link.String() {

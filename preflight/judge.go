@@ -178,6 +178,11 @@ func (r *Report) Err() error {
 		return nil
 	}
 	e := fault.New(fault.Check, "%s: %s", r.Layer, r.Summary)
+	for _, k := range fault.Kinds() {
+		if k.String() == r.Layer && !k.Transient() {
+			e = e.AsPermanent()
+		}
+	}
 	if r.Next != "" {
 		e = e.WithHint("%s", r.Next)
 	}

@@ -86,6 +86,9 @@ type Subject struct {
 	// OfLink: the subject is a tunnel itself. Its Address is the gateway, which
 	// is looked at whether the tunnel comes up or not.
 	OfLink bool
+	// Patience is how long the server may take to answer, and to let us in; 0:
+	// half a minute.
+	Patience time.Duration
 	// SpaceHere: Space is about this machine, and needs no server.
 	SpaceHere bool
 }
@@ -111,6 +114,7 @@ func (s Subject) Tasks(p Policy) []Task {
 			all = append(all, Task{Check: c, Needs: needs, Deadline: limit})
 		}
 	}
+	server := cmp.Or(s.Patience, serverTime)
 	name := nameCheck{address: s.Address, networks: s.Networks, way: s.Way}
 	link := linkCheck{networks: s.Networks, way: s.Way, gateway: s.Gateway}
 	around := []string{CheckName, CheckLink} // what the checks of the line need
@@ -139,17 +143,17 @@ func (s Subject) Tasks(p Policy) []Task {
 	add(traceCheck{s.Networks, s.Way, p.Traces, cmp.Or(s.Port, sshPort)}, traceTime, around...)
 	add(mtuCheck{networks: s.Networks, way: s.Way, outside: s.Outside, gateway: s.gatewayAddr()}, mtuTime, around...)
 	if s.SSH != nil {
-		add(sshCheck{s.SSH}, serverTime, CheckName, CheckLink, CheckPort)
+		add(sshCheck{s.SSH}, server, CheckName, CheckLink, CheckPort)
 	}
 	if s.Space != nil {
 		needs := []string{CheckName, CheckLink, CheckPort, CheckSSH}
 		if s.SpaceHere {
 			needs = nil
 		}
-		add(spaceCheck{s.Space}, serverTime, needs...)
+		add(spaceCheck{s.Space}, server, needs...)
 	}
 	if s.Clock != nil {
-		add(clockCheck{s.Clock}, serverTime, CheckName, CheckLink, CheckPort, CheckSSH)
+		add(clockCheck{s.Clock}, server, CheckName, CheckLink, CheckPort, CheckSSH)
 	}
 	return all
 }

@@ -69,7 +69,7 @@ func Texts() []Text {
 		{"port-untold", Unknown, none, "%s is open or filtered: nothing came back", "UDP tells no more than that, where the program behind the port does not answer what it does not know"},
 		{"port-failed", Unknown, none, "cannot tell: %s", ""},
 
-		{"trace-reached", OK, none, "%d hops to the host by %s", ""},
+		{"trace-reached", OK, none, "%d %s to the host by %s", ""},
 		{"trace-loss", Fail, fault.Route, "loss begins at hop %d (%s): %s there, and %s at the host", "that router or the line before it loses packets: show this to whoever runs it"},
 		{"trace-ends", Fail, fault.Route, "by %[3]s, nobody answers behind hop %[1]d (%[2]s)", "packets end there, or answers do: a firewall, a missing route, or a host that does not answer this kind of probe"},
 		{"trace-first", Fail, fault.Route, "by %s, nobody answers, not even the first router", "the next hop of this machine is down, or it answers nothing: check cable, gateway and VPN"},

@@ -53,9 +53,13 @@ func well() *scene {
 			Trace: func(context.Context, trace.Options) (*trace.Trace, error) { return hops(0, 0, 0), nil },
 			MTU:   func(context.Context, netip.Addr) (*pmtu.Result, error) { return &pmtu.Result{MTU: 1500}, nil },
 		},
-		SSH:   func(context.Context) (preflight.SSH, error) { return preflight.SSH{Banner: "SSH-2.0-x", HostKey: "SHA256:x"}, nil },
+		SSH: func(context.Context) (preflight.SSH, error) {
+			return preflight.SSH{Banner: "SSH-2.0-x", HostKey: "SHA256:x"}, nil
+		},
 		Space: func(context.Context) (preflight.Space, error) { return room(1<<30, 1000), nil },
-		Clock: func(context.Context) (preflight.Clock, error) { return preflight.Clock{OffsetMS: 100, WithinMS: 500}, nil },
+		Clock: func(context.Context) (preflight.Clock, error) {
+			return preflight.Clock{OffsetMS: 100, WithinMS: 500}, nil
+		},
 	}
 	return s
 }

@@ -71,7 +71,7 @@ func judgeTrace(ctx context.Context, t *trace.Trace, err error) Finding {
 	if hop := lossFrom(t); hop != nil {
 		return verdict(CheckTrace, "trace-loss", hop.TTL, at(*hop), percent(hop.Loss), percent(t.Hops[len(t.Hops)-1].Loss))
 	}
-	return verdict(CheckTrace, "trace-reached", len(t.Hops), method(t))
+	return verdict(CheckTrace, "trace-reached", len(t.Hops), plural(len(t.Hops), "hop"), method(t))
 }
 
 // method is a trace's in a text.

@@ -152,3 +152,10 @@ func list[T fmt.Stringer](all []T) string {
 	}
 	return strings.Join(parts, ", ")
 }
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return what
+	}
+	return what + "s"
+}

@@ -186,8 +186,10 @@ func nightOf(r store.Run) plot.Night {
 	if l := r.Line; l != nil && l.Sent > 0 {
 		n.ResentShare = float64(l.Resent) / float64(l.Sent)
 	}
-	if took := r.Ended.Sub(r.Started).Seconds(); took > 0 {
-		n.BytesPerSecond = float64(r.Bytes) / took
+	if last := len(r.Attempts) - 1; last >= 0 { // without the waits before it
+		if took := r.Attempts[last].Ended.Sub(r.Attempts[last].Started).Seconds(); took > 0 {
+			n.BytesPerSecond = float64(r.Bytes) / took
+		}
 	}
 	return n
 }
