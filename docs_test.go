@@ -14,6 +14,7 @@ import (
 
 	"linehaul/config"
 	"linehaul/fault"
+	"linehaul/preflight"
 	"linehaul/transfer"
 )
 
@@ -134,6 +135,32 @@ func TestConfigPageGolden(t *testing.T) {
 		t.Fatalf("the schema gave %d keys: it was not understood", rows)
 	}
 	golden(t, "docs/CONFIG.md", b.String())
+}
+
+// TestChecksPageGolden: the verdicts on docs/CHECKS.md are those that the checks
+// have.
+func TestChecksPageGolden(t *testing.T) {
+	const page, title = "docs/CHECKS.md", "## Every verdict\n"
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, found := strings.Cut(string(text), title)
+	if !found {
+		t.Fatalf("%s has no %q", page, title)
+	}
+	var b strings.Builder
+	b.WriteString(before + title + "\n\"...\" is what was measured; the code stands in `--json`.\n\n| code | verdict | layer | text | next step |\n|---|---|---|---|---|\n")
+	open := regexp.MustCompile(`%(\[[0-9]\])?[sdv]|%q`)
+	for _, v := range preflight.Texts() {
+		layer := ""
+		if v.Layer != fault.Internal {
+			layer = v.Layer.String()
+		}
+		cell := func(s string) string { return strings.ReplaceAll(open.ReplaceAllString(s, "..."), "|", "\\|") }
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", v.Code, v.Verdict, layer, cell(v.Format), cell(v.Hint))
+	}
+	golden(t, page, b.String())
 }
 
 // describe writes the table of a section, and those of the sections in it.

@@ -130,6 +130,15 @@ func (s Subject) Tasks(p Policy) []Task {
 	}
 	o := p.Ping
 	series := time.Duration(o.Count)*o.Interval + o.Timeout + 2*time.Second
+	if o.Count == ping.Endless {
+		series = 0
+	}
+	tracing := traceTime
+	for _, t := range p.Traces {
+		if t.Probes == trace.Endless {
+			tracing = 0
+		}
+	}
 	if s.Way.Ping != nil {
 		add(pingCheck{s.Networks, s.Way, o, p.Limits}, series, around...)
 	}
@@ -140,7 +149,7 @@ func (s Subject) Tasks(p Policy) []Task {
 	if len(ports) > 0 {
 		add(portCheck{s.Networks, s.Way, ports}, portTime, around...)
 	}
-	add(traceCheck{s.Networks, s.Way, p.Traces, cmp.Or(s.Port, sshPort)}, traceTime, around...)
+	add(traceCheck{s.Networks, s.Way, p.Traces, cmp.Or(s.Port, sshPort)}, tracing, around...)
 	add(mtuCheck{networks: s.Networks, way: s.Way, outside: s.Outside, gateway: s.gatewayAddr()}, mtuTime, around...)
 	if s.SSH != nil {
 		add(sshCheck{s.SSH}, server, CheckName, CheckLink, CheckPort)

@@ -4,11 +4,12 @@ import (
 	"context"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"linehaul/preflight/trace"
 )
 
-// A traceCheck finds the routers on the way, by each of its methods in turn.
+// A traceCheck finds the routers on the way, by all of its methods at once.
 type traceCheck struct {
 	networks []netip.Prefix
 	way      Way
@@ -26,15 +27,21 @@ func (c traceCheck) Run(ctx context.Context, found *Found) Finding {
 	if !ok {
 		return verdict(CheckTrace, codeSkipped, CheckName)
 	}
-	var best Finding
-	var all []*trace.Trace
+	traces := make([]*trace.Trace, len(c.options))
+	errs := make([]error, len(c.options))
+	var tracing sync.WaitGroup
 	for i, o := range c.options {
 		o.To = to
 		if o.Method == trace.TCP && o.Port == 0 {
 			o.Port = c.port
 		}
-		t, err := c.way.Trace(ctx, o)
-		f := judgeTrace(ctx, t, err)
+		tracing.Go(func() { traces[i], errs[i] = c.way.Trace(ctx, o) })
+	}
+	tracing.Wait()
+	var best Finding
+	var all []*trace.Trace
+	for i, t := range traces {
+		f := judgeTrace(ctx, t, errs[i])
 		if t != nil {
 			all = append(all, t)
 		}
@@ -49,7 +56,7 @@ func (c traceCheck) Run(ctx context.Context, found *Found) Finding {
 
 func judgeTrace(ctx context.Context, t *trace.Trace, err error) Finding {
 	switch {
-	case ctx.Err() != nil && !late(ctx):
+	case ctx.Err() != nil && !late(ctx) && (t == nil || len(t.Hops) == 0):
 		return verdict(CheckTrace, codeStopped, context.Cause(ctx))
 	case err != nil && t == nil:
 		return verdict(CheckTrace, "trace-failed", err)

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,8 +45,6 @@ type app struct {
 	sayer *sayer
 	ends  []func()
 	verb  string // without the program's name
-
-	showing sync.Mutex // one writer at a time to what a person looks at
 
 	configPath string
 	json       bool

@@ -36,7 +36,9 @@ type checkFlags struct {
 	only     []string
 	maxLoss  string
 	maxRTT   time.Duration
-	places   string
+	noNames  bool
+	as       bool
+	places   []string
 	reports  []string
 	history  bool
 	days     int
@@ -82,12 +84,14 @@ check failed.`,
 	f.BoolVar(&o.udp, "udp", false, "trace by UDP")
 	f.BoolVar(&o.icmp, "icmp", false, "trace by echoes")
 	f.BoolVar(&o.mtu, "mtu", false, "find the largest packet that passes")
-	f.BoolVar(&o.watch, "watch", false, "go on until stopped")
+	f.BoolVar(&o.watch, "watch", false, "send echoes and trace until stopped, as mtr does; then say what it comes to")
 	f.BoolVar(&o.noLogin, "no-login", false, "look at the server's key, and do not log in")
 	f.StringSliceVar(&o.only, "only", nil, "make these checks alone: `NAME` is "+strings.Join(preflight.Names(), ", "))
 	f.StringVar(&o.maxLoss, "max-loss", "", "fail if more than this `SHARE` of the echoes is lost, such as 5%")
 	f.DurationVar(&o.maxRTT, "max-rtt", 0, "fail if the median round trip takes longer")
-	f.StringVar(&o.places, "places", "", "say where routers are, by a MaxMind database `FILE`")
+	f.BoolVar(&o.noNames, "no-names", false, "do not look up the names of routers")
+	f.BoolVar(&o.as, "as", false, "look up who announces the routers' addresses, in the DNS of Team Cymru: it learns which those are")
+	f.StringArrayVar(&o.places, "places", nil, "say where routers are, by a MaxMind database `FILE` (repeatable)")
 	f.StringArrayVar(&o.reports, "report", nil, "write a report to `FILE`: .html, .md or .json (repeatable)")
 	f.BoolVar(&o.history, "history", false, "show what the checks of a job's runs have measured")
 	f.IntVar(&o.days, "days", 28, "of --history: how many days back")
@@ -317,30 +321,60 @@ func parseAddress(arg string) (target, preflight.Port, error) {
 	return target{user: user, address: address}, port, nil
 }
 
-// checkOne looks at one subject, as often as is asked for.
+// checkOne looks at one subject, and shows it.
 func (a *app) checkOne(ctx context.Context, s checkSubject, p preflight.Policy, o checkFlags) (preflight.Report, error) {
-	for {
-		show := a.newCheckLines(s.name, p)
-		report, err := a.lookAt(ctx, s, p, show)
+	if o.watch {
+		p.Ping.Count = ping.Endless
+	}
+	show := a.newCheckLines(s.name, p)
+	p.Ping.Each = show.echo
+	if len(p.Traces) > 0 {
+		book, closeBook, err := o.book()
 		if err != nil {
-			show.end()
-			return report, err
+			return preflight.Report{}, err
 		}
-		show.verdict(report)
-		if !o.watch || ctx.Err() != nil {
-			return report, checkError(report)
-		}
-		select {
-		case <-ctx.Done():
-			return report, nil
-		case <-time.After(time.Second):
+		defer closeBook()
+		p.Traces = slices.Clone(p.Traces)
+		for i := range p.Traces {
+			p.Traces[i].Book, p.Traces[i].Each = book, show.trace(i)
+			if o.watch {
+				p.Traces[i].Probes = trace.Endless
+			}
 		}
 	}
+	report, err := a.lookAt(ctx, s, p, show)
+	if err != nil {
+		show.end()
+		return report, err
+	}
+	show.verdict(report)
+	return report, checkError(report)
+}
+
+// book is what names routers. The second value is to be called when nobody uses
+// it any more.
+func (o checkFlags) book() (*trace.Book, func(), error) {
+	var b trace.BookOptions
+	if !o.noNames {
+		b.Names = net.DefaultResolver
+	}
+	if o.as {
+		b.AS = net.DefaultResolver
+	}
+	places, err := trace.OpenPlaces(o.places...)
+	if err != nil {
+		return nil, nil, err
+	}
+	b.Places = places
+	book := trace.NewBook(b)
+	return book, func() {
+		book.Close()
+		places.Close() //nolint:errcheck // it was read only
+	}, nil
 }
 
 func (a *app) lookAt(ctx context.Context, s checkSubject, p preflight.Policy, show *checkLines) (preflight.Report, error) {
 	r := a.looseRunner()
-	p.Ping.Each = show.echo
 	if s.link {
 		subject, done, err := a.ways().LinkSubject(s.name)
 		if err != nil {
@@ -352,11 +386,6 @@ func (a *app) lookAt(ctx context.Context, s checkSubject, p preflight.Policy, sh
 		return report, nil
 	}
 	host := s.job.Host
-	for i := range p.Traces {
-		if p.Traces[i].Method == trace.TCP {
-			p.Traces[i].Port = host.First().Port
-		}
-	}
 	if !s.bare || s.asksSSH() {
 		report, err := r.Check(ctx, s.job, p, s.login, show.finding)
 		report.Subject = cmp.Or(report.Subject, s.name)

@@ -1,79 +1,119 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
+	"time"
 
 	"linehaul/preflight"
 	"linehaul/preflight/ping"
 	"linehaul/preflight/trace"
 )
 
-// checkLines shows a look at a line to a person: each finding when it comes, the
-// echoes as they are answered where that is a terminal, and the verdict.
+// checkLines shows a look at a line to a person: each finding when it comes,
+// below them the echoes and the hops as they are answered where that is a
+// terminal, and at the end the verdict. It may be told by many goroutines.
 type checkLines struct {
 	a     *app
-	live  bool // the last line may be written over
-	open  bool // and there is one
-	total int
-	sent  int
-	lost  int
-	last  float64
+	live  bool // what is below may be drawn over
+	total int  // echoes that are to be sent; ping.Endless
+
+	mu     sync.Mutex
+	drawn  int // lines below, which are drawn over
+	at     time.Time
+	sent   int
+	lost   int
+	last   float64
+	traces map[int]*trace.Trace
 }
 
 func (a *app) newCheckLines(subject string, p preflight.Policy) *checkLines {
-	l := &checkLines{a: a, live: isTerminal(a.stdout) && !a.json && !a.quiet, total: p.Ping.Count}
+	l := &checkLines{a: a, live: isTerminal(a.stdout) && !a.json && !a.quiet, total: p.Ping.Count, traces: map[int]*trace.Trace{}}
 	if !a.json && !a.quiet {
 		fmt.Fprintf(a.stdout, "%s\n", subject)
 	}
 	return l
 }
 
-// echo is told of each echo. It and finding are called by different goroutines,
-// but what they write is written by finding's order: an echo's line is only ever
-// the last one.
+// echo is told of each echo.
 func (l *checkLines) echo(s ping.Sample) {
-	l.a.showing.Lock()
-	defer l.a.showing.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.sent++; s.Lost {
 		l.lost++
 	} else {
 		l.last = s.RTTMS
 	}
-	if !l.live {
+	l.draw()
+}
+
+// trace is told what a trace knows by now.
+func (l *checkLines) trace(i int) func(*trace.Trace) {
+	return func(t *trace.Trace) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.traces[i] = t
+		l.draw()
+	}
+}
+
+// redraw is how often what is below is drawn anew.
+const redraw = 150 * time.Millisecond
+
+// draw draws what is under way. The caller holds mu.
+func (l *checkLines) draw() {
+	now := l.a.now()
+	if !l.live || now.Sub(l.at) < redraw {
 		return
 	}
+	l.at = now
+	var b bytes.Buffer
+	if l.sent > 0 {
+		of := ""
+		if l.total > 0 {
+			of = fmt.Sprintf(" of %d", l.total)
+		}
+		fmt.Fprintf(&b, "  ...   ping   %d%s, %d lost, %.1f ms\n", l.sent, of, l.lost, l.last)
+	}
+	for i := range len(l.traces) {
+		if t := l.traces[i]; t != nil {
+			writeHops(&b, t)
+		}
+	}
 	l.wipe()
-	fmt.Fprintf(l.a.stdout, "  ...   ping   %d of %d, %d lost, %.1f ms", l.sent, l.total, l.lost, l.last)
-	l.open = true
+	l.a.stdout.Write(b.Bytes()) //nolint:errcheck // standard output
+	l.drawn = bytes.Count(b.Bytes(), []byte("\n"))
 }
 
-// wipe takes the line away that echoes are shown in.
+// wipe takes away what was drawn last. The caller holds mu.
 func (l *checkLines) wipe() {
-	if l.open {
-		fmt.Fprint(l.a.stdout, "\r\x1b[K")
-		l.open = false
+	if l.drawn > 0 {
+		fmt.Fprintf(l.a.stdout, "\x1b[%dA\x1b[J", l.drawn)
+		l.drawn = 0
 	}
 }
 
-// end ends the line that echoes are shown in.
+// end leaves the findings alone on the terminal.
 func (l *checkLines) end() {
-	l.a.showing.Lock()
-	defer l.a.showing.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.wipe()
 }
 
-// finding is told of each finding when it comes.
+// finding is told of each finding when it comes. Where that is no terminal, they
+// are shown in their order at the end.
 func (l *checkLines) finding(f preflight.Finding) {
-	l.a.showing.Lock()
-	defer l.a.showing.Unlock()
-	if !l.live {
-		return // they are shown in order, when all are there
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.live {
+		l.wipe()
+		l.line(f)
+		l.draw()
 	}
-	l.wipe()
-	l.line(f)
 }
 
 func (l *checkLines) line(f preflight.Finding) {
@@ -82,9 +122,20 @@ func (l *checkLines) line(f preflight.Finding) {
 
 // mark is a verdict in a column of its own.
 func (a *app) mark(v preflight.Verdict) string {
-	word, colour := fmt.Sprintf("%-4s", map[preflight.Verdict]string{
-		preflight.OK: "ok", preflight.Warn: "warn", preflight.Fail: "FAIL", preflight.Skipped: "-", preflight.Unknown: "?",
-	}[v]), map[preflight.Verdict]string{preflight.OK: "32", preflight.Warn: "33", preflight.Fail: "1;31"}[v]
+	word, colour := string(v), ""
+	switch v {
+	case preflight.OK:
+		colour = "32"
+	case preflight.Warn:
+		colour = "33"
+	case preflight.Fail:
+		word, colour = "FAIL", "1;31"
+	case preflight.Skipped:
+		word = "-"
+	case preflight.Unknown:
+		word = "?"
+	}
+	word = fmt.Sprintf("%-4s", word)
 	if colour == "" || a.noColor || a.env("NO_COLOR") != "" || a.env("TERM") == "dumb" || !isTerminal(a.stdout) {
 		return word
 	}
@@ -97,7 +148,6 @@ func (l *checkLines) verdict(r preflight.Report) {
 	if l.a.json {
 		return
 	}
-	w := l.a.stdout
 	if !l.a.quiet {
 		if !l.live {
 			for _, f := range r.Findings {
@@ -113,37 +163,40 @@ func (l *checkLines) verdict(r preflight.Report) {
 	if r.Layer != "" {
 		blame += ", " + r.Layer
 	}
-	fmt.Fprintf(w, "%s: %s\n", blame, r.Summary)
+	fmt.Fprintf(l.a.stdout, "%s: %s\n", blame, r.Summary)
 	if r.Next != "" {
-		fmt.Fprintf(w, "  next: %s\n", r.Next)
+		fmt.Fprintf(l.a.stdout, "  next: %s\n", r.Next)
 	}
 }
 
 // details are the measurements that a line has no room for.
 func (l *checkLines) details(r preflight.Report) {
+	w := l.a.stdout
 	for _, f := range r.Findings {
 		if s := f.Ping; s != nil && s.Received > 0 {
-			fmt.Fprintf(l.a.stdout, "\nround trips, ms: min %.2f, median %.2f, 95%% %.2f, max %.2f, deviation %.2f, jitter %.2f; %d bytes, %s\n",
+			fmt.Fprintf(w, "\nround trips, ms: min %.2f, median %.2f, 95%% %.2f, max %.2f, deviation %.2f, jitter %.2f; %d bytes, %s\n",
 				s.MinMS, s.MedianMS, s.P95MS, s.MaxMS, s.StdDevMS, s.JitterMS, s.Size, s.Way)
 			if s.Duplicates+s.Reordered > 0 {
-				fmt.Fprintf(l.a.stdout, "%d duplicates, %d out of order\n", s.Duplicates, s.Reordered)
+				fmt.Fprintf(w, "%d duplicates, %d out of order\n", s.Duplicates, s.Reordered)
 			}
 		}
 		for _, t := range f.Trace {
-			l.hops(t)
+			var b bytes.Buffer
+			writeHops(&b, t)
+			w.Write(b.Bytes()) //nolint:errcheck // standard output
 		}
 	}
-	fmt.Fprintln(l.a.stdout)
+	fmt.Fprintln(w)
 }
 
-// hops is the table of a trace.
-func (l *checkLines) hops(t *trace.Trace) {
+// writeHops writes the table of a trace.
+func writeHops(b *bytes.Buffer, t *trace.Trace) {
 	title := strings.ToUpper(string(t.Method))
 	if t.Port != 0 {
 		title += fmt.Sprintf(" port %d", t.Port)
 	}
-	fmt.Fprintf(l.a.stdout, "\ntrace by %s to %s\n", title, t.To)
-	tw := tabwriter.NewWriter(l.a.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(b, "\ntrace by %s to %s\n", title, t.To)
+	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tw, "hop\tloss\tsent\tbest\tmedian\tworst\t  who")
 	for _, h := range t.Hops {
 		who := "-"
@@ -160,15 +213,14 @@ func (l *checkLines) hops(t *trace.Trace) {
 		}
 		fmt.Fprintf(tw, "%d\t%.0f%%\t%d\t%.1f\t%.1f\t%.1f\t  %s\n", h.TTL, h.Loss*100, h.Sent, h.BestMS, h.MedMS, h.WorstMS, who)
 	}
-	tw.Flush() //nolint:errcheck // standard output
+	tw.Flush() //nolint:errcheck // it is memory
 	if t.Missing != "" {
-		fmt.Fprintf(l.a.stdout, "more could be seen with %s\n", t.Missing)
+		fmt.Fprintln(b, t.Missing)
 	}
 }
 
 // routerText names a router.
 func routerText(r trace.Router) string {
 	parts := []string{r.Addr.String(), r.Name, r.AS, r.Place, r.Said}
-	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
-	return strings.Join(parts, " ")
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
 }
