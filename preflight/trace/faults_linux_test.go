@@ -52,6 +52,7 @@ func drawn(got *trace.Trace) string {
 // TestFaults has something wrong on a line of five routers, and each method
 // show it, to an ordinary user.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	const hops, icmp, udp, tcp = 5, trace.ICMP, trace.UDP, trace.TCP
 	const closed, shut = "port unreachable", "connection refused"
 	type row struct {
@@ -137,7 +138,7 @@ func TestFaults(t *testing.T) {
 	meet(t, p)
 	for _, c := range cases {
 		c.fault(p)
-		p.Again(t, "CASE="+c.name, "SERVER4="+p.Server4.String(), "SERVER6="+p.Server6.String(), who)
+		p.Again(t, append(who, "CASE="+c.name)...)
 		for i := range hops + 2 {
 			p.Host(i).Allow()
 			p.Mend(i)
@@ -148,11 +149,12 @@ func TestFaults(t *testing.T) {
 // TestRights: without the right to ICMP sockets, UDP takes their place, and what
 // is missing is said. A machine without a route is an error.
 func TestRights(t *testing.T) {
+	t.Parallel()
 	if !netns.Inside() {
 		p := path.Start(t, path.Options{Hops: 1})
-		p.Again(t, "SERVER4="+p.Server4.String(), "PING=yes")
+		p.Again(t, append(routers(p), "PING=yes")...)
 		p.Client.AllowPing(false)
-		p.Again(t, "SERVER4="+p.Server4.String(), "PING=")
+		p.Again(t, routers(p)...)
 		return
 	}
 	o := trace.Options{To: netip.MustParseAddr(os.Getenv("SERVER4")), Probes: 2, Interval: 20 * time.Millisecond}
@@ -183,6 +185,7 @@ func TestRights(t *testing.T) {
 // TestOpenPort: a TCP trace makes and drops as many connections as the last hop
 // has probes, and no more, though the host's distance is not known at first.
 func TestOpenPort(t *testing.T) {
+	t.Parallel()
 	if netns.Inside() {
 		got, err := trace.Run(t.Context(), trace.Options{
 			To: netip.MustParseAddr(os.Getenv("SERVER4")), Method: trace.TCP, Port: 2222, Interval: 50 * time.Millisecond, Device: "next",
@@ -211,7 +214,7 @@ func TestOpenPort(t *testing.T) {
 			c.Close()
 		}
 	}()
-	p.Again(t, "SERVER4="+p.Server4.String(), routers(p))
+	p.Again(t, routers(p)...)
 	l.Close()
 	<-done
 	if n := accepted.Load(); n != 10 {
@@ -222,13 +225,14 @@ func TestOpenPort(t *testing.T) {
 // TestWatch: an endless trace goes on until its context ends, tells what it
 // knows meanwhile, and has names in the end.
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	if !netns.Inside() {
 		p := path.Start(t, path.Options{Hops: 3})
 		for i := 1; i <= 4; i++ {
 			p.Names.SetText(strings.TrimSuffix(netns.Reverse(p.Addr(i)), "in-addr.arpa.")+"origin.asn.cymru.com", "64500 | 198.18.0.0/15 | SG | apnic | 2011-08-11")
 		}
 		p.Names.SetText("AS64500.asn.cymru.com", "64500 | SG | apnic | 2011-08-11 | EXAMPLE, SG")
-		p.Again(t, "SERVER4="+p.Server4.String(), routers(p))
+		p.Again(t, routers(p)...)
 		return
 	}
 	dns := &net.Resolver{PreferGo: true}

@@ -50,11 +50,11 @@ func TestThirty(t *testing.T) {
 		}
 		addresses(p)
 		meet(t, p)
-		t.Log(p.Again(t, "SERVERS="+p.Server4.String()+" "+p.Server6.String(), routers(p)))
+		t.Log(p.Again(t, routers(p)...))
 		return
 	}
 	var work sync.WaitGroup
-	for _, to := range strings.Fields(os.Getenv("SERVERS")) {
+	for _, to := range []string{os.Getenv("SERVER4"), os.Getenv("SERVER6")} {
 		for _, m := range methods {
 			want := strings.Fields(os.Getenv("ROUTERS4"))
 			if strings.Contains(to, ":") {
@@ -95,13 +95,14 @@ func meet(t *testing.T, p *path.Path) {
 	}
 }
 
-func routers(p *path.Path) string {
+// routers are the variables by which Again passes on who there is.
+func routers(p *path.Path) []string {
 	var four, six []string
 	for i := 1; i <= p.Hops()+1; i++ {
 		four, six = append(four, p.Addr(i).String()), append(six, p.Addr6(i).String())
 	}
-	os.Setenv("ROUTERS6", strings.Join(six, " ")) // Again passes it on
-	return "ROUTERS4=" + strings.Join(four, " ")
+	return []string{"ROUTERS4=" + strings.Join(four, " "), "ROUTERS6=" + strings.Join(six, " "),
+		"SERVER4=" + p.Server4.String(), "SERVER6=" + p.Server6.String()}
 }
 
 // whole wants each hop answered by its router, and every probe answered.
