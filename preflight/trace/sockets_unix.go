@@ -87,8 +87,9 @@ func (p *socketProber) send(ttl, id int) error {
 		err = p.prepare(fd, ttl)
 	}
 	var at time.Time
+	var early *answer
 	if err == nil {
-		at, err = p.launch(fd, ttl, id)
+		at, early, err = p.launch(fd, ttl, id)
 	}
 	if err == nil {
 		err = f.SetDeadline(at.Add(p.o.Timeout))
@@ -102,9 +103,12 @@ func (p *socketProber) send(ttl, id int) error {
 	p.open[f] = true
 	p.wg.Go(func() {
 		defer p.forget(f, id)
-		if p.o.Method == TCP {
+		switch {
+		case early != nil:
+			p.tell(*early)
+		case p.o.Method == TCP:
 			p.awaitTCP(conn, id, at)
-		} else {
+		default:
 			p.awaitUDP(conn, id, at)
 		}
 	})
@@ -152,33 +156,38 @@ func (p *socketProber) prepare(fd, ttl int) error {
 	return nil
 }
 
-// launch connects, which sends TCP's probe, and sends UDP's.
-func (p *socketProber) launch(fd, ttl, id int) (at time.Time, err error) {
+// launch connects, which sends TCP's probe, and sends UDP's. A host that is
+// this machine may have answered before that returns.
+func (p *socketProber) launch(fd, ttl, id int) (at time.Time, early *answer, err error) {
 	to, err := sockaddr(p.o.To, p.o.port(ttl))
 	if err != nil {
-		return at, err
+		return at, nil, err
 	}
 	if p.o.Method == TCP {
 		if err := p.ear.expect(fd, id, true); err != nil {
-			return at, err
+			return at, nil, err
 		}
 		at = time.Now()
-		if err := unix.Connect(fd, to); err != nil && !errors.Is(err, unix.EINPROGRESS) {
-			return at, os.NewSyscallError("connect", err)
+		err := unix.Connect(fd, to)
+		if err == nil || errors.Is(err, unix.EINPROGRESS) {
+			return at, nil, nil
 		}
-		return at, nil
+		if a, ok := p.failed(fd, id, at, err); ok && a.from.IsValid() {
+			return at, &a, nil
+		}
+		return at, nil, os.NewSyscallError("connect", err)
 	}
 	if err := unix.Connect(fd, to); err != nil {
-		return at, os.NewSyscallError("connect", err)
+		return at, nil, os.NewSyscallError("connect", err)
 	}
 	if err := p.ear.expect(fd, id, false); err != nil {
-		return at, err
+		return at, nil, err
 	}
 	at = time.Now()
 	if _, err := unix.Write(fd, make([]byte, size)); err != nil {
-		return at, os.NewSyscallError("write", err)
+		return at, nil, os.NewSyscallError("write", err)
 	}
-	return at, nil
+	return at, nil, nil
 }
 
 // awaitUDP waits for an answer, or for ICMP.

@@ -83,6 +83,8 @@ const (
 	// who answer.
 	keep       = 1000
 	maxRouters = 16
+	// maxWaiting is how many probes may wait for an answer: each may be a socket.
+	maxWaiting = 400
 )
 
 func newTable(o Options) *table {
@@ -138,6 +140,9 @@ func (t *table) sentTo(ttl, end int) (n int, first, last time.Time) {
 // due returns the TTL of the probe to send now; or 0 and when to ask again, a
 // zero time if there is nothing more to send.
 func (t *table) due(now time.Time) (ttl int, at time.Time) {
+	if len(t.waiting) >= maxWaiting {
+		return 0, t.expiresAt()
+	}
 	soonest := time.Time{}
 	earlier := func(a time.Time) bool { return soonest.IsZero() || a.Before(soonest) }
 	end, _ := t.end()
@@ -288,6 +293,16 @@ func (t *table) expire(now time.Time) {
 			delete(t.waiting, id)
 		}
 	}
+}
+
+// expiresAt is when the next probe will have waited too long.
+func (t *table) expiresAt() (at time.Time) {
+	for _, p := range t.waiting {
+		if a := p.at.Add(t.o.Timeout); at.IsZero() || a.Before(at) {
+			at = a
+		}
+	}
+	return at
 }
 
 // overAt is when the trace has ended for what is known now: when nobody is

@@ -296,6 +296,32 @@ func TestEndless(t *testing.T) {
 	}
 }
 
+// TestWaiting: no more sockets than there may be, though nobody answers and the
+// probes are many.
+func TestWaiting(t *testing.T) {
+	o, err := Options{To: hostAddr(), Method: UDP, MaxHops: 60, Probes: 1000, Interval: MinInterval, Timeout: 5 * time.Second}.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tb, now, most := newTable(o), time.Unix(1, 0), 0
+	for range 20_000 {
+		tb.expire(now)
+		ttl, at := tb.due(now)
+		if ttl > 0 {
+			tb.sent(ttl, now)
+			most = max(most, len(tb.waiting))
+			continue
+		}
+		if !at.After(now) {
+			t.Fatal("it waits for what has passed")
+		}
+		now = at
+	}
+	if most != maxWaiting {
+		t.Errorf("%d wait at a time, want %d", most, maxWaiting)
+	}
+}
+
 // TestUnsent: what the system does not send is lost, and said.
 func TestUnsent(t *testing.T) {
 	o, err := Options{To: hostAddr(), Method: ICMP}.complete()
