@@ -16,6 +16,7 @@ import (
 // TestGateway asks strongSwan's ports, and through a tunnel to it the ports of
 // the host behind it, as an ordinary user.
 func TestGateway(t *testing.T) {
+	t.Parallel()
 	if !gateway.Inside() {
 		// Each answer that a gateway has to the question.
 		g := gateway.Start(t, gateway.Options{Row: gateway.Row{IKE: "chacha20poly1305-prfsha512-x448"}})

@@ -3,14 +3,18 @@ package port_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"linehaul/internal/lab"
+	"linehaul/internal/lab/netns"
 	"linehaul/preflight/port"
 	"linehaul/tunnel/route"
 )
@@ -85,25 +89,46 @@ const clientRules = `table inet firewall {
 // TestFirewall: each way to be refused is told apart by an ordinary user, with
 // who refused.
 func TestFirewall(t *testing.T) {
-	if inside() {
+	t.Parallel()
+	if netns.Inside() {
 		askFirewall(t)
 		return
 	}
 	lab.NeedRoot(t)
 	lab.Need(t, "ip", "nft", "nsenter")
-	client, router, server := newHost(t), newHost(t), newHost(t)
-	join(t, client, "eth", router, "eth")
-	join(t, router, "far", server, "eth")
-	client.run(clientLines, "ip", "-batch", "-")
-	router.run(routerLines, "ip", "-batch", "-")
-	server.run(serverLines, "ip", "-batch", "-")
-	router.set(map[string]string{"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1", "ipv4/icmp_ratemask": "0", "ipv6/icmp/ratelimit": "0"})
-	server.set(map[string]string{"ipv4/icmp_ratemask": "0", "ipv6/icmp/ratelimit": "0"})
-	router.run(routerRules, "nft", "-f", "-")
-	server.run(serverRules, "nft", "-f", "-")
-	client.run(clientRules, "nft", "-f", "-")
-	server.accept(":22")
-	client.again()
+	client := netns.New(t, "client", netns.Options{})
+	router, server := netns.New(t, "router", netns.Options{With: client}), netns.New(t, "server", netns.Options{With: client})
+	client.IP(fmt.Sprintf("link add eth type veth peer name eth netns %d\n", router.PID()))
+	router.IP(fmt.Sprintf("link add far type veth peer name eth netns %d\n", server.PID()))
+	client.IP(clientLines)
+	router.IP(routerLines)
+	server.IP(serverLines)
+	router.Set(map[string]string{"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1", "ipv4/icmp_ratemask": "0", "ipv6/icmp/ratelimit": "0"})
+	server.Set(map[string]string{"ipv4/icmp_ratemask": "0", "ipv6/icmp/ratelimit": "0"})
+	folder := lab.Folder(t)
+	for _, rules := range []struct {
+		host *netns.Host
+		text string
+	}{{client, clientRules}, {router, routerRules}, {server, serverRules}} {
+		file := filepath.Join(folder, rules.host.Name()+".nft")
+		if err := os.WriteFile(file, []byte(rules.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		rules.host.Run("nft", "-f", file)
+	}
+	l, err := server.Listen(t.Context(), "tcp", ":22")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() // the kernel itself accepts what nobody takes
+	home := filepath.Join(folder, "home")
+	if err := os.Mkdir(home, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(home, netns.UserID, netns.UserID); err != nil {
+		t.Fatal(err)
+	}
+	client.Again(t, folder, home)
 }
 
 type want struct {
@@ -175,7 +200,7 @@ func askFirewall(t *testing.T) {
 		network, at, _ := strings.Cut(w.target, " ")
 		targets = append(targets, port.Target{Network: network, At: netip.MustParseAddrPort(at)})
 	}
-	direct := port.Options{Timeout: 6 * time.Second, AtOnce: len(targets)}
+	direct := port.Options{Timeout: 5 * time.Second, AtOnce: len(targets)}
 	byLink := direct
 	byLink.Dialer = &route.Rule{Name: "lan", Interface: "eth", Networks: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}}
 	began := time.Now()
@@ -201,7 +226,7 @@ func askFirewall(t *testing.T) {
 	// A dialer without its sockets in sight, as a tunnel's: who refused is not
 	// known, and that somebody did is.
 	blind := direct
-	blind.Dialer = dialer(func(ctx context.Context, network, address string) (net.Conn, error) {
+	blind.Dialer = dialFunc(func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		if err != nil {
 			return nil, err
@@ -227,12 +252,6 @@ func askFirewall(t *testing.T) {
 	if r := port.TCP(t.Context(), targets[0].At, port.Options{Dialer: own}); r.State != port.Unknown || seen == nil || r.Error != "tcp4" {
 		t.Errorf("with a Control that refuses: %+v", r)
 	}
-}
-
-type dialer func(ctx context.Context, network, address string) (net.Conn, error)
-
-func (d dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	return d(ctx, network, address)
 }
 
 func check(t *testing.T, how string, wants []want, results []port.Result, timeout time.Duration) {
