@@ -149,6 +149,17 @@ func TestRights(t *testing.T) {
 		p.Again(t, append(routers(p), "PING=yes")...)
 		p.Client.AllowPing(false)
 		p.Again(t, routers(p)...)
+		// Root has raw sockets.
+		for to, router := range map[netip.Addr]netip.Addr{p.Server4: p.Addr(1), p.Server6: p.Addr6(1)} {
+			var got *trace.Trace
+			err := p.Client.Do(func() (err error) {
+				got, err = trace.Run(t.Context(), trace.Options{To: to, Probes: 3, Interval: 50 * time.Millisecond})
+				return err
+			})
+			if err != nil || got.Way != "raw ICMP" || got.Missing != "" || !got.Reached || len(got.Hops) != 2 || got.Hops[0].Routers[0].Addr != router || got.Hops[0].Recv != 3 {
+				t.Errorf("by raw sockets: %+v, %v", got, err)
+			}
+		}
 		return
 	}
 	o := trace.Options{To: netip.MustParseAddr(os.Getenv("SERVER4")), Probes: 2, Interval: 20 * time.Millisecond}

@@ -10,7 +10,7 @@ import (
 // An answer is what came of a probe.
 type answer struct {
 	id   int
-	from netip.Addr // not valid: this machine
+	from netip.Addr // not valid: the system says no more of it
 	rtt  time.Duration
 	kind kind
 	said string // of a refusal, and of a host that says more than that it is there
@@ -29,8 +29,9 @@ const (
 // from that, what to send next. It does no I/O and reads no clock.
 type table struct {
 	o       Options
-	hops    []hop // by TTL-1
-	opened  int   // how many of them have been probed
+	self    netip.Addr // of this machine
+	hops    []hop      // by TTL-1
+	opened  int        // how many of them have been probed
 	waiting map[int]probe
 	next    int           // the number of the next probe
 	last    time.Time     // when the last one was sent
@@ -87,8 +88,8 @@ const (
 	maxWaiting = 400
 )
 
-func newTable(o Options) *table {
-	return &table{o: o, hops: make([]hop, o.MaxHops), waiting: map[int]probe{}}
+func newTable(o Options, self netip.Addr) *table {
+	return &table{o: o, self: self, hops: make([]hop, o.MaxHops), waiting: map[int]probe{}}
 }
 
 // patience is how long it is worth to wait for an answer before going on.
@@ -245,6 +246,9 @@ func (t *table) answered(a answer) {
 	}
 	delete(t.waiting, a.id)
 	h := &t.hops[p.ttl-1]
+	if !a.from.IsValid() {
+		a.from = t.self
+	}
 	if a.kind == refused && a.from.IsValid() && a.from.WithZone("") == t.o.To.WithZone("") {
 		a.kind = arrived // it refuses, and is there
 	}

@@ -41,6 +41,8 @@ type arrival struct {
 
 func hostAddr() netip.Addr { return netip.MustParseAddr("198.18.99.2") }
 
+func selfAddr() netip.Addr { return netip.MustParseAddr("198.18.0.1") }
+
 func routerAddr(ttl int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(ttl), 2}) }
 
 // send has a probe on its way, and its answer if one will come.
@@ -98,7 +100,7 @@ func (w *world) trace(t *testing.T, o Options, most time.Duration) (*Trace, time
 		t.Fatal(err)
 	}
 	w.tokens, w.gone = map[int]bucket{}, map[int]int{}
-	tb := newTable(o)
+	tb := newTable(o, selfAddr())
 	start := time.Unix(1_000_000, 0)
 	for now, steps := start, 0; ; steps++ {
 		if steps > 200_000 {
@@ -303,7 +305,7 @@ func TestWaiting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tb, now, most := newTable(o), time.Unix(1, 0), 0
+	tb, now, most := newTable(o, selfAddr()), time.Unix(1, 0), 0
 	for range 20_000 {
 		tb.expire(now)
 		ttl, at := tb.due(now)
@@ -328,11 +330,25 @@ func TestUnsent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tb, now := newTable(o), time.Unix(1, 0)
+	tb, now := newTable(o, selfAddr()), time.Unix(1, 0)
 	tb.unsent(tb.sent(1, now), "no buffer space available")
 	tb.answered(answer{id: 0, from: routerAddr(1)})
 	got := tb.trace()
 	if len(got.Hops) != 1 || got.Hops[0].Sent != 1 || got.Hops[0].Recv != 0 || got.Hops[0].Loss != 1 || got.Error != "no buffer space available" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestOwnWords: what this machine says itself is said by its own address.
+func TestOwnWords(t *testing.T) {
+	o, err := Options{To: hostAddr(), Method: ICMP}.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tb, now := newTable(o, selfAddr()), time.Unix(1, 0)
+	tb.answered(answer{id: tb.sent(1, now), kind: refused, said: "host unreachable", rtt: time.Second})
+	got := tb.trace()
+	if len(got.Hops) != 1 || got.Reached || len(got.Hops[0].Routers) != 1 || got.Hops[0].Routers[0].Addr != selfAddr() || got.Hops[0].Routers[0].Said != "host unreachable" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -348,7 +364,7 @@ func FuzzTable(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tb, now := newTable(o), time.Unix(1, 0)
+		tb, now := newTable(o, selfAddr()), time.Unix(1, 0)
 		sent := 0
 		for steps := 0; ; steps++ {
 			if steps > 100_000 {

@@ -21,6 +21,7 @@ package trace
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"time"
 
@@ -138,8 +139,23 @@ func Run(ctx context.Context, o Options) (*Trace, error) {
 		return &Trace{To: o.To, Method: method, Port: o.port(1), Hops: []Hop{}, Missing: missing}, nil
 	}
 	defer p.close()
-	r := &run{o: o, t: newTable(o), p: p, missing: missing}
+	r := &run{o: o, t: newTable(o, self(o)), p: p, missing: missing}
 	return r.run(ctx)
+}
+
+// self is the address of ours that probes are sent from; not valid: the system
+// does not say.
+func self(o Options) netip.Addr {
+	if o.From.IsValid() {
+		return o.From
+	}
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(o.To, udpPort))) // it sends nothing
+	if err != nil {
+		return netip.Addr{}
+	}
+	defer c.Close() //nolint:errcheck // nothing was sent
+	a, _ := c.LocalAddr().(*net.UDPAddr)
+	return a.AddrPort().Addr().Unmap()
 }
 
 // open returns what sends probes, or nil and what is missing. Without a method
