@@ -68,9 +68,9 @@ func (e Error) read() (Meaning, string) {
 		return TooBig, "packet too big"
 	case e.Type == exceeded4 && !e.V6 || e.Type == exceeded6 && e.V6:
 		if e.Code == exceededAtAHost {
-			return Other, "fragments came too late"
+			return Other, "not all fragments came in time"
 		}
-		return Exceeded, "time exceeded on the way"
+		return Exceeded, "time to live exceeded"
 	case e.Type == parameter4 && !e.V6 || e.Type == parameter6 && e.V6:
 		return Other, "parameter problem"
 	}
@@ -99,15 +99,15 @@ func unreachableBy4(code uint8) (Meaning, string) {
 	case 8:
 		return NoRoute, "source host isolated"
 	case 9:
-		return Prohibited, "network administratively prohibited"
+		return Prohibited, "network prohibited by a firewall"
 	case 10:
-		return Prohibited, "host administratively prohibited"
+		return Prohibited, "host prohibited by a firewall"
 	case 11:
 		return NoRoute, "network unreachable for this type of service"
 	case 12:
 		return NoRoute, "host unreachable for this type of service"
 	case 13:
-		return Prohibited, "communication administratively prohibited"
+		return Prohibited, "prohibited by a firewall"
 	case 14, 15:
 		return Prohibited, "precedence not allowed"
 	}
@@ -120,17 +120,17 @@ func unreachableBy6(code uint8) (Meaning, string) {
 	case 0:
 		return NoRoute, "no route to destination"
 	case 1:
-		return Prohibited, "communication administratively prohibited"
+		return Prohibited, "prohibited by a firewall"
 	case 2:
-		return NoRoute, "beyond scope of source address"
+		return NoRoute, "beyond the scope of the source address"
 	case 3:
 		return NoRoute, "address unreachable"
 	case 4:
 		return PortUnreachable, "port unreachable"
 	case 5:
-		return Prohibited, "source address failed ingress or egress policy"
+		return Prohibited, "source address prohibited by a firewall"
 	case 6:
-		return Prohibited, "route to destination rejected"
+		return Prohibited, "route rejected"
 	}
 	return NoRoute, fmt.Sprintf("destination unreachable, code %d", code)
 }

@@ -77,8 +77,8 @@ func TestFaults(t *testing.T) {
 			[]row{{icmp, "1 2 . 4 5 6 !"}, {udp, "1 2 . 4 5 6:" + closed + " !"}, {tcp, "1 2 . 4 5 6:" + shut + " !"}},
 			[]row{{tcp, "1 2 . 4 5 6:" + shut + " !"}}, false},
 		{"a firewall that says no", func(p *path.Path) { p.Host(4).Prohibit("tcp dport 22"); p.Host(4).Prohibit("udp dport 33434-33500") },
-			[]row{{icmp, "1 2 3 4 5 6 !"}, {udp, "1 2 3 4 4:communication administratively prohibited"}, {tcp, "1 2 3 4 4:communication administratively prohibited"}},
-			[]row{{udp, "1 2 3 4 4:communication administratively prohibited"}, {tcp, "1 2 3 4 4:communication administratively prohibited"}}, false},
+			[]row{{icmp, "1 2 3 4 5 6 !"}, {udp, "1 2 3 4 4:prohibited by a firewall"}, {tcp, "1 2 3 4 4:prohibited by a firewall"}},
+			[]row{{udp, "1 2 3 4 4:prohibited by a firewall"}, {tcp, "1 2 3 4 4:prohibited by a firewall"}}, false},
 		{"a firewall that says nothing", func(p *path.Path) {
 			p.Host(2).Drop("icmp type echo-request")
 			p.Host(2).Drop("icmpv6 type echo-request")

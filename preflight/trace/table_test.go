@@ -216,10 +216,10 @@ func TestWorlds(t *testing.T) {
 		}},
 		{"a firewall that says no", func() *world {
 			w := line(6, 20*ms, node{})
-			w.routers[3].refuses = "communication administratively prohibited"
+			w.routers[3].refuses = "prohibited by a firewall"
 			return w
 		}(), Options{}, 4, false, func(t *testing.T, h []Hop) {
-			if r := h[3].Routers[0]; r.Said != "communication administratively prohibited" || r.IsTarget || h[3].Sent != 10 || h[3].Recv != 10 {
+			if r := h[3].Routers[0]; r.Said != "prohibited by a firewall" || r.IsTarget || h[3].Sent != 10 || h[3].Recv != 10 {
 				t.Errorf("%+v", h[3])
 			}
 		}},
