@@ -18,7 +18,7 @@ import (
 func winePackages() []string {
 	return []string{
 		"config", "fault", "internal/flock", "keys", "keys/guard", "keys/pageant", "keys/ppk",
-		"logs", "schedule/cron", "stamp", "store", "transfer", "tunnel/bulletin", "tunnel/proxy", "winsvc",
+		"logs", "preflight/echo", "preflight/ping", "preflight/pmtu", "preflight/tcpinfo", "schedule/cron", "stamp", "store", "transfer", "tunnel/bulletin", "tunnel/proxy", "winsvc",
 	}
 }
 

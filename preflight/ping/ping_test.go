@@ -168,6 +168,34 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestSleep has the series stand still for an hour: what was not sent then is
+// not sent at once.
+func TestSleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, err := Options{To: netip.MustParseAddr("192.0.2.1"), Count: 10, Interval: time.Second, Each: func(s Sample) {
+			if s.Seq == 3 {
+				<-time.After(time.Hour)
+			}
+		}}.complete()
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := map[int][]echo.Event{}
+		for i := range 10 {
+			plan[i] = []echo.Event{{Kind: echo.Echoed, RTT: time.Millisecond}}
+		}
+		got, err := run(t.Context(), &road{events: make(chan echo.Event, 64), plan: plan}, "a road", "", o)
+		if err != nil || got.Received != 10 {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		for i := 5; i < 9; i++ {
+			if gap := got.Samples[i+1].AtMS - got.Samples[i].AtMS; gap < 0 || i > 5 && gap != 1000 {
+				t.Errorf("%v ms from the %dth to the next", gap, i)
+			}
+		}
+	})
+}
+
 // TestMany goes round the sequence numbers.
 func TestMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

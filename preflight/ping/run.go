@@ -20,6 +20,7 @@ type line interface {
 type series struct {
 	o     Options
 	begun time.Time
+	turn  time.Time // of the next request
 	made  Series
 	self  string // before what was said by nobody else
 
@@ -39,7 +40,7 @@ type probe struct {
 
 // run sends the series and waits for its end.
 func run(ctx context.Context, l line, way, self string, o Options) (*Series, error) {
-	s := &series{o: o, self: self, begun: time.Now(), highest: -1, made: Series{To: o.To, Way: way, Size: o.Size}}
+	s := &series{o: o, self: self, highest: -1, made: Series{To: o.To, Way: way, Size: o.Size}}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for !s.ended() {
@@ -82,18 +83,13 @@ func (s *series) limit() int {
 
 func (s *series) ended() bool { return len(s.sent) == s.limit() && s.open == 0 }
 
-// at is when the request after n others is to be sent.
-func (s *series) at(n int) time.Time { return s.begun.Add(time.Duration(n) * s.o.Interval) }
-
-func (s *series) due(now time.Time) bool {
-	return len(s.sent) < s.limit() && !now.Before(s.at(len(s.sent)))
-}
+func (s *series) due(now time.Time) bool { return len(s.sent) < s.limit() && !now.Before(s.turn) }
 
 // next is when there is something to do: a request to send, or one to give up.
 func (s *series) next() time.Time {
 	var next time.Time
 	if len(s.sent) < s.limit() {
-		next = s.at(len(s.sent))
+		next = s.turn
 	}
 	if s.oldest < len(s.sent) {
 		if late := s.sent[s.oldest].at.Add(s.o.Timeout); next.IsZero() || late.Before(next) {
@@ -108,7 +104,11 @@ func (s *series) next() time.Time {
 func (s *series) send(l line, now time.Time) {
 	n := len(s.sent)
 	if n == 0 {
-		s.begun = now
+		s.begun, s.turn = now, now
+	}
+	// A machine that slept makes up for nothing.
+	if s.turn = s.turn.Add(s.o.Interval); now.Sub(s.turn) > s.o.Interval {
+		s.turn = now
 	}
 	s.sent = append(s.sent, probe{Sample: Sample{AtMS: ms(now.Sub(s.begun)), Seq: n}, at: now})
 	s.open++

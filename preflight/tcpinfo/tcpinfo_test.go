@@ -6,8 +6,10 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"runtime"
 	"testing"
 
+	"linehaul/internal/lab"
 	"linehaul/internal/leak"
 )
 
@@ -104,6 +106,10 @@ func TestRead(t *testing.T) {
 	if got, err := Read(wrapped{a, want}); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("one that knows itself: %+v, %v", got, err)
 	}
+}
+
+func TestNoTCP(t *testing.T) {
+	lab.NotUnderWine(t, "UDP sockets as Go makes them")
 	u, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -111,5 +117,34 @@ func TestRead(t *testing.T) {
 	defer u.Close()
 	if _, err := Read(u.(*net.UDPConn)); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("a UDP socket: %v", err)
+	}
+}
+
+// TestHere reads a connection of this system, whichever it is.
+func TestHere(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s, err := Read(c)
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Log(err)
+		if runtime.GOOS == "openbsd" {
+			return
+		}
+		lab.NotUnderWine(t, "SIO_TCP_INFO")
+	}
+	if err != nil || s.MSS == 0 || s.Window == 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	c.Close()
+	if s, err := Read(c); err == nil || errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("closed: %+v, %v", s, err)
 	}
 }
