@@ -15,9 +15,6 @@ import (
 const (
 	replyLen4 = 40
 	replyLen6 = 36
-	// replyRoom is what has to be there besides the data of the request: an ICMP
-	// error message, and Windows's IO_STATUS_BLOCK.
-	replyRoom = 8 + 16
 )
 
 // IP_STATUS of ipexport.h.

@@ -118,7 +118,7 @@ func (s *Socket) source() (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("find the way to %v: %w", s.o.To, err)
 	}
-	defer c.Close()
+	defer c.Close() //nolint:errcheck // it was only asked
 	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), nil
 }
 

@@ -41,6 +41,10 @@ type ipOption struct {
 	options               uintptr
 }
 
+// replyRoom is what has to be there besides the data of the request: an ICMP
+// error message, and Windows's IO_STATUS_BLOCK.
+const replyRoom = 8 + 16
+
 const flagDF = 2 // IP_FLAG_DF
 
 func (s *Socket) open() error {

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"math"
 	"net/netip"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"linehaul/internal/lab"
 	"linehaul/internal/lab/netns"
 	"linehaul/internal/lab/path"
 	"linehaul/preflight/echo"
@@ -166,5 +169,40 @@ func TestSaid(t *testing.T) {
 	})
 	if !errors.Is(err, stop) || s.Received < 20 || s.Received > 500 {
 		t.Errorf("stopped: %+v, %v", s, err)
+	}
+}
+
+// TestBesidePing measures a line as ping(8) does: medians within a tenth, and
+// the same deviation of a line that varies.
+func TestBesidePing(t *testing.T) {
+	t.Parallel()
+	lab.Need(t, "ping")
+	p := path.Start(t, path.Options{Hops: 1, Lines: []int{0}, Seed: 11})
+	p.Client.AllowPing(true)
+	p.Line(0).Set(path.Faults{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond})
+	for _, to := range []netip.Addr{p.Server4, p.Server6} {
+		const tries = 6 // on a machine with much else to do the line itself is late
+		for i := range tries {
+			out := p.Client.Run("ping", "-n", "-c100", "-i0.02", to.String())
+			var theirs Series
+			for _, m := range regexp.MustCompile(`time=([\d.]+) ms`).FindAllStringSubmatch(out, -1) {
+				rtt, err := strconv.ParseFloat(m[1], 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				theirs.Samples = append(theirs.Samples, Sample{RTTMS: rtt})
+			}
+			theirs.Summarize()
+			ours := measure(t, p.Client, Options{To: to, Count: 100, Interval: 20 * time.Millisecond})
+			t.Logf("%v: ping %.3f/%.3f/%.3f ms, deviation %.3f; we %.3f/%.3f/%.3f ms, deviation %.3f", to,
+				theirs.MinMS, theirs.MedianMS, theirs.MaxMS, theirs.StdDevMS, ours.MinMS, ours.MedianMS, ours.MaxMS, ours.StdDevMS)
+			near := func(a, b, share float64) bool { return math.Abs(a-b) <= share*b }
+			if theirs.Received == 100 && ours.Received == 100 && near(ours.MedianMS, theirs.MedianMS, 0.1) && near(ours.MinMS, theirs.MinMS, 0.1) && near(ours.StdDevMS, theirs.StdDevMS, 0.3) {
+				break
+			}
+			if i == tries-1 {
+				t.Errorf("%v: not the same in %d tries", to, tries)
+			}
+		}
 	}
 }

@@ -1,11 +1,15 @@
 package pmtu
 
 import (
+	"fmt"
 	"net/netip"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"linehaul/internal/lab"
 	"linehaul/internal/lab/path"
 	"linehaul/preflight/echo"
 )
@@ -71,5 +75,24 @@ func TestFind(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBesideTracepath finds what tracepath(8) does, where routers speak.
+func TestBesideTracepath(t *testing.T) {
+	t.Parallel()
+	lab.Need(t, "tracepath")
+	p := path.Start(t, path.Options{Hops: 3})
+	p.Client.AllowPing(true)
+	for host, mtu := range []int{1480, 1420, 1333} {
+		p.Host(host + 1).IP(fmt.Sprintf("link set next mtu %d", mtu))
+		p.Host(host + 2).IP(fmt.Sprintf("link set prev mtu %d", mtu))
+		for _, to := range []netip.Addr{p.Server4, p.Server6} {
+			out := p.Client.Run("tracepath", "-n", to.String())
+			m := regexp.MustCompile(`Resume: pmtu (\d+)`).FindStringSubmatch(out)
+			if r, _ := find(t, p, to); m == nil || m[1] != strconv.Itoa(r.MTU) || r.MTU != mtu || r.Said != mtu {
+				t.Errorf("we find %d for %v, and tracepath:\n%s", r.MTU, to, out)
+			}
+		}
 	}
 }

@@ -67,6 +67,7 @@ func (p *socket) PingWhole(ctx context.Context, to netip.Addr, size int) (time.D
 			return e.RTT, nil
 		case echo.TooBig:
 			return 0, &tooBig{e.MTU, e.From}
+		case echo.Refused:
 		}
 		return 0, fmt.Errorf("%v: %s", e.From, e.Said)
 	case <-ctx.Done():
@@ -107,7 +108,7 @@ func interfaceMTU(to, from netip.Addr) int {
 	if err != nil {
 		return 0
 	}
-	defer c.Close()
+	defer c.Close() //nolint:errcheck // it was only asked
 	ours, ok := c.LocalAddr().(*net.UDPAddr)
 	if !ok {
 		return 0
