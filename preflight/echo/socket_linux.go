@@ -159,7 +159,7 @@ func (s *Socket) send(seq uint16, size, ttl int) error {
 // words says what an error of sending means here.
 func words(err error) error {
 	if errors.Is(err, unix.EPERM) {
-		return fmt.Errorf("this machine's firewall forbids it (%w)", err)
+		return fmt.Errorf("the firewall here forbids it (%w)", err)
 	}
 	return err
 }
