@@ -79,12 +79,12 @@ func (e *SendError) Unwrap() error { return e.Err }
 // the system has.
 type NotAllowedError struct {
 	Tried []string // the ways, as Socket.Way names them
-	Right string   // what would allow it, as in "CAP_NET_RAW"
+	Right string   // what it takes, as in "CAP_NET_RAW"
 	Err   error    // the system's answer to the last way
 }
 
 func (e *NotAllowedError) Error() string {
-	return fmt.Sprintf("this user may not send ICMP echoes (%s: %v): %s would allow it", strings.Join(e.Tried, ", "), e.Err, e.Right)
+	return fmt.Sprintf("this user may not send ICMP echoes (%s: %v): it takes %s", strings.Join(e.Tried, ", "), e.Err, e.Right)
 }
 
 // Unwrap returns the system's error.

@@ -53,7 +53,7 @@ func (s *Socket) open() error {
 	}
 	switch {
 	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
-		return &NotAllowedError{tried, "the right to open raw sockets, which root has,", err}
+		return &NotAllowedError{tried, "the right to open raw sockets, which root has", err}
 	case err != nil:
 		return fmt.Errorf("open a socket for ICMP: %w", os.NewSyscallError("socket", err))
 	}

@@ -42,7 +42,7 @@ func (s *Socket) open() error {
 	}
 	switch {
 	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
-		return &NotAllowedError{[]string{Unprivileged, Raw}, "a group of this user's in net.ipv4.ping_group_range, or CAP_NET_RAW,", err}
+		return &NotAllowedError{[]string{Unprivileged, Raw}, "a group of this user in net.ipv4.ping_group_range, or CAP_NET_RAW", err}
 	case err != nil:
 		return fmt.Errorf("open a socket for ICMP: %w", os.NewSyscallError("socket", err))
 	}
