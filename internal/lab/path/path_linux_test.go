@@ -152,7 +152,8 @@ func TestDelay(t *testing.T) {
 	p.Line(0).SetDown(path.Faults{})
 	out = ping(t, p, "-c60", "-i0.06", p.Server6.String())
 	all = rtts(out)
-	if len(all) != 60 || all[0] < 10 || all[0] > 20 || all[59] > 60 || all[59] < 40 {
+	// The last few may be late for other reasons.
+	if len(all) != 60 || all[0] < 10 || all[3] > 20 || all[30] < 20 || all[30] > 40 || all[54] < 40 || all[54] > 60 {
 		t.Errorf("10 to 50 ms are %v", all)
 	}
 }
