@@ -33,7 +33,12 @@ const linkBytes = 256 << 20
 func newLinkSite(t *testing.T, size int64) *linkSite {
 	t.Helper()
 	g := gateway.Start(t, gateway.Options{Capture: true})
-	return siteBehind(t, g, size, fmt.Sprintf(`  lab:
+	return siteBehind(t, g, size, labLink())
+}
+
+// labLink is the link to the lab's gateway, with a PSK.
+func labLink() string {
+	return fmt.Sprintf(`  lab:
     ipsec:
       gateway: %s
       local: {id: %s, psk: env:LAB_PSK}
@@ -41,7 +46,7 @@ func newLinkSite(t *testing.T, size int64) *linkSite {
       networks: [%s]
       ike: [aes128-sha256-modp2048]
       esp: [aes128-sha256]
-`, gateway.Gate, gateway.RoadID, gateway.GateID, gateway.LanNet))
+`, gateway.Gate, gateway.RoadID, gateway.GateID, gateway.LanNet)
 }
 
 // siteBehind has one link, which is called lab.
