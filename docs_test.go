@@ -75,7 +75,7 @@ what cannot pass is tried once.
 		}
 		fmt.Fprintf(&b, "| %d | %s | %s | %s |\n", k.ExitCode(), k, again, strings.ReplaceAll(k.Hint(), "|", "\\|"))
 	}
-	b.WriteString("\nA place that knows better gives a hint of its own, such as the known_hosts line to add. The tunnel's layers, required\nchecks and skipping by hooks belong to later versions; their codes are fixed already.\n")
+	b.WriteString("\nA place that knows better gives a hint of its own, such as the known_hosts line to add. Skipping by hooks belongs\nto a later version; its code is fixed already. What each check may say, with its next step, is in [CHECKS](CHECKS.md).\n")
 	golden(t, "docs/ERRORS.md", b.String())
 }
 

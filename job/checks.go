@@ -198,7 +198,7 @@ func (h *handover) DialContext(ctx context.Context, network, address string) (ne
 		return kept, nil
 	}
 	if kept != nil {
-		kept.Close() //nolint:errcheck // nothing was sent
+		kept.Close()
 	}
 	return h.Dialer.DialContext(ctx, network, address)
 }
@@ -208,7 +208,7 @@ func (h *handover) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.kept != nil {
-		h.kept.Close() //nolint:errcheck // nothing was sent
+		h.kept.Close()
 		h.kept = nil
 	}
 }

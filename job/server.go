@@ -77,7 +77,7 @@ func (s *Server) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != nil {
-		s.conn.Close() //nolint:errcheck // nothing was moved
+		s.conn.Close()
 	}
 }
 

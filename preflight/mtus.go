@@ -59,8 +59,12 @@ func (c mtuCheck) judge(ctx context.Context, r *pmtu.Result, err error) Finding 
 		return verdict(CheckMTU, codeStopped, context.Cause(ctx))
 	case err != nil:
 		return verdict(CheckMTU, "mtu-failed", err)
+	case r.MTU == 0 && r.Refused != "":
+		return verdict(CheckMTU, "mtu-refused", r.Refused)
 	case r.MTU == 0:
 		return verdict(CheckMTU, "mtu-silent")
+	case r.Unsure && !r.BlackHole:
+		return verdict(CheckMTU, "mtu-unsure", r.MTU)
 	case r.BlackHole && inside:
 		if c.way.Shrink != nil {
 			c.way.Shrink(r.MTU)
@@ -70,7 +74,7 @@ func (c mtuCheck) judge(ctx context.Context, r *pmtu.Result, err error) Finding 
 		return verdict(CheckMTU, "mtu-hole", r.MTU, r.MTU)
 	case inside:
 		return verdict(CheckMTU, "mtu-inside", r.MTU)
-	case r.Said != 0:
+	case r.Said != 0 && r.By.IsValid():
 		return verdict(CheckMTU, "mtu-less", r.MTU, r.By)
 	}
 	return verdict(CheckMTU, "mtu-whole", r.MTU)

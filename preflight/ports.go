@@ -83,6 +83,7 @@ func judgePort(r port.Result) Finding {
 		return verdict(CheckPort, "port-no-route", r.Addr, says)
 	case port.OpenOrFiltered:
 		return verdict(CheckPort, "port-untold", name)
+	case port.Unknown:
 	}
 	return verdict(CheckPort, "port-failed", r.Error)
 }

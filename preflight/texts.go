@@ -56,7 +56,7 @@ func Texts() []Text {
 		{"ping-refused", Fail, fault.Route, "no echo of %d came back: %s", "the router that says so has no way to the host: check its routes, or the VPN behind it"},
 		{"ping-filtered", Unknown, none, "cannot tell: none of %d answered, and yet %s is open, so that ICMP is filtered", ""},
 		{"ping-silent", Unknown, none, "cannot tell: none of %d answered, which may be a filter for ICMP", "ask for a port beside it, or look where packets end with `linehaul check --trace --tcp`"},
-		{"ping-rights", Unknown, none, "cannot tell: %s", "%s"},
+		{"ping-rights", Unknown, none, "cannot tell: %s", "it takes %s"},
 		{"ping-failed", Unknown, none, "cannot tell: %s", ""},
 
 		{"port-open", OK, none, "%s is open, after %s", ""},
@@ -74,7 +74,7 @@ func Texts() []Text {
 		{"trace-ends", Fail, fault.Route, "by %[3]s, nobody answers behind hop %[1]d (%[2]s)", "packets end there, or answers do: a firewall, a missing route, or a host that does not answer this kind of probe"},
 		{"trace-first", Fail, fault.Route, "by %s, nobody answers, not even the first router", "the next hop of this machine is down, or it answers nothing: check cable, gateway and VPN"},
 		{"trace-said", Fail, fault.Route, "hop %d (%s) says: %s", "that router forbids it or has no route: show this to whoever runs it"},
-		{"trace-rights", Unknown, none, "cannot tell: %s", "%s"},
+		{"trace-rights", Unknown, none, "cannot tell: %s", ""},
 		{"trace-inside", Skipped, none, "a tunnel is one hop: `linehaul check LINK --trace` traces the way to its gateway", ""},
 		{"trace-failed", Unknown, none, "cannot tell: %s", ""},
 
@@ -83,8 +83,10 @@ func Texts() []Text {
 		{"mtu-inside", OK, none, "packets of %d bytes pass inside of the tunnel", ""},
 		{"mtu-hole", Fail, fault.Route, "a black hole: packets of up to %d bytes pass, larger ones vanish, and nobody says so", "transfers begin and then stall: have ICMP let through on the way, or set the MTU of this machine's interface to %d"},
 		{"mtu-hole-link", Fail, fault.ESP, "a black hole inside of the tunnel: packets of up to %d bytes pass, larger ones vanish", "the tunnel has been told; `mtu: %d` on the link says it from the beginning"},
+		{"mtu-unsure", Unknown, none, "cannot tell for sure: packets of %d bytes pass, and too many are lost to say of larger ones", ""},
+		{"mtu-refused", Unknown, none, "cannot tell: no echo is answered; %s", ""},
 		{"mtu-silent", Unknown, none, "cannot tell: no echo is answered, not even a small one", ""},
-		{"mtu-rights", Unknown, none, "cannot tell: %s", "%s"},
+		{"mtu-rights", Unknown, none, "cannot tell: %s", "it takes %s"},
 		{"mtu-failed", Unknown, none, "cannot tell: %s", ""},
 
 		{"ssh-known", OK, none, "%s, host key %s is the known one", ""},

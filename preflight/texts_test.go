@@ -23,7 +23,6 @@ import (
 type scene struct {
 	preflight.Subject
 	policy preflight.Policy
-	limit  time.Duration // of the whole look; 0: none
 }
 
 var (
@@ -265,6 +264,8 @@ func rows() []row {
 		{"mtu-inside", mtus("ipsec", &pmtu.Result{MTU: 1400}, nil), ok, "", ""},
 		{"mtu-hole", mtus("direct", &pmtu.Result{MTU: 1200, BlackHole: true}, nil), fail, "route", "1200"},
 		{"mtu-hole-link", mtus("ipsec", &pmtu.Result{MTU: 1200, BlackHole: true}, nil), fail, "esp", "mtu: 1200"},
+		{"mtu-unsure", mtus("direct", &pmtu.Result{MTU: 1400, Unsure: true}, nil), ok, "", ""},
+		{"mtu-refused", mtus("direct", &pmtu.Result{Refused: "192.0.2.1: host unreachable"}, nil), ok, "", ""},
 		{"mtu-silent", mtus("direct", &pmtu.Result{}, nil), ok, "", ""},
 		{"mtu-rights", mtus("direct", nil, fmt.Errorf("mtu: %w", rights)), ok, "", ""},
 		{"mtu-failed", mtus("direct", nil, errors.New("out of buffers")), ok, "", ""},

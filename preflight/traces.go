@@ -61,7 +61,7 @@ func judgeTrace(ctx context.Context, t *trace.Trace, err error) Finding {
 	case err != nil && t == nil:
 		return verdict(CheckTrace, "trace-failed", err)
 	case len(t.Hops) == 0 && t.Missing != "":
-		return verdict(CheckTrace, "trace-rights", "the system does not let this account trace by "+method(t), t.Missing)
+		return verdict(CheckTrace, "trace-rights", t.Missing)
 	case len(t.Hops) == 0 && late(ctx):
 		return verdict(CheckTrace, codeLate, CheckTrace)
 	}

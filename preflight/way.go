@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
-	"time"
 
 	"linehaul/preflight/ping"
 	"linehaul/preflight/pmtu"
@@ -95,11 +94,6 @@ func resolve(ctx context.Context, name string) (Name, error) {
 		n.Server = dns.Server
 	}
 	return n, err
-}
-
-// within is ctx with a limit of its own.
-func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, d, errLate)
 }
 
 // AskPort asks one port by a dialer.

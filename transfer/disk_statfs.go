@@ -17,6 +17,6 @@ func roomOf(fd int, superuser bool) (volumeRoom, error) {
 	// FreeBSD counts below 0 where the reserve is in use.
 	return volumeRoom{
 		free: uint64(max(blocks, 0)) * uint64(st.Bsize), ok: st.Blocks > 0,
-		files: uint64(max(int64(st.Ffree), 0)), counted: st.Files > 0, //nolint:unconvert // its type differs between systems
+		files: uint64(max(int64(st.Ffree), 0)), counted: st.Files > 0,
 	}, nil
 }

@@ -51,7 +51,7 @@ func TryFolder(folder string) (FolderState, error) {
 	if err != nil {
 		return s, diskError("look at", s.At, err)
 	}
-	defer dir.Close() //nolint:errcheck // it was read only
+	defer dir.Close()
 	if r := roomIn(dir); r.ok {
 		s.Free = int64(min(r.free, math.MaxInt64))
 		if r.counted {

@@ -191,6 +191,9 @@ func (l *checkLines) details(r preflight.Report) {
 
 // writeHops writes the table of a trace.
 func writeHops(b *bytes.Buffer, t *trace.Trace) {
+	if len(t.Hops) == 0 {
+		return // the finding says why
+	}
 	title := strings.ToUpper(string(t.Method))
 	if t.Port != 0 {
 		title += fmt.Sprintf(" port %d", t.Port)

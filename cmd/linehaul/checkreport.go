@@ -71,7 +71,7 @@ func writeWhole(name string, write func(io.Writer) error) (err error) {
 	}()
 	const mode = 0o644
 	if err = cmp.Or(write(f), f.Chmod(mode)); err != nil {
-		f.Close() //nolint:errcheck // the error before counts
+		f.Close()
 		return err
 	}
 	if err = f.Close(); err != nil {
