@@ -58,7 +58,7 @@ func compareTraces(now, was *trace.Trace, then string) []string {
 	for _, h := range was.Hops {
 		old[h.TTL] = h
 	}
-	if hop := lossFrom(now); hop != nil {
+	if hop := now.LossFrom(); hop != nil {
 		if o, ok := old[hop.TTL]; ok && o.Recv > 0 && o.Loss == 0 {
 			add("loss starts at hop %d (%s), which was clean %s", hop.TTL, at(*hop), then)
 		}

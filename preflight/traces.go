@@ -75,7 +75,7 @@ func judgeTrace(ctx context.Context, t *trace.Trace, err error) Finding {
 	case !t.Reached:
 		return verdict(CheckTrace, "trace-ends", last.TTL, at(*last), method(t))
 	}
-	if hop := lossFrom(t); hop != nil {
+	if hop := t.LossFrom(); hop != nil {
 		return verdict(CheckTrace, "trace-loss", hop.TTL, at(*hop), percent(hop.Loss), percent(t.Hops[len(t.Hops)-1].Loss))
 	}
 	return verdict(CheckTrace, "trace-reached", len(t.Hops), plural(len(t.Hops), "hop"), method(t))
@@ -116,28 +116,4 @@ func lastAnswer(t *trace.Trace) *trace.Hop {
 		}
 	}
 	return nil
-}
-
-// lossFrom is the hop that loss begins at and then goes on at, to the host. A
-// router that loses answers while those behind it do not is one that answers
-// only so many: that is no loss on the line. Nil: there is none.
-func lossFrom(t *trace.Trace) *trace.Hop {
-	if !t.Reached {
-		return nil
-	}
-	from := -1
-	for i := len(t.Hops) - 1; i >= 0; i-- {
-		h := t.Hops[i]
-		if h.Recv == 0 && i < len(t.Hops)-1 {
-			continue // it never answers, so that it tells nothing
-		}
-		if h.Loss == 0 {
-			break
-		}
-		from = i
-	}
-	if from < 0 {
-		return nil
-	}
-	return &t.Hops[from]
 }

@@ -55,17 +55,6 @@ func carried(hops []trace.Hop) []float64 {
 	return out
 }
 
-// lossStarts returns the first hop from which on there is loss to the end; 0
-// if the end is clean.
-func lossStarts(hops []trace.Hop) int {
-	for i, share := range carried(hops) {
-		if share > 0 && hops[i].Recv > 0 || share == 1 {
-			return hops[i].TTL
-		}
-	}
-	return 0
-}
-
 // hopTable lays out one trace beside an earlier one, which may be nil.
 func hopTable(id string, now, before *trace.Trace, when string) traceTable {
 	t := traceTable{Name: traceName(now), Way: now.Way}
@@ -134,15 +123,15 @@ func (row *hopRow) compare(h, was trace.Hop, digits int) {
 
 func (t *traceTable) note(now *trace.Trace, spared bool) {
 	say := func(form string, args ...any) { t.Notes = append(t.Notes, fmt.Sprintf(form, args...)) }
-	switch first := lossStarts(now.Hops); {
+	switch first := now.LossFrom(); {
 	case len(now.Hops) == 0:
 		say("No hop was found.")
 	case !now.Reached:
 		say("The host itself did not answer.")
-	case first == 0:
+	case first == nil:
 		say("No loss at the host.")
 	default:
-		say("Loss that lasts to the host begins at hop %d.", first)
+		say("Loss that lasts to the host begins at hop %d.", first.TTL)
 	}
 	t.Spared = spared
 	if now.Missing != "" {

@@ -80,6 +80,28 @@ type Router struct {
 	IsTarget bool       `json:"is_target,omitempty"`
 }
 
+// LossFrom is the hop that loss begins at and then goes on at, to the host. A
+// router that loses answers while those behind it do not is one that answers
+// only so many: that is no loss on the line. Nil: there is none, or the host was
+// not reached.
+func (t *Trace) LossFrom() *Hop {
+	if !t.Reached {
+		return nil
+	}
+	var from *Hop
+	for i := len(t.Hops) - 1; i >= 0; i-- {
+		h := &t.Hops[i]
+		switch {
+		case h.Recv == 0 && i < len(t.Hops)-1: // it never answers, so that it tells nothing
+		case h.Loss == 0:
+			return from
+		default:
+			from = h
+		}
+	}
+	return from
+}
+
 // Options are what to trace, and how. What is 0 is as in the constants.
 type Options struct {
 	To     netip.Addr
