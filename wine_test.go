@@ -18,7 +18,8 @@ import (
 func winePackages() []string {
 	return []string{
 		"config", "fault", "internal/flock", "keys", "keys/guard", "keys/pageant", "keys/ppk",
-		"logs", "preflight/echo", "preflight/ping", "preflight/pmtu", "preflight/tcpinfo", "schedule/cron", "stamp", "store", "transfer", "tunnel/bulletin", "tunnel/proxy", "winsvc",
+		"logs", "preflight/echo", "preflight/ping", "preflight/pmtu", "preflight/port", "preflight/tcpinfo", "preflight/trace",
+		"schedule/cron", "stamp", "store", "transfer", "tunnel/bulletin", "tunnel/proxy", "winsvc",
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"linehaul/fault"
+	"linehaul/internal/lab"
 	"linehaul/internal/leak"
 	"linehaul/preflight/port"
 )
@@ -26,6 +27,7 @@ func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 // asked for.
 func onLoopback(t *testing.T, answer func(question []byte, n int) [][]byte) port.Dialer {
 	t.Helper()
+	lab.NotUnderWine(t, "Wine 8 has no UDP sockets as Go makes them")
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -175,6 +177,17 @@ func TestClosed(t *testing.T) {
 	if r := port.TCP(t.Context(), at, port.Options{}); r.State != port.Refused || r.ConnectMS <= 0 || r.From.IsValid() {
 		t.Errorf("a port that does not: %+v", r)
 	}
+}
+
+// TestClosedUDP: so it does of UDP.
+func TestClosedUDP(t *testing.T) {
+	lab.NotUnderWine(t, "Wine 8 has no UDP sockets as Go makes them")
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := netip.MustParseAddrPort(c.LocalAddr().String())
+	c.Close()
 	if r := port.UDP(t.Context(), at, port.Options{}); r.State != port.Closed || r.ConnectMS <= 0 {
 		t.Errorf("a port of UDP that nobody has: %+v", r)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -167,7 +168,7 @@ func TestPlaces(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{write(t, []byte("GeoLite2")), filepath.Join(t.TempDir(), "none")} {
-		if _, err := OpenPlaces(cities, bad); !fault.Is(err, fault.Config) || !strings.Contains(err.Error(), bad) {
+		if _, err := OpenPlaces(cities, bad); !fault.Is(err, fault.Config) || !strings.Contains(err.Error(), strconv.Quote(bad)) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
