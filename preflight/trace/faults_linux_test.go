@@ -175,7 +175,7 @@ func TestRights(t *testing.T) {
 		}
 		return
 	}
-	const right = "net.ipv4.ping_group_range, or CAP_NET_RAW,"
+	const right = "it takes a group of this user in net.ipv4.ping_group_range, or CAP_NET_RAW"
 	got, err := trace.Run(t.Context(), o)
 	if err != nil || got.Method != trace.UDP || !got.Reached || len(got.Hops) != 2 || !strings.Contains(got.Missing, right) {
 		t.Errorf("%+v, %v", got, err)

@@ -53,7 +53,7 @@ func openEar(p *socketProber) (*ear, error) {
 	}
 	switch {
 	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
-		return nil, &missingError{what: "who answers probes of " + string(p.o.Method) + " is heard by a raw socket only", right: "the right to open one, which root has,", err: err}
+		return nil, &missingError{what: "who answers probes of " + string(p.o.Method) + " is heard by a raw socket only", right: "the right to open one, which root has", err: err}
 	case err != nil:
 		return nil, os.NewSyscallError("socket", err)
 	}

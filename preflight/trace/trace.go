@@ -212,7 +212,7 @@ func openMethod(o Options, m Method) (prober, error) {
 // A missingError is what the system does not let this user do.
 type missingError struct {
 	what  string // as in "TCP probes"
-	right string // what would let him, "" if nothing does
+	right string // what it takes, "" if nothing will do
 	err   error  // what the system said, if it did
 }
 
@@ -224,7 +224,7 @@ func (e *missingError) Error() string {
 	if e.right == "" {
 		return text
 	}
-	return text + ": " + e.right + " would allow it"
+	return text + ": it takes " + e.right
 }
 
 func (e *missingError) Unwrap() error { return e.err }
