@@ -3,6 +3,7 @@ package trace_test
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -294,5 +295,42 @@ func TestUsage(t *testing.T) {
 		if got, err := trace.Run(t.Context(), o); !fault.Is(err, fault.Usage) {
 			t.Errorf("%+v: %+v, %v", o, got, err)
 		}
+	}
+}
+
+// TestLoss: of a line that loses a fifth each way, each hop behind it shows what
+// is to be expected, and none before it does.
+func TestLoss(t *testing.T) {
+	t.Parallel()
+	const probes, each = 200, 0.2
+	if netns.Inside() {
+		var work sync.WaitGroup
+		for _, method := range []trace.Method{trace.ICMP, trace.UDP, trace.TCP} {
+			work.Go(func() {
+				got, err := trace.Run(t.Context(), trace.Options{
+					To: netip.MustParseAddr(os.Getenv("SERVER4")), Method: method, Probes: probes, Interval: 20 * time.Millisecond, Timeout: 500 * time.Millisecond,
+				})
+				if err != nil || !got.Reached || len(got.Hops) != 5 {
+					t.Errorf("by %s: %+v, %v", method, got, err)
+					return
+				}
+				const loss = 1 - (1-each)*(1-each)
+				bound := 4 * math.Sqrt(loss*(1-loss)/probes) // four standard deviations of the binomial distribution
+				for i, h := range got.Hops {
+					t.Logf("by %s: hop %d of %d probes: %.3f lost", method, h.TTL, h.Sent, h.Loss)
+					if i < 2 && h.Loss > 0 || i >= 2 && math.Abs(h.Loss-loss) > bound {
+						t.Errorf("by %s: hop %d lost %.3f, want %.3f within %.3f behind the line", method, h.TTL, h.Loss, loss, bound)
+					}
+				}
+			})
+		}
+		work.Wait()
+		return
+	}
+	p := path.Start(t, path.Options{Hops: 4, Lines: []int{2}, Seed: 7})
+	p.Line(2).Set(path.Faults{Loss: each, Delay: 10 * time.Millisecond})
+	t.Log(p.Again(t, routers(p)...))
+	if up := p.Line(2).Up(); up.Lost < 3*3*probes*each/2 {
+		t.Errorf("the line lost %+v", up)
 	}
 }
