@@ -32,7 +32,7 @@ type looking struct {
 var errEnough = errors.New("the run has ended")
 
 // look makes the checks of an attempt, and returns when those have ended that it
-// requires, or one of them failed. The others go on until end. The dialer that
+// requires or that connections wait for, or a required one failed. The others go on until end. The dialer that
 // it returns has the connection that the port was found open by.
 func (a *attempt) look(ctx context.Context, dialer remote.Dialer) (*looking, remote.Dialer, error) {
 	p := a.job.Checks.Policy
@@ -44,26 +44,27 @@ func (a *attempt) look(ctx context.Context, dialer remote.Dialer) (*looking, rem
 	if err != nil {
 		return nil, nil, err
 	}
-	required := map[string]bool{}
+	awaited := map[string]bool{} // and whether the run needs them
 	for _, t := range s.Tasks(p) {
-		if p.Of(t.Check.Name()) == preflight.Require {
-			required[t.Check.Name()] = true
+		name := t.Check.Name()
+		if required := p.Of(name) == preflight.Require; required || s.Settles(name) {
+			awaited[name] = required
 		}
 	}
 	checking, stop := context.WithCancelCause(ctx)
 	l := &looking{report: make(chan preflight.Report, 1), stop: stop, hand: hand, done: done}
 	settled := make(chan struct{})
 	settle := sync.OnceFunc(func() { close(settled) })
-	if len(required) == 0 {
+	if len(awaited) == 0 {
 		settle()
 	}
 	go func() { // end waits for it
 		l.report <- preflight.Look(checking, s, p, a.now, func(f preflight.Finding) {
-			if required[f.Check] && f.Verdict == preflight.Fail {
+			if awaited[f.Check] && f.Verdict == preflight.Fail {
 				stop(errEnough)
 				settle()
 			}
-			if delete(required, f.Check); len(required) == 0 {
+			if delete(awaited, f.Check); len(awaited) == 0 {
 				settle()
 			}
 		})

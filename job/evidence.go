@@ -22,6 +22,8 @@ const (
 	lookBack = 100
 	// evidenceTime is how long a second look may take.
 	evidenceTime = 15 * time.Second
+	// evidenceLinkTime is how much of it a tunnel may take to come up.
+	evidenceLinkTime = 10 * time.Second
 )
 
 // A secondLook is at the line, after an attempt failed in a way that the line
@@ -29,13 +31,24 @@ const (
 type secondLook struct {
 	work sync.WaitGroup
 	busy atomic.Bool
+	last time.Time // when the last one began
 }
+
+// lookGap is the least time from one second look of a run to the next. Each of
+// its probes that reaches the server's port is a connection without a login,
+// and a server may shut out who makes many (OpenSSH's PerSourcePenalties).
+const lookGap = time.Minute
 
 // lookAgain begins a second look, unless one is under way.
 func (a *attempt) lookAgain(ctx context.Context, failure error) {
-	if !a.job.Checks.Evidence || !lineFault(failure) || ctx.Err() != nil || !a.second.busy.CompareAndSwap(false, true) {
+	now := a.now()
+	if !a.job.Checks.Evidence || !lineFault(failure) || ctx.Err() != nil || !a.second.last.IsZero() && now.Sub(a.second.last) < lookGap {
 		return
 	}
+	if !a.second.busy.CompareAndSwap(false, true) {
+		return
+	}
+	a.second.last = now
 	run := store.Run{ID: a.run.ID, Job: a.run.Job, State: store.Running, Started: a.run.Started, Version: a.run.Version}
 	// The attempts go on meanwhile.
 	own := attempt{job: a.job, run: &run, dialer: a.dialer, links: a.links, store: a.store, now: a.now, log: a.log}
@@ -64,7 +77,7 @@ func (a *attempt) evidence(ctx context.Context) {
 		return
 	}
 	defer done()
-	s.Name = a.job.Name
+	s.Name, s.LinkTime = a.job.Name, evidenceLinkTime
 	limited, cancel := context.WithTimeoutCause(ctx, evidenceTime, errEnough)
 	defer cancel()
 	r := preflight.Look(limited, s, p, a.now, nil)

@@ -61,8 +61,7 @@ func (l *Links) Subject(h remote.Host, d port.Dialer) (s preflight.Subject, done
 }
 
 // LinkSubject is what checks of a link itself are about: a tunnel with the way to
-// its gateway, or the route to the first of a route's networks. done is as
-// Subject's.
+// its gateway, or the routes to a route's networks. done is as Subject's.
 func (l *Links) LinkSubject(name string) (s preflight.Subject, done func(), err error) {
 	done = func() {}
 	link, shared, err := l.named(name)
@@ -74,14 +73,29 @@ func (l *Links) LinkSubject(name string) (s preflight.Subject, done func(), err 
 		if len(link.Networks) == 0 {
 			return s, done, fault.New(fault.Config, "link %q names no networks that could be looked at", name)
 		}
-		s.Address, s.Networks = link.Networks[0].Masked().Addr().Next().String(), link.Networks
-		s.Way = preflight.Direct(&net.Dialer{}, rule(link))
+		s.Address, s.Networks, s.Nobody = hostIn(link.Networks[0]).String(), link.Networks, true
+		s.Way = preflight.Direct(rule(link), rule(link))
+		one := s.Way.Link
+		s.Way.Link = func(ctx context.Context, _ netip.Addr) (first preflight.Link, err error) {
+			for i, n := range link.Networks {
+				l, err := one(ctx, hostIn(n))
+				if i == 0 || err != nil {
+					first = l
+				}
+				if err != nil {
+					return first, err
+				}
+			}
+			return first, nil
+		}
 		return s, done, nil
 	}
 	inside := &inside{shared: shared}
 	s.OfLink, s.Address, s.Gateway = true, gatewayName(link), gatewayName(link)
 	s.Way = preflight.Direct(&net.Dialer{}, nil)
 	s.Way.Kind = "ipsec"
+	s.Ports = ikePorts(link)
+	s.Way.Port = askIKE
 	s.Way.Link = func(ctx context.Context, _ netip.Addr) (preflight.Link, error) { return inside.link(ctx, netip.Addr{}) }
 	return s, inside.close, nil
 }
@@ -113,6 +127,40 @@ func (l *Links) named(name string) (*config.Link, *tunnel.Shared, error) {
 		return link, nil, err
 	}
 	return link, l.tunnel(link), nil
+}
+
+// hostIn is the first address in a network that may be a host's.
+func hostIn(n netip.Prefix) netip.Addr {
+	first := n.Masked().Addr()
+	if n.Bits() >= first.BitLen()-1 { // RFC 3021: of two, both are
+		return first
+	}
+	return first.Next()
+}
+
+// Where gateways listen (RFC 7296 section 2).
+const (
+	ikePort    = 500
+	ikeNATPort = 4500
+)
+
+// ikePorts are those of a gateway that the tunnel speaks to.
+func ikePorts(link *config.Link) []preflight.Port {
+	if _, text, err := net.SplitHostPort(link.Gateway); err == nil {
+		if n, err := strconv.Atoi(text); err == nil && n != ikePort {
+			return []preflight.Port{{Network: "udp", Number: n}}
+		}
+	}
+	return []preflight.Port{{Network: "udp", Number: ikePort}, {Network: "udp", Number: ikeNATPort}}
+}
+
+// askIKE asks a UDP port of a gateway as the tunnel does: on any port but 500 as
+// on 4500.
+func askIKE(ctx context.Context, network string, to netip.AddrPort) port.Result {
+	if network != "udp" {
+		return preflight.AskPort(ctx, &net.Dialer{}, network, to)
+	}
+	return port.UDP(ctx, to, port.Options{Question: port.IKE(to.Port() != ikePort)})
 }
 
 // gatewayName is a gateway's name or address, without a port.
@@ -186,7 +234,11 @@ func (i *inside) resolve(ctx context.Context, name string) (preflight.Name, erro
 	return n, err
 }
 
-// link brings the tunnel up, and asks the host for an echo if it is known.
+// insideTime is how long an answer to an echo inside is waited for.
+const insideTime = time.Second
+
+// link brings the tunnel up, and asks for an echo inside: of the host if it is
+// known, else or if that is silent of the name server there.
 func (i *inside) link(ctx context.Context, to netip.Addr) (preflight.Link, error) {
 	l := preflight.Link{Kind: "ipsec"}
 	t, err := i.use(ctx)
@@ -194,20 +246,28 @@ func (i *inside) link(ctx context.Context, to netip.Addr) (preflight.Link, error
 		return l, err
 	}
 	s := t.Status()
-	l.Gateway = s.Gateway
+	l.Gateway, l.Remote = s.Gateway, s.Remote
 	for _, c := range s.Children {
 		if !c.Leaving {
 			l.SAs = append(l.SAs, fmt.Sprintf("%s/%s %s", c.InSPI, c.OutSPI, c.Suite))
 		}
 	}
-	if to.IsValid() {
-		asking, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		if rtt, err := t.Ping(asking, to, ping.DefaultSize); err == nil {
-			l.RTTMS = float64(rtt.Microseconds()) / 1000
+	for _, a := range append([]netip.Addr{to}, s.DNS[:min(len(s.DNS), 1)]...) {
+		if !a.IsValid() {
+			continue
+		}
+		if rtt, err := pingOnce(ctx, t, a); err == nil {
+			l.RTTMS, l.Inside = float64(rtt.Microseconds())/1000, a
+			break
 		}
 	}
 	return l, nil
+}
+
+func pingOnce(ctx context.Context, t *tunnel.Tunnel, to netip.Addr) (time.Duration, error) {
+	asking, cancel := context.WithTimeout(ctx, insideTime)
+	defer cancel()
+	return t.Ping(asking, to, ping.DefaultSize)
 }
 
 func (i *inside) mtu(ctx context.Context, to netip.Addr) (*pmtu.Result, error) {
@@ -218,10 +278,11 @@ func (i *inside) mtu(ctx context.Context, to netip.Addr) (*pmtu.Result, error) {
 	return pmtu.FindThrough(ctx, t, pmtu.Options{To: to, Most: t.MTU()})
 }
 
-func (i *inside) shrink(mtu int) {
+func (i *inside) shrink(mtu int) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.up != nil {
-		i.up.SetMTU(mtu) //nolint:errcheck // it is one that packets passed with
+	if i.up == nil {
+		return fault.New(fault.ESP, "the tunnel is not up")
 	}
+	return i.up.SetMTU(mtu)
 }

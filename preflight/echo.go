@@ -24,6 +24,7 @@ type pingCheck struct {
 	way      Way
 	options  ping.Options
 	limits   Limits
+	nobody   bool // need be at the address
 }
 
 func (c pingCheck) Name() string { return CheckPing }
@@ -52,6 +53,8 @@ func (c pingCheck) judge(ctx context.Context, s *ping.Series, err error) Finding
 		return verdict(CheckPing, "ping-failed", err)
 	case s.Sent == 0:
 		return verdict(CheckPing, codeLate, CheckPing)
+	case s.Received == 0 && c.nobody:
+		return verdict(CheckPing, "ping-nobody", s.To)
 	case s.Received == 0 && len(s.Said) > 0:
 		return verdict(CheckPing, "ping-refused", s.Sent, strings.Join(s.Said, ", "))
 	case s.Received == 0:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"linehaul/fault"
+	"linehaul/preflight/port"
 	"linehaul/preflight/trace"
 )
 
@@ -62,8 +63,52 @@ func (r *Report) Judge(p Policy) {
 		return
 	}
 	r.Summary = worst.Text
+	if worst.Code == "link-down" {
+		r.blameGateway()
+	}
 	if more := r.whereItEnds(); more != "" && slices.Contains([]string{"port-filtered", "port-prohibited", "port-no-route"}, worst.Code) {
 		r.Summary += "; " + more
+	}
+}
+
+// blameGateway says what is known of the gateway of a tunnel that does not come
+// up, if it was asked.
+func (r *Report) blameGateway() {
+	f := r.Of(CheckPort)
+	if f == nil {
+		return
+	}
+	var answer, silent, closed []string
+	for _, p := range f.Ports {
+		name := Port{p.Network, p.Port}.String()
+		switch {
+		case p.Network != "udp":
+		case p.State == port.Open:
+			answer = append(answer, fmt.Sprintf("%s answers (%s)", name, p.Answer))
+		case p.State == port.OpenOrFiltered:
+			silent = append(silent, name)
+		case p.State == port.Closed:
+			closed = append(closed, name+" is closed")
+		}
+	}
+	ping := r.Of(CheckPing)
+	heard := ping != nil && ping.Ping != nil && ping.Ping.Received > 0
+	switch all := slices.Concat(answer, closed); {
+	case len(answer) > 0 && len(silent) > 0:
+		r.Summary += "; " + strings.Join(all, ", ") + ", and nothing comes back from " + strings.Join(silent, ", ")
+		r.Next = "a firewall on the way drops one of the two ports: both are needed"
+	case len(answer) > 0:
+		r.Summary += "; " + strings.Join(all, ", ")
+		r.Next = "the gateway is there and speaks IKE: `linehaul tunnel up LINK -v` shows what it does not agree to"
+	case len(closed) > 0:
+		r.Summary += "; " + strings.Join(closed, ", ")
+		r.Next = "the host is there and no IKE program listens: start it, or check the address of the gateway"
+	case len(silent) > 0 && heard:
+		r.Summary += "; the gateway answers echoes, and nothing on " + strings.Join(silent, ", ")
+		r.Next = "a firewall on the way drops IKE, or the gateway does not know us: ask who looks after it"
+	case len(silent) > 0:
+		r.Summary += "; nothing at all is heard of the gateway"
+		r.Next = "check its address, and the line: `linehaul check LINK --trace` shows how far packets come"
 	}
 }
 
@@ -144,7 +189,7 @@ func (r *Report) whereItEnds() string {
 func (r *Report) praise() string {
 	parts := []string{}
 	for _, f := range r.Findings {
-		if f.Verdict == OK && (f.Check == CheckPing || f.Check == CheckPort || f.Check == CheckSSH || f.Check == CheckTrace) || f.Code == "ping-filtered" {
+		if f.Verdict == OK && (f.Link != nil && f.Link.Kind != "direct" || f.Check == CheckPing || f.Check == CheckPort || f.Check == CheckSSH || f.Check == CheckTrace) || f.Code == "ping-filtered" {
 			parts = append(parts, f.Text)
 		}
 	}

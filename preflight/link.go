@@ -11,6 +11,7 @@ import (
 
 // A linkCheck looks at the way to the host: the system's route, or the tunnel.
 type linkCheck struct {
+	address  string
 	networks []netip.Prefix
 	way      Way
 	gateway  string // of a tunnel
@@ -19,7 +20,10 @@ type linkCheck struct {
 func (c linkCheck) Name() string { return CheckLink }
 
 func (c linkCheck) Run(ctx context.Context, found *Found) Finding {
-	to, _ := addressOf(found, c.networks)
+	to, ok := addressOf(found, c.networks)
+	if !ok { // names are asked inside of the tunnel, which is not up yet
+		to, _ = netip.ParseAddr(c.address)
+	}
 	l, err := c.way.Link(ctx, to)
 	if err != nil {
 		f := c.failed(ctx, to, err)
@@ -29,7 +33,7 @@ func (c linkCheck) Run(ctx context.Context, found *Found) Finding {
 	var f Finding
 	switch {
 	case c.way.Kind == "ipsec" && l.RTTMS > 0:
-		f = verdict(CheckLink, "link-carries", c.gateway, duration(l.RTTMS), strings.Join(l.SAs, ", "))
+		f = verdict(CheckLink, "link-carries", c.gateway, l.Inside, duration(l.RTTMS), strings.Join(l.SAs, ", "))
 	case c.way.Kind == "ipsec":
 		f = verdict(CheckLink, "link-tunnel", c.gateway, strings.Join(l.SAs, ", "))
 	case c.way.Kind == "route":

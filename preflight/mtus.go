@@ -14,8 +14,8 @@ import (
 type mtuCheck struct {
 	networks []netip.Prefix
 	way      Way
-	outside  *Way       // of a tunnel: how its own packets go
-	gateway  netip.Addr // where to
+	outside  *Way   // of a tunnel: how its own packets go
+	gateway  string // where to
 }
 
 func (c mtuCheck) Name() string { return CheckMTU }
@@ -33,20 +33,41 @@ func (c mtuCheck) Run(ctx context.Context, found *Found) Finding {
 	if r != nil {
 		f.MTU = append(f.MTU, r)
 	}
-	if c.outside == nil || c.outside.MTU == nil || !c.gateway.IsValid() {
+	gateway, ok := c.at(ctx, found)
+	if !ok {
 		return f
 	}
-	out, err := c.outside.MTU(ctx, c.gateway)
+	out, err := c.outside.MTU(ctx, gateway)
 	if err != nil {
 		return f
 	}
 	f.MTU = append([]*pmtu.Result{out}, f.MTU...)
-	if out.BlackHole && f.Verdict != Warn {
+	// What was seen inside is what counts: the tunnel's packets are smaller than
+	// the largest that this machine may send.
+	if out.BlackHole && f.Verdict == Unknown {
 		g := verdict(CheckMTU, "mtu-hole", out.MTU, out.MTU)
 		g.MTU = f.MTU
 		return g
 	}
 	return f
+}
+
+// at is where the tunnel's gateway is.
+func (c mtuCheck) at(ctx context.Context, found *Found) (netip.Addr, bool) {
+	if c.outside == nil || c.outside.MTU == nil {
+		return netip.Addr{}, false
+	}
+	if f, ok := found.Of(CheckLink); ok && f.Link != nil && f.Link.Remote.IsValid() {
+		return f.Link.Remote.Addr(), true
+	}
+	if a, err := netip.ParseAddr(c.gateway); err == nil {
+		return a, true
+	}
+	n, err := c.outside.Resolve(ctx, c.gateway)
+	if err != nil || len(n.Addresses) == 0 {
+		return netip.Addr{}, false
+	}
+	return n.Addresses[0], true
 }
 
 func (c mtuCheck) judge(ctx context.Context, r *pmtu.Result, err error) Finding {
@@ -67,7 +88,9 @@ func (c mtuCheck) judge(ctx context.Context, r *pmtu.Result, err error) Finding 
 		return verdict(CheckMTU, "mtu-unsure", r.MTU)
 	case r.BlackHole && inside:
 		if c.way.Shrink != nil {
-			c.way.Shrink(r.MTU)
+			if err := c.way.Shrink(r.MTU); err != nil {
+				return verdict(CheckMTU, "mtu-hole-stays", r.MTU, err)
+			}
 		}
 		return verdict(CheckMTU, "mtu-hole-link", r.MTU, r.MTU)
 	case r.BlackHole:

@@ -95,6 +95,9 @@ func (c nameCheck) within(f Finding) Finding {
 		return f
 	}
 	out := verdict(CheckName, "name-outside", c.address, list(f.Name.Addresses))
+	if c.way.Kind == "ipsec" && f.Name.Server != "" {
+		out = verdict(CheckName, "name-beyond", c.address, list(f.Name.Addresses), f.Name.Server)
+	}
 	out.Name = f.Name
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"linehaul/preflight/ping"
@@ -78,6 +79,7 @@ type Subject struct {
 	Gateway  string
 	Outside  *Way
 	Way      Way
+	Ports    []Port // asked beside Port, whatever the policy says
 
 	// What is behind the port; nil: there is nothing to ask.
 	SSH   func(ctx context.Context) (SSH, error)
@@ -86,6 +88,11 @@ type Subject struct {
 	// OfLink: the subject is a tunnel itself. Its Address is the gateway, which
 	// is looked at whether the tunnel comes up or not.
 	OfLink bool
+	// Nobody: the Address is one of a network, where there need be no host. What
+	// counts is the way there, and silence is no failure.
+	Nobody bool
+	// LinkTime is how long a tunnel may take to come up; 0: 40 seconds.
+	LinkTime time.Duration
 	// Patience is how long the server may take to answer, and to let us in; 0:
 	// half a minute.
 	Patience time.Duration
@@ -116,17 +123,19 @@ func (s Subject) Tasks(p Policy) []Task {
 	}
 	server := cmp.Or(s.Patience, serverTime)
 	name := nameCheck{address: s.Address, networks: s.Networks, way: s.Way}
-	link := linkCheck{networks: s.Networks, way: s.Way, gateway: s.Gateway}
+	link := linkCheck{address: s.Address, networks: s.Networks, way: s.Way, gateway: s.Gateway}
+	linkLimit := cmp.Or(s.LinkTime, linkTime)
 	around := []string{CheckName, CheckLink} // what the checks of the line need
 	if s.OfLink {
 		around = []string{CheckName}
 	}
-	if s.Way.Kind == "ipsec" && !s.OfLink { // names are asked inside
-		add(link, linkTime)
+	inside := s.Way.Kind == "ipsec" && !s.OfLink
+	if inside { // names are asked there
+		add(link, linkLimit)
 		add(name, nameTime, CheckLink)
 	} else {
 		add(name, nameTime)
-		add(link, linkTime, CheckName)
+		add(link, linkLimit, CheckName)
 	}
 	o := p.Ping
 	series := time.Duration(o.Count)*o.Interval + o.Timeout + 2*time.Second
@@ -140,9 +149,9 @@ func (s Subject) Tasks(p Policy) []Task {
 		}
 	}
 	if s.Way.Ping != nil {
-		add(pingCheck{s.Networks, s.Way, o, p.Limits}, series, around...)
+		add(pingCheck{s.Networks, s.Way, o, p.Limits, s.Nobody}, series, around...)
 	}
-	ports := p.Ports
+	ports := slices.Concat(s.Ports, p.Ports)
 	if s.Port != 0 {
 		ports = append([]Port{{"tcp", s.Port}}, ports...)
 	}
@@ -150,7 +159,11 @@ func (s Subject) Tasks(p Policy) []Task {
 		add(portCheck{s.Networks, s.Way, ports}, portTime, around...)
 	}
 	add(traceCheck{s.Networks, s.Way, p.Traces, cmp.Or(s.Port, sshPort)}, tracing, around...)
-	add(mtuCheck{networks: s.Networks, way: s.Way, outside: s.Outside, gateway: s.gatewayAddr()}, mtuTime, around...)
+	mtu := mtuCheck{networks: s.Networks, way: s.Way, outside: s.Outside, gateway: s.Gateway}
+	if s.OfLink {
+		mtu.way.Kind = "direct" // its gateway is asked outside of it
+	}
+	add(mtu, mtuTime, around...)
 	if s.SSH != nil {
 		add(sshCheck{s.SSH}, server, CheckName, CheckLink, CheckPort)
 	}
@@ -164,13 +177,15 @@ func (s Subject) Tasks(p Policy) []Task {
 	if s.Clock != nil {
 		add(clockCheck{s.Clock}, server, CheckName, CheckLink, CheckPort, CheckSSH)
 	}
+	for i := range all {
+		if name := all[i].Check.Name(); s.Settles(CheckMTU) && (name == CheckPort || name == CheckSSH) {
+			all[i].After = []string{CheckMTU}
+		}
+	}
 	return all
 }
 
-func (s Subject) gatewayAddr() netip.Addr {
-	a, err := netip.ParseAddr(s.Gateway)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return a
-}
+// Settles reports whether a check sets something that connections are to have
+// from their beginning on, so that they wait for it whatever it finds: inside of
+// a tunnel, the sizes that both sides agree on go by the tunnel's MTU.
+func (s Subject) Settles(check string) bool { return check == CheckMTU && s.Way.Shrink != nil }

@@ -88,9 +88,13 @@ type Link struct {
 	Interface string     `json:"interface,omitempty"`
 	Source    netip.Addr `json:"source,omitzero"`
 	Via       netip.Addr `json:"via,omitzero"` // the next hop
-	Gateway   string     `json:"gateway,omitempty"`
-	SAs       []string   `json:"sas,omitempty"` // of a tunnel, as `tunnel status` shows them
-	RTTMS     float64    `json:"rtt_ms,omitempty"`
+	// Of a tunnel: the gateway's name and the address that it is at, the SAs as
+	// `tunnel status` shows them, and how long a round trip inside takes, to whom.
+	Gateway string         `json:"gateway,omitempty"`
+	Remote  netip.AddrPort `json:"remote,omitzero"`
+	SAs     []string       `json:"sas,omitempty"`
+	RTTMS   float64        `json:"rtt_ms,omitempty"`
+	Inside  netip.Addr     `json:"inside,omitzero"`
 }
 
 // SSH is what a server says before and at the login.

@@ -200,7 +200,7 @@ func rows() []row {
 	rights := &ping.NotAllowedError{Tried: []string{"unprivileged ICMP"}, Right: "CAP_NET_RAW", Err: errors.New("no")}
 	tunnel := preflight.Link{Kind: "ipsec", SAs: []string{"c0ffee/beef AES_GCM_16-256"}}
 	carries := tunnel
-	carries.RTTMS = 3
+	carries.RTTMS, carries.Inside = 3, hostAddr
 	silent := func(s *scene) {
 		pings(series(10, 0, 0), nil)(s)
 		ports(answerUDP(port.OpenOrFiltered))(s)
@@ -218,6 +218,11 @@ func rows() []row {
 		{"name-no-answer", resolves("", &net.DNSError{IsTimeout: true, Err: "timeout"}), fail, "name", "DNS server"},
 		{"name-nowhere", resolves("0.0.0.0", nil), fail, "name", "filter"},
 		{"name-outside", func(s *scene) { s.Networks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }, fail, "name", "networks"},
+
+		{"name-beyond", func(s *scene) {
+			s.Networks, s.Way.Kind = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, "ipsec"
+			s.Way.Link = func(context.Context, netip.Addr) (preflight.Link, error) { return tunnel, nil }
+		}, fail, "name", "name server"},
 
 		{"link-direct", func(*scene) {}, ok, "", ""},
 		{"link-route", links(preflight.Link{Kind: "route", Interface: "wg0"}, nil), ok, "", ""},
@@ -237,6 +242,10 @@ func rows() []row {
 		{"ping-refused", pings(&ping.Series{Sent: 10, Said: []string{"192.0.2.1: host unreachable"}}, nil), fail, "route", "router"},
 		{"ping-filtered", pings(series(10, 0, 0), nil), ok, "", ""},
 		{"ping-silent", silent, fail, "route", "TCP port"},
+		{"ping-nobody", func(s *scene) {
+			s.Nobody, s.Port, s.SSH, s.Clock = true, 0, nil, nil
+			pings(&ping.Series{To: hostAddr, Sent: 10, Said: []string{"192.0.2.1: host unreachable"}}, nil)(s)
+		}, ok, "", ""},
 		{"ping-rights", pings(nil, fmt.Errorf("ping: %w", rights)), ok, "", ""},
 		{"ping-failed", pings(nil, errors.New("out of buffers")), ok, "", ""},
 
@@ -263,9 +272,13 @@ func rows() []row {
 		{"mtu-less", mtus("direct", &pmtu.Result{MTU: 1400, Said: 1400, By: via}, nil), ok, "", ""},
 		{"mtu-inside", mtus("ipsec", &pmtu.Result{MTU: 1400}, nil), ok, "", ""},
 		{"mtu-hole", mtus("direct", &pmtu.Result{MTU: 1200, BlackHole: true}, nil), fail, "route", "1200"},
-		{"mtu-hole-link", mtus("ipsec", &pmtu.Result{MTU: 1200, BlackHole: true}, nil), fail, "esp", "mtu: 1200"},
 		{"mtu-unsure", mtus("direct", &pmtu.Result{MTU: 1400, Unsure: true}, nil), ok, "", ""},
 		{"mtu-refused", mtus("direct", &pmtu.Result{Refused: "192.0.2.1: host unreachable"}, nil), ok, "", ""},
+		{"mtu-hole-link", mtus("ipsec", &pmtu.Result{MTU: 1200, BlackHole: true}, nil), preflight.Warn, "esp", "mtu: 1200"},
+		{"mtu-hole-stays", func(s *scene) {
+			mtus("ipsec", &pmtu.Result{MTU: 500, BlackHole: true}, nil)(s)
+			s.Way.Shrink = func(int) error { return errors.New("an MTU of 500: it must be at least 576") }
+		}, fail, "esp", "larger packets let through"},
 		{"mtu-silent", mtus("direct", &pmtu.Result{}, nil), ok, "", ""},
 		{"mtu-rights", mtus("direct", nil, fmt.Errorf("mtu: %w", rights)), ok, "", ""},
 		{"mtu-failed", mtus("direct", nil, errors.New("out of buffers")), ok, "", ""},

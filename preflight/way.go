@@ -32,7 +32,7 @@ type Way struct {
 	MTU   func(ctx context.Context, to netip.Addr) (*pmtu.Result, error)
 	// Shrink tells the way that packets of more than so many bytes vanish;
 	// nil: there is nothing to tell.
-	Shrink func(mtu int)
+	Shrink func(mtu int) error
 }
 
 // Direct is the way that the system has, whose ports are dialled by d. A link of
@@ -57,8 +57,34 @@ func Direct(d port.Dialer, rule *route.Rule) Way {
 			r, err := rule.Check(to)
 			return Link{Kind: "route", Interface: r.Interface, Source: r.Source, Via: r.Via}, err
 		}
+		w.keepTo(rule)
 	}
 	return w
+}
+
+// keepTo has nothing be sent to an address that the rule forbids, whether or not
+// anybody has asked for the link before: what the dialer does for ports.
+func (w *Way) keepTo(rule *route.Rule) {
+	w.Ping = func(ctx context.Context, o ping.Options) (*ping.Series, error) {
+		if _, err := rule.Check(o.To); err != nil {
+			return nil, err
+		}
+		o.From = rule.Source
+		return ping.Measure(ctx, o)
+	}
+	w.Trace = func(ctx context.Context, o trace.Options) (*trace.Trace, error) {
+		if _, err := rule.Check(o.To); err != nil {
+			return nil, err
+		}
+		o.From = rule.Source
+		return trace.Run(ctx, o)
+	}
+	w.MTU = func(ctx context.Context, to netip.Addr) (*pmtu.Result, error) {
+		if _, err := rule.Check(to); err != nil {
+			return nil, err
+		}
+		return pmtu.Find(ctx, pmtu.Options{To: to, From: rule.Source})
+	}
 }
 
 // resolve asks as the system's programs do, and notes who answered.

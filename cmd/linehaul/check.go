@@ -79,7 +79,7 @@ check failed.`,
 	f.DurationVar(&o.interval, "interval", 0, "time from one echo to the next (default 200ms)")
 	f.IntVar(&o.size, "size", ping.DefaultSize, "bytes of data in an echo")
 	f.DurationVar(&o.wait, "wait", 2*time.Second, "how long an answer to an echo is waited for")
-	f.BoolVar(&o.trace, "trace", false, "show the routers on the way, by TCP to the port")
+	f.BoolVar(&o.trace, "trace", false, "show the routers on the way, by TCP to the port; to a gateway by UDP and echoes")
 	f.BoolVar(&o.tcp, "tcp", false, "trace by TCP (as --trace)")
 	f.BoolVar(&o.udp, "udp", false, "trace by UDP")
 	f.BoolVar(&o.icmp, "icmp", false, "trace by echoes")
@@ -328,6 +328,10 @@ func (a *app) checkOne(ctx context.Context, s checkSubject, p preflight.Policy, 
 	}
 	show := a.newCheckLines(s.name, p)
 	p.Ping.Each = show.echo
+	if s.link && !o.tcp && slices.ContainsFunc(p.Traces, func(t trace.Options) bool { return t.Method == trace.TCP }) {
+		// A gateway has no TCP port that must be open.
+		p.Traces = []trace.Options{{Method: trace.UDP}, {Method: trace.ICMP}}
+	}
 	if len(p.Traces) > 0 {
 		book, closeBook, err := o.book()
 		if err != nil {

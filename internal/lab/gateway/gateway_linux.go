@@ -67,7 +67,8 @@ type Gateway struct {
 	SSH    *lab.Server // at Lan and Lan6, port 22; the login is the user that runs the test, or Options.SSHD's tester
 
 	RoadHost, GateHost, LanHost *Host
-	RouterHost                  *Host // with Options.NAT
+	RouterHost                  *Host        // with Options.NAT
+	Names                       *netns.Names // the name server on the LanHost, which knows LanName
 
 	Home string // a folder of the ordinary user of the road
 	Key  string // that user's private key, which may log in to SSH
@@ -105,8 +106,8 @@ func Start(t testing.TB, o Options) *Gateway {
 		o.SSHD.HostKeys = []string{"ed25519"}
 	}
 	g.SSH = lab.StartSSHD(t, o.SSHD)
-	names := g.LanHost.ServeNames(t, Lan, Lan6)
-	names.Set(LanName, netip.MustParseAddr(Lan), netip.MustParseAddr(Lan6))
+	g.Names = g.LanHost.ServeNames(t, Lan, Lan6)
+	g.Names.Set(LanName, netip.MustParseAddr(Lan), netip.MustParseAddr(Lan6))
 	if o.Kernel {
 		g.bridge()
 	}
