@@ -76,7 +76,7 @@ func (w *Way) keepTo(rule *route.Rule) {
 		if _, err := rule.Check(o.To); err != nil {
 			return nil, err
 		}
-		o.From = rule.Source
+		o.From, o.Device = rule.Source, rule.Interface
 		return trace.Run(ctx, o)
 	}
 	w.MTU = func(ctx context.Context, to netip.Addr) (*pmtu.Result, error) {
