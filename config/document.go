@@ -130,7 +130,7 @@ type plainCheck struct {
 
 type pingEntry struct {
 	Count     number     `yaml:"count" range:"1 1000" default:"5" doc:"How many echoes." example:"10"`
-	Interval  duration   `yaml:"interval" default:"200ms" doc:"From one to the next." example:"200ms"`
+	Interval  duration   `yaml:"interval" default:"100ms" doc:"From one to the next." example:"200ms"`
 	Timeout   duration   `yaml:"timeout" default:"2s" doc:"How long an answer is waited for." example:"2s"`
 	Size      number     `yaml:"size" range:"0 65000" default:"56" doc:"Bytes of data in each." example:"56"`
 	MaxLoss   percentage `yaml:"max_loss" also:"loss" doc:"How many may stay without an answer; any number, as long as one comes, if left out." example:"5%"`

@@ -46,7 +46,7 @@ func (p Policy) Of(check string) Level {
 func ForJob() Policy {
 	return Policy{
 		Levels: map[string]Level{CheckName: Require, CheckLink: Require, CheckPort: Require, CheckSpace: Require, CheckPing: Warning},
-		Ping:   ping.Options{Count: 5, Interval: 200 * time.Millisecond, Timeout: 2 * time.Second, Size: 56},
+		Ping:   ping.Options{Count: 5, Interval: 100 * time.Millisecond, Timeout: 2 * time.Second, Size: 56},
 		Limits: Limits{MaxLoss: -1},
 		Traces: []trace.Options{ShortTrace(trace.TCP, 0)},
 	}
@@ -60,7 +60,7 @@ func ShortTrace(m trace.Method, port int) trace.Options {
 // ForPerson is what `linehaul check` asks.
 func ForPerson() Policy {
 	p := ForJob()
-	p.Ping.Count = 10
+	p.Ping.Count, p.Ping.Interval = 10, 200*time.Millisecond
 	p.Levels[CheckSSH] = Require
 	p.Levels[CheckClock] = Warning
 	return p
