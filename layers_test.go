@@ -42,6 +42,8 @@ func rows() map[string]int {
 		"preflight/trace":            1,
 		"retention":                  1,
 		"schedule/cron":              1,
+		"schedule/calendar":          1,
+		"schedule/week":              0,
 		"stamp":                      1,
 		"transfer":                   1,
 		"transfer/scp":               1,

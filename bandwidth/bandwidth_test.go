@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"linehaul/bandwidth"
+	"linehaul/schedule/week"
 )
 
 func TestParseRate(t *testing.T) {
@@ -42,7 +43,7 @@ func TestParseSpan(t *testing.T) {
 		"", "08:00", "8-18", "08:00-08:00", "25:00-26:00", "08:60-09:00", "24:00-06:00", "08:00-24:01", "mon-fri 08:00-18:00 sat", "montag",
 		"08:00-18:00 09:00-19:00", "08:0-18:00", "+8:00-18:00", "-1:00-18:00", "mon,", "x8", "08:00-18:00-20:00",
 	} {
-		if s, err := bandwidth.ParseSpan(text); err == nil {
+		if s, err := week.Parse(text); err == nil {
 			t.Errorf("%q is read as %+v", text, s)
 		}
 	}
@@ -58,7 +59,7 @@ func table(t *testing.T, zone string, other bandwidth.Rate, rules ...string) *ba
 	var all []bandwidth.Rule
 	for _, r := range rules {
 		span, rate, _ := strings.Cut(r, "=")
-		s, err := bandwidth.ParseSpan(span)
+		s, err := week.Parse(span)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,8 +144,8 @@ func TestOverlap(t *testing.T) {
 		{"08:00-18:00", "18:00-08:00", ""},
 		{"22:00-06:00 sun", "06:00-08:00 mon", ""},
 	} {
-		a, errA := bandwidth.ParseSpan(tt.a)
-		b, errB := bandwidth.ParseSpan(tt.b)
+		a, errA := week.Parse(tt.a)
+		b, errB := week.Parse(tt.b)
 		if errA != nil || errB != nil {
 			t.Fatal(errA, errB)
 		}
@@ -365,7 +366,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("%q is %d and written %q: %d, %v", s, r, r, back, err)
 			}
 		}
-		span, err := bandwidth.ParseSpan(s)
+		span, err := week.Parse(s)
 		if err != nil {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"linehaul/bandwidth"
+	"linehaul/schedule/week"
 )
 
 // timetable is a rate, or a mapping of times to rates, or a list of texts that
@@ -22,7 +23,7 @@ type timetable struct {
 // timedRate is one line of a timetable, with the place of its time.
 type timedRate struct {
 	at   spot
-	span bandwidth.Span
+	span week.Span
 	rate text
 }
 
@@ -111,7 +112,7 @@ func (v *timetable) takeList(d *decoder, list *ast.SequenceNode, at spot) {
 // span reads the time of a rule.
 func (v *timetable) span(d *decoder, r *timedRate, text string, at spot) bool {
 	var err error
-	if r.span, err = bandwidth.ParseSpan(text); err != nil {
+	if r.span, err = week.Parse(text); err != nil {
 		d.problem(r.at, "`%s`: %s is no time: %s", at.name, quote(text), shown(err.Error())).
 			suggest(`write it as "08:00-18:00 mon-fri", "22:00-06:00" or "sat,sun"`)
 		return false

@@ -18,6 +18,7 @@ import (
 	"linehaul/internal/lab"
 	"linehaul/keys"
 	"linehaul/logs"
+	"linehaul/schedule/week"
 	"linehaul/transfer"
 	"linehaul/transfer/remote"
 )
@@ -263,7 +264,7 @@ func TestRateFollowsTimetable(t *testing.T) {
 	if err := os.WriteFile(large, make([]byte, 60<<20), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	span, err := bandwidth.ParseSpan("08:00-18:00")
+	span, err := week.Parse("08:00-18:00")
 	if err != nil {
 		t.Fatal(err)
 	}
