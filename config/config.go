@@ -27,6 +27,7 @@ import (
 	"linehaul/fault"
 	"linehaul/keys"
 	"linehaul/retention"
+	"linehaul/schedule/calendar"
 	"linehaul/schedule/cron"
 	"linehaul/stamp"
 	"linehaul/transfer"
@@ -107,7 +108,11 @@ type Host struct {
 type Job struct {
 	Name     string
 	Schedule *cron.Schedule // nil: by hand only
-	Timezone *time.Location // time.Local where the file names none
+	Splay    time.Duration
+	NotOn    *calendar.Calendar // nil: it always runs
+	CatchUp  string             // none, once or all
+	Window   time.Duration      // of catch_up; 0: any time
+	Timezone *time.Location     // time.Local where the file names none
 
 	Host string   // the one host of Get, or of To for a put
 	Get  []string // remote paths, perhaps with wildcards

@@ -58,6 +58,10 @@ type hostEntry struct {
 
 type jobEntry struct {
 	Schedule  texts    `yaml:"schedule" also:"cron when at" doc:"When to run: cron with 5 or 6 fields, @daily, @every 15m, or a list of these. Without it, the job runs by hand only." example:"30 2 * * mon-fri"`
+	Splay     duration `yaml:"splay" also:"jitter spread random_delay" default:"0s" doc:"By how much later than its time a firing comes at most. By how much, the job's name decides: the same on each day, and another for each job." example:"5m"`
+	NotOn     texts    `yaml:"not_on" also:"except_on holidays blackout calendar" doc:"When the job does not run, by the clock of its timezone: dates, ranges of them (2026-12-24..2027-01-02), parts of the week (08:00-18:00 mon-fri), and iCalendar files (holidays.ics). Such a firing is recorded as skipped." example:"2026-12-24..2027-01-02"`
+	CatchUp   choice   `yaml:"catch_up" also:"catchup missed misfire" choices:"none once all" default:"once" doc:"What becomes of firings that passed while linehaul did not run or the machine slept: none of them runs, the last one for all, or each, up to 100."`
+	Window    duration `yaml:"catch_up_window" also:"catchup_window deadline" default:"24h" doc:"How long ago a firing may have passed and still be made up for; 0s: any time." example:"24h"`
 	Timezone  text     `yaml:"timezone" also:"tz zone" doc:"IANA name of the zone of schedule and stamps; the machine's own if left out." example:"Asia/Singapore"`
 	Get       texts    `yaml:"get" also:"source sources from pull download" doc:"What to fetch: HOST:PATH, or a list of them from one host. Wildcards are expanded on the server." example:"hk1:/var/backups/*.sql.gz"`
 	Put       texts    `yaml:"put" also:"push upload" doc:"What to send: local paths, relative to this file. Wildcards are expanded." example:"reports/*.pdf"`
@@ -104,9 +108,8 @@ type jobEntry struct {
 
 	Checks checksEntry `yaml:"checks" also:"preflight probes" doc:"What is asked before each attempt. Each check is require, warn or off, or a mapping with on_fail and what it may be told."`
 
-	CatchUp planned `yaml:"catch_up"`
-	Hooks   planned `yaml:"hooks"`
-	Notify  planned `yaml:"notify"`
+	Hooks  planned `yaml:"hooks"`
+	Notify planned `yaml:"notify"`
 }
 
 // A check that fails ends the attempt if it is required. One that cannot tell

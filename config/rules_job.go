@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"io"
+	"os"
 	"path"
 	"path/filepath"
 	"runtime"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"linehaul/preflight"
+	"linehaul/schedule/calendar"
 	"linehaul/schedule/cron"
 	"linehaul/stamp"
 	"linehaul/transfer"
@@ -38,6 +41,8 @@ func (r *rules) job(name string, at spot, s *jobEntry) *Job {
 		r.problem(s.MaxDuration.at, "`max_duration` wants more than 0").suggest("remove the line, if a run may go on until it is done")
 	}
 	j.Schedule = r.schedule(&s.Schedule, j.Timezone)
+	j.Splay, j.CatchUp, j.Window = s.Splay.value, s.CatchUp.value, s.Window.value
+	j.NotOn = r.notOn(&s.NotOn, j.Timezone)
 	if s.Log.given {
 		j.Log = r.logName(&s.Log)
 	}
@@ -250,6 +255,39 @@ func (r *rules) logName(t *text) *stamp.Template {
 			suggest("use {job}, {run}, {host}, {date} and {time}")
 	}
 	return tmpl
+}
+
+// notOn reads a calendar, and the files that it names.
+func (r *rules) notOn(t *texts, zone *time.Location) *calendar.Calendar {
+	if len(t.items) == 0 {
+		return nil
+	}
+	read := func(name string) ([]byte, error) {
+		p, err := localPath(name, r.dir)
+		if err != nil {
+			return nil, err
+		}
+		f, err := os.Open(p)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close() //nolint:errcheck // it was read only
+		return io.ReadAll(io.LimitReader(f, calendar.MaxFile+1))
+	}
+	var all []string
+	for _, item := range t.items {
+		if _, err := calendar.New(zone, []string{item.value}, read); err != nil {
+			r.problem(item.at, "`not_on` %s: %v", quote(item.value), err).
+				suggest("write a date, a range of dates, a part of the week such as `sat,sun`, or the name of an .ics file")
+			continue
+		}
+		all = append(all, item.value)
+	}
+	c, err := calendar.New(zone, all, read)
+	if err != nil {
+		r.problem(t.at, "`not_on`: %v", err)
+	}
+	return c
 }
 
 // schedule reads the expressions one by one, so that each mistake is shown

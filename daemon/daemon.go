@@ -123,11 +123,29 @@ func (d *Daemon) load() (setting, error) {
 	var entries []schedule.Entry
 	for _, name := range f.JobOrder {
 		if c := f.Jobs[name]; c.Schedule != nil && !c.Disabled {
-			entries = append(entries, schedule.Entry{Job: name, Schedule: c.Schedule})
+			entries = append(entries, schedule.Entry{
+				Job: name, Schedule: c.Schedule, Splay: c.Splay, Calendar: c.NotOn,
+				CatchUp: schedule.CatchUp(c.CatchUp), Window: c.Window, Last: d.last(runner, name),
+			})
 		}
 	}
 	d.Queue.Set(entries)
 	return setting{file: f, runner: runner}, nil
+}
+
+// last is the nominal time of the last firing of a job that the record knows of.
+func (d *Daemon) last(r *job.Runner, name string) (nominal time.Time) {
+	if r.Store == nil {
+		return time.Time{}
+	}
+	_, err := r.Store.Each(store.Filter{Job: name}, func(run store.Run) bool {
+		nominal = run.Nominal
+		return nominal.IsZero() // one by hand
+	})
+	if err != nil {
+		d.Log.Warn("cannot tell when a job fired last: what it missed is not made up for", logs.Job, name, logs.Error, err.Error())
+	}
+	return nominal
 }
 
 // announce says what is in force and when each job fires next.
@@ -152,13 +170,34 @@ func (d *Daemon) announce(ctx context.Context, s setting) {
 	}
 }
 
+// note tells of a firing that was left out.
+func (d *Daemon) note(run store.Run, err error) {
+	d.Log.Info("job does not run", logs.Job, run.Job, logs.Run, run.ID, "nominal", run.Nominal.Format(time.RFC3339),
+		logs.Result, string(run.State), logs.Reason, run.Error)
+	if err != nil {
+		d.Log.Error("cannot record it", logs.Job, run.Job, logs.Error, err.Error())
+	}
+	if d.Ended != nil {
+		d.Ended(run, err)
+	}
+}
+
 // fire runs one firing's job.
 func (d *Daemon) fire(ctx context.Context, s setting, f schedule.Firing) {
 	var run store.Run
 	j, err := job.FromConfig(s.file, f.Job, d.Place)
 	if err == nil {
+		t := job.Trigger{Nominal: f.Nominal, Missed: f.Missed}
+		switch {
+		case f.Blocked != "":
+			d.note(s.runner.Leave(j, t, store.Skipped, "its calendar is in the way: "+f.Blocked))
+			return
+		case f.Passed:
+			d.note(s.runner.Leave(j, t, store.Missed, "linehaul did not run then, or the machine slept, and the job makes up for nothing that long ago"))
+			return
+		}
 		d.Log.Info("job fires", logs.Job, f.Job, "nominal", f.Nominal.Format(time.RFC3339))
-		run, err = s.runner.Run(ctx, j, job.Trigger{Nominal: f.Nominal, Missed: f.Missed})
+		run, err = s.runner.Run(ctx, j, t)
 	}
 	if err != nil {
 		d.Log.Error("run ended", logs.Job, f.Job, logs.Run, run.ID, logs.Code, fault.ExitCode(err),

@@ -245,3 +245,60 @@ func TestFirstConfigMustBeGood(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestLeftOut: a firing on a day of the job's calendar, and one that has passed,
+// are recorded and do not run.
+func TestLeftOut(t *testing.T) {
+	b := start(t, remotetest.Faults{})
+	nominal := time.Date(2026, 12, 25, 2, 0, 0, 0, time.UTC)
+	b.queue.firings <- schedule.Firing{Job: "a", Nominal: nominal, Blocked: "Christmas Day"}
+	r := b.await(t)
+	if r.err != nil || r.run.State != store.Skipped || !strings.Contains(r.run.Error, "Christmas Day") || !r.run.Nominal.Equal(nominal) || len(r.run.Attempts) != 0 {
+		t.Errorf("%+v, %v", r.run, r.err)
+	}
+	b.queue.firings <- schedule.Firing{Job: "a", Nominal: nominal, Passed: true, Missed: 3}
+	r = b.await(t)
+	if r.err != nil || r.run.State != store.Missed || !strings.Contains(r.run.Error, "3 before it") {
+		t.Errorf("%+v, %v", r.run, r.err)
+	}
+	s, err := store.Open(filepath.Join(b.dir, "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs, _, err := s.Runs(store.Filter{Job: "a"})
+	if err != nil || len(runs) != 2 || runs[0].State != store.Missed || runs[1].State != store.Skipped {
+		t.Errorf("recorded: %+v, %v", runs, err)
+	}
+}
+
+// TestKnowsTheLastFiring: the queue is told which firing of a job was the last
+// before this process, runs by hand aside.
+func TestKnowsTheLastFiring(t *testing.T) {
+	b := start(t, remotetest.Faults{})
+	if set := b.queue.set(); len(set) != 1 || !set[0].Last.IsZero() || set[0].CatchUp != schedule.CatchUpOnce || set[0].Window != 24*time.Hour {
+		t.Fatalf("before any run: %+v", set)
+	}
+	nominal := time.Now().Truncate(time.Minute)
+	b.queue.firings <- schedule.Firing{Job: "a", Nominal: nominal}
+	b.await(t)
+	s, err := store.Open(filepath.Join(b.dir, "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := store.NewRunID(time.Now().Add(time.Second), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(store.Run{ID: id, Job: "a", State: store.OK, Started: time.Now(), Ended: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	b.reload <- struct{}{}
+	for deadline := time.Now().Add(20 * time.Second); ; <-time.After(5 * time.Millisecond) {
+		if set := b.queue.set(); len(set) == 1 && set[0].Last.Equal(nominal) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after a run: %+v, want the last at %s", b.queue.set(), nominal)
+		}
+	}
+}

@@ -95,6 +95,27 @@ func (r *Runner) Run(ctx context.Context, j *Job, t Trigger) (store.Run, error) 
 	return run, err
 }
 
+// Leave records a firing that does not run, with the state that says how and the
+// reason.
+func (r *Runner) Leave(j *Job, t Trigger, state store.State, reason string) (store.Run, error) {
+	now := r.Now().In(j.Zone)
+	id, err := store.NewRunID(now, r.Random)
+	if err != nil {
+		return store.Run{}, fmt.Errorf("make a run id: %w", err)
+	}
+	if t.Missed > 0 {
+		reason += fmt.Sprintf("; so were %d before it", t.Missed)
+	}
+	run := store.Run{
+		ID: id, Job: j.Name, Host: j.Host.Name, Trigger: t.String(), Nominal: t.Nominal, Started: now, Ended: now,
+		State: state, Code: fault.Skipped.ExitCode(), Error: reason, Version: r.Version, PID: os.Getpid(),
+	}
+	if r.Store == nil {
+		return run, nil
+	}
+	return run, r.Store.Put(run)
+}
+
 // guarded runs the job under its lock and records the run.
 func (r *Runner) guarded(ctx context.Context, j *Job, run store.Run, v stamp.Values, t Trigger, log *slog.Logger) (store.Run, error) {
 	if t.Missed > 0 {

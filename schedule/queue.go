@@ -12,10 +12,12 @@ package schedule
 
 import (
 	"context"
+	"hash/fnv"
 	"log/slog"
 	"sync"
 	"time"
 
+	"linehaul/schedule/calendar"
 	"linehaul/schedule/cron"
 )
 
@@ -33,17 +35,51 @@ const remember = 25 * time.Hour
 // counted one by one.
 const manyMissed = 10000
 
+// CatchUp says what becomes of firings that passed while nobody looked: linehaul
+// did not run, the machine slept, or its clock was set forward.
+type CatchUp string
+
+// The answers, as the config spells them.
+const (
+	CatchUpNone CatchUp = "none" // none of them runs
+	CatchUpOnce CatchUp = "once" // the last of them, for all
+	CatchUpAll  CatchUp = "all"  // each, up to maxCatchUp
+)
+
+const (
+	// late is by how much a firing must have been missed to count as one that
+	// passed: less is how long it takes to look, and a busy machine.
+	late = 2 * look
+	// maxCatchUp is how many firings are made up for one by one.
+	maxCatchUp = 100
+)
+
 // Entry is a job with the schedule that it fires by.
 type Entry struct {
 	Job      string
 	Schedule *cron.Schedule
+	// Splay is by how much later than its nominal time a firing comes at most:
+	// by how much, the job's name decides, so that it is the same after a
+	// restart and on each machine.
+	Splay    time.Duration
+	Calendar *calendar.Calendar // when it does not run; nil: never
+	CatchUp  CatchUp            // empty: CatchUpOnce
+	// Window is how long ago a firing may have passed and still be made up for;
+	// 0: any time.
+	Window time.Duration
+	// Last is the nominal time of the last firing that is known of, before this
+	// process; zero: none is, and there is nothing to make up for.
+	Last time.Time
 }
 
-// Firing is one occasion on which a job is to run.
+// Firing is one occasion on which a job is to run, unless it is blocked or has
+// passed.
 type Firing struct {
 	Job     string
 	Nominal time.Time // the instant that the schedule names, in its zone
-	Missed  int       // earlier ones that passed unnoticed, as in sleep; at least
+	Missed  int       // earlier ones that passed unnoticed and for which there is nothing else; at least
+	Blocked string    // what in the job's calendar is in the way; empty: nothing
+	Passed  bool      // it came too late to be made up for
 }
 
 // Memory is a queue of firings that lives with the process. Its methods may
@@ -62,9 +98,26 @@ type Memory struct {
 // planned is one job's place in the queue.
 type planned struct {
 	Entry
-	next time.Time // zero if it never fires again
-	last time.Time // the last nominal time that was handed out or missed
+	offset time.Duration // by which it comes later than it is nominally
+	next   time.Time     // nominal; zero if it never fires again
+	last   time.Time     // the last nominal time that was handed out or missed
 }
+
+func newPlanned(e Entry) *planned {
+	p := &planned{Entry: e}
+	if e.CatchUp == "" {
+		p.CatchUp = CatchUpOnce
+	}
+	if e.Splay > 0 {
+		h := fnv.New64a()
+		h.Write([]byte(e.Job)) //nolint:errcheck // it never fails
+		p.offset = time.Duration(h.Sum64() % uint64(e.Splay)).Truncate(time.Second)
+	}
+	return p
+}
+
+// due is when the next firing is to come.
+func (p *planned) due() time.Time { return p.next.Add(p.offset) }
 
 // NewMemory returns an empty queue that reads the time from now.
 func NewMemory(now func() time.Time, log *slog.Logger) *Memory {
@@ -86,11 +139,13 @@ func (m *Memory) Set(entries []Entry) {
 	m.jobs = nil
 	now := wall(m.now())
 	for _, e := range entries {
-		p := &planned{Entry: e}
+		p := newPlanned(e)
 		if o := old[e.Job]; o != nil {
 			p.last = o.last
+			p.plan(now)
+		} else {
+			p.resume(now)
 		}
-		p.plan(now)
 		m.jobs = append(m.jobs, p)
 	}
 	select {
@@ -99,15 +154,30 @@ func (m *Memory) Set(entries []Entry) {
 	}
 }
 
+// resume sets the first firing after the last one that is known of, which may have
+// passed.
+func (p *planned) resume(now time.Time) {
+	from := wall(p.Last)
+	if from.IsZero() || from.After(now) {
+		p.last = from
+		p.plan(now)
+		return
+	}
+	p.last = from
+	p.next = p.Schedule.Next(from)
+}
+
 // plan sets the first firing later than now and than all that were handed out.
 func (p *planned) plan(now time.Time) {
 	if p.last.Sub(now) > remember {
 		p.last = time.Time{}
 	}
-	if p.last.After(now) {
-		now = p.last
+	// One whose nominal time has passed may still be due.
+	from := now.Add(-p.offset)
+	if p.last.After(from) {
+		from = p.last
 	}
-	p.next = p.Schedule.Next(now)
+	p.next = p.Schedule.Next(from)
 }
 
 // Next waits until a firing is due and takes it. It returns ctx's cause when
@@ -142,15 +212,15 @@ func (m *Memory) take() (Firing, time.Duration, bool) {
 	m.noticeStepLocked(now)
 	var first *planned
 	for _, p := range m.jobs {
-		if !p.next.IsZero() && (first == nil || p.next.Before(first.next)) {
+		if !p.next.IsZero() && (first == nil || p.due().Before(first.due())) {
 			first = p
 		}
 	}
 	if first == nil {
 		return Firing{}, look, false
 	}
-	if first.next.After(now) {
-		return Firing{}, min(first.next.Sub(now), look), false
+	if first.due().After(now) {
+		return Firing{}, min(first.due().Sub(now), look), false
 	}
 	return first.fire(now), 0, true
 }
@@ -167,21 +237,60 @@ func (m *Memory) noticeStepLocked(now time.Time) {
 	m.seen = now
 }
 
-// fire hands out the last firing that is due at now.
+// fire hands out a firing that is due at now: the last one, or each in its turn
+// where all are made up for.
 func (p *planned) fire(now time.Time) Firing {
-	f := Firing{Job: p.Job, Nominal: p.next}
-	for {
-		p.last = f.Nominal
+	var run, blocked *Firing // the last that may run, and the last that may not
+	missed := 0
+	for n := 0; ; n++ {
+		f := Firing{Job: p.Job, Nominal: p.next}
+		f.Blocked, _ = p.Calendar.Blocks(p.next)
+		f.Passed = p.passed(now)
+		p.last = p.next
 		p.next = p.Schedule.Next(p.last)
-		if f.Missed == manyMissed {
+		if n == manyMissed {
 			p.skipTo(now)
 		}
-		if p.next.IsZero() || p.next.After(now) {
+		more := !p.next.IsZero() && !p.due().After(now)
+		switch {
+		case f.Blocked != "":
+			blocked = &f
+		default:
+			run = &f
+		}
+		if p.CatchUp == CatchUpAll && !f.Passed && p.within(now) {
+			f.Missed = missed
 			return f
 		}
-		f.Missed++
-		f.Nominal = p.next
+		if !more {
+			break
+		}
+		missed++
 	}
+	f := run
+	if f == nil {
+		f = blocked
+	}
+	f.Missed = missed
+	return *f
+}
+
+// passed reports whether the next firing comes too late to be made up for.
+func (p *planned) passed(now time.Time) bool {
+	behind := now.Sub(p.due())
+	return behind > late && (p.CatchUp == CatchUpNone || p.Window > 0 && behind > p.Window)
+}
+
+// within reports whether no more firings are due than are made up for one by one.
+func (p *planned) within(now time.Time) bool {
+	next, n := p.next, 0
+	for !next.IsZero() && !next.Add(p.offset).After(now) {
+		if n++; n >= maxCatchUp {
+			return false
+		}
+		next = p.Schedule.Next(next)
+	}
+	return true
 }
 
 // skipTo leaves out most of the firings that were missed before now, without

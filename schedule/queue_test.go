@@ -161,3 +161,9 @@ func TestStopGivesTheCause(t *testing.T) {
 		t.Errorf("got %v, want the cause", err)
 	}
 }
+
+// contextUntil ends after a while.
+func contextUntil(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
+	t.Helper()
+	return context.WithTimeout(t.Context(), d)
+}

@@ -22,6 +22,7 @@ const (
 	Warning     State = "warning"
 	Failed      State = "failed"
 	Skipped     State = "skipped"
+	Missed      State = "missed" // a firing that came too late to be made up for
 	Interrupted State = "interrupted"
 )
 

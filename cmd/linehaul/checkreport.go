@@ -173,7 +173,7 @@ func nightOf(r store.Run) plot.Night {
 		n.Result = "ok"
 	case store.Warning:
 		n.Result = "warn"
-	case store.Skipped:
+	case store.Skipped, store.Missed:
 		n.Result = "skipped"
 	case store.Failed, store.Interrupted, store.Running:
 	}

@@ -94,7 +94,7 @@ func (a *app) jobRow(c *config.Job, s *store.Store) (jobRow, error) {
 	if c.Schedule != nil {
 		r.Schedule = c.Schedule.String()
 		if !c.Disabled {
-			next := c.Schedule.Next(a.now())
+			next := nextRun(c, a.now())
 			r.Next = &next
 		}
 	}
@@ -138,16 +138,53 @@ func (a *app) jobsNext(name string, n int) error {
 		return fault.New(fault.Usage, "job %q has no schedule: it runs by hand only", name)
 	}
 	times := []time.Time{}
-	for t := c.Schedule.Next(a.now()); len(times) < n && !t.IsZero(); t = c.Schedule.Next(t) {
-		times = append(times, t)
-	}
+	eachFiring(c, a.now(), func(t time.Time, why string) bool {
+		switch {
+		case why == "":
+			times = append(times, t)
+		case a.json:
+			return true
+		}
+		if !a.json {
+			line := t.Format("Mon 2006-01-02 15:04:05 -0700 MST")
+			if why != "" {
+				line += "  does not run: " + why
+			}
+			fmt.Fprintln(a.stdout, line)
+		}
+		return len(times) < n
+	})
 	if a.json {
 		return a.printJSON(times)
 	}
-	for _, t := range times {
-		fmt.Fprintln(a.stdout, t.Format("Mon 2006-01-02 15:04:05 -0700 MST"))
-	}
 	return nil
+}
+
+// eachFiring goes through what a job's schedule names after an instant, with what
+// in its calendar is in the way, until f returns false.
+func eachFiring(c *config.Job, after time.Time, f func(at time.Time, why string) bool) {
+	t := c.Schedule.Next(after)
+	for range maxFirings { // a calendar may leave nothing
+		if t.IsZero() {
+			return
+		}
+		why, _ := c.NotOn.Blocks(t)
+		if !f(t, why) {
+			return
+		}
+		t = c.Schedule.Next(t)
+	}
+}
+
+// nextRun is the next firing at which a job runs; zero: there is none.
+func nextRun(c *config.Job, after time.Time) (next time.Time) {
+	eachFiring(c, after, func(t time.Time, why string) bool {
+		if why == "" {
+			next = t
+		}
+		return why != ""
+	})
+	return next
 }
 
 func noJob(f *config.File, name string) error {
