@@ -170,6 +170,22 @@ func (d *Daemon) announce(ctx context.Context, s setting) {
 	}
 }
 
+// paused says why a job does not run by its schedule; empty: it does. Where that
+// cannot be told, it runs.
+func (d *Daemon) paused(r *job.Runner, name string) string {
+	if r.Store == nil {
+		return ""
+	}
+	p, ok, err := r.Store.Paused(name, r.Now())
+	if err != nil {
+		d.Log.Error("cannot tell whether a job is paused: it runs", logs.Job, name, logs.Error, err.Error())
+	}
+	if !ok {
+		return ""
+	}
+	return p.String()
+}
+
 // note tells of a firing that was left out.
 func (d *Daemon) note(run store.Run, err error) {
 	d.Log.Info("job does not run", logs.Job, run.Job, logs.Run, run.ID, "nominal", run.Nominal.Format(time.RFC3339),
@@ -194,6 +210,10 @@ func (d *Daemon) fire(ctx context.Context, s setting, f schedule.Firing) {
 			return
 		case f.Passed:
 			d.note(s.runner.Leave(j, t, store.Missed, "linehaul did not run then, or the machine slept, and the job makes up for nothing that long ago"))
+			return
+		}
+		if why := d.paused(s.runner, f.Job); why != "" {
+			d.note(s.runner.Leave(j, t, store.Skipped, why))
 			return
 		}
 		d.Log.Info("job fires", logs.Job, f.Job, "nominal", f.Nominal.Format(time.RFC3339))

@@ -302,3 +302,27 @@ func TestKnowsTheLastFiring(t *testing.T) {
 		}
 	}
 }
+
+// TestPaused: a job that is paused does not run by its schedule, which is
+// recorded, and does again when it is resumed.
+func TestPaused(t *testing.T) {
+	b := start(t, remotetest.Faults{})
+	s, err := store.Open(filepath.Join(b.dir, "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Pause("a", store.Pause{Since: time.Now(), Reason: "the server moves"}); err != nil {
+		t.Fatal(err)
+	}
+	b.queue.firings <- schedule.Firing{Job: "a", Nominal: time.Now()}
+	if r := b.await(t); r.run.State != store.Skipped || !strings.Contains(r.run.Error, "the server moves") {
+		t.Errorf("paused: %+v, %v", r.run, r.err)
+	}
+	if _, err := s.Resume("a"); err != nil {
+		t.Fatal(err)
+	}
+	b.queue.firings <- schedule.Firing{Job: "a", Nominal: time.Now()}
+	if r := b.await(t); r.err != nil || r.run.Moved != 1 {
+		t.Errorf("resumed: %+v, %v", r.run, r.err)
+	}
+}

@@ -14,13 +14,14 @@ import (
 
 // jobRow is one line of `linehaul jobs`.
 type jobRow struct {
-	Job      string     `json:"job"`
-	Does     string     `json:"does"`
-	Schedule string     `json:"schedule,omitempty"`
-	Timezone string     `json:"timezone"`
-	Disabled bool       `json:"disabled,omitempty"`
-	Next     *time.Time `json:"next,omitempty"`
-	Last     *store.Run `json:"last,omitempty"`
+	Job      string       `json:"job"`
+	Does     string       `json:"does"`
+	Schedule string       `json:"schedule,omitempty"`
+	Timezone string       `json:"timezone"`
+	Disabled bool         `json:"disabled,omitempty"`
+	Paused   *store.Pause `json:"paused,omitempty"`
+	Next     *time.Time   `json:"next,omitempty"`
+	Last     *store.Run   `json:"last,omitempty"`
 }
 
 func (a *app) jobsCmd() *cobra.Command {
@@ -39,7 +40,7 @@ func (a *app) jobsCmd() *cobra.Command {
 		RunE:              func(_ *cobra.Command, args []string) error { return a.jobsNext(args[0], n) },
 	}
 	next.Flags().IntVarP(&n, "number", "n", n, "how many firings to list")
-	c.AddCommand(next)
+	c.AddCommand(next, a.jobsPauseCmd(), a.jobsResumeCmd())
 	return c
 }
 
@@ -83,6 +84,10 @@ func (r jobRow) next() string {
 	switch {
 	case r.Disabled:
 		return "disabled"
+	case r.Paused != nil && r.Paused.Until.IsZero():
+		return "paused"
+	case r.Paused != nil:
+		return "paused until " + r.Paused.Until.Format("2006-01-02 15:04")
 	case r.Next == nil:
 		return "by hand only"
 	}
@@ -97,6 +102,11 @@ func (a *app) jobRow(c *config.Job, s *store.Store) (jobRow, error) {
 			next := nextRun(c, a.now())
 			r.Next = &next
 		}
+	}
+	if p, ok, err := s.Paused(c.Name, a.now()); err != nil {
+		return r, err
+	} else if ok {
+		r.Paused = &p
 	}
 	last, found, err := s.Last(c.Name)
 	if found {
