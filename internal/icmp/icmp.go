@@ -1,7 +1,13 @@
-// Package icmp knows the errors that routers, firewalls and hosts send about
-// packets of ours: what they mean (RFC 792, RFC 1812, RFC 4443), what they quote
-// of the packet, and how Linux hands them to the socket that sent it
-// (IP_RECVERR).
+// Package icmp is what ICMP looks like on the line (RFC 792, RFC 1812, RFC
+// 4443): echo requests and their answers, and the errors that routers, firewalls
+// and hosts send about packets of ours, what they mean, what they quote of the
+// packet, and how Linux hands them to the socket that sent it (IP_RECVERR).
+//
+//	echo    type 1 | code 1 | checksum 2 | identifier 2 | sequence 2 | data
+//	errors  type 1 | code 1 | checksum 2 | info 4 | the packet, as much as it likes
+//
+// It opens no sockets: packages of the row above do. Left out: time stamps,
+// redirects, and what neighbours say to each other.
 package icmp
 
 import (
@@ -38,18 +44,50 @@ const (
 	TooBig                         // the packet is too large for the next line
 )
 
-// The types that are errors about the way.
+// The types.
 const (
-	unreachable4, exceeded4           = 3, 11
-	unreachable6, tooBig6, exceeded6  = 1, 2, 3
-	parameter4, parameter6            = 12, 4
-	exceededOnTheWay, exceededAtAHost = 0, 1 // codes of both
+	reply4, request4                 = 0, 8
+	reply6, request6                 = 129, 128
+	unreachable4, exceeded4          = 3, 11
+	unreachable6, tooBig6, exceeded6 = 1, 2, 3
+	parameter4, parameter6           = 12, 4
 )
+
+// exceededAtAHost is a code of both exceeded4 and exceeded6.
+const exceededAtAHost = 1
+
+// AnswerTypes are the types of what may come of an echo request: its answer, and
+// errors.
+func AnswerTypes(v6 bool) []uint8 {
+	if v6 {
+		return []uint8{reply6, unreachable6, tooBig6, exceeded6, parameter6}
+	}
+	return []uint8{reply4, unreachable4, exceeded4, parameter4}
+}
+
+// IsError tells the errors from what else ICMP is for.
+func (e Error) IsError() bool {
+	if e.V6 {
+		return e.Type >= unreachable6 && e.Type <= parameter6
+	}
+	return e.Type == unreachable4 || e.Type == exceeded4 || e.Type == parameter4
+}
 
 // Meaning sorts the error.
 func (e Error) Meaning() Meaning {
 	m, _ := e.read()
 	return m
+}
+
+// MTU is what a router says would pass, of "too big"; 0 if it does not say.
+func (e Error) MTU() int {
+	switch m := e.Meaning(); {
+	case m != TooBig:
+		return 0
+	case e.V6:
+		return int(min(e.Info, 1<<16))
+	}
+	return int(e.Info & 0xffff) // RFC 1191 section 4
 }
 
 // String is the error in words, as in "host unreachable".
@@ -89,7 +127,7 @@ func unreachableBy4(code uint8) (Meaning, string) {
 	case 3:
 		return PortUnreachable, "port unreachable"
 	case 4:
-		return TooBig, "packet too big"
+		return TooBig, "fragmentation needed"
 	case 5:
 		return NoRoute, "source route failed"
 	case 6:

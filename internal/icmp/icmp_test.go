@@ -18,7 +18,7 @@ func TestMeaning(t *testing.T) {
 	}{
 		{icmp.Error{Type: 3, Code: 0}, icmp.NoRoute, "network unreachable"},
 		{icmp.Error{Type: 3, Code: 3}, icmp.PortUnreachable, "port unreachable"},
-		{icmp.Error{Type: 3, Code: 4}, icmp.TooBig, "packet too big"},
+		{icmp.Error{Type: 3, Code: 4}, icmp.TooBig, "fragmentation needed"},
 		{icmp.Error{Type: 3, Code: 13}, icmp.Prohibited, "prohibited by a firewall"},
 		{icmp.Error{Type: 3, Code: 99}, icmp.NoRoute, "destination unreachable, code 99"},
 		{icmp.Error{Type: 11}, icmp.Exceeded, "time to live exceeded"},
@@ -26,11 +26,13 @@ func TestMeaning(t *testing.T) {
 		{icmp.Error{Type: 12}, icmp.Other, "parameter problem"},
 		{icmp.Error{Type: 5}, icmp.Other, "ICMP type 5, code 0"},
 		{icmp.Error{V6: true, Type: 1, Code: 0}, icmp.NoRoute, "no route to destination"},
+		{icmp.Error{V6: true, Type: 1, Code: 3}, icmp.NoRoute, "address unreachable"},
 		{icmp.Error{V6: true, Type: 1, Code: 4}, icmp.PortUnreachable, "port unreachable"},
 		{icmp.Error{V6: true, Type: 1, Code: 6}, icmp.Prohibited, "route rejected"},
 		{icmp.Error{V6: true, Type: 1, Code: 99}, icmp.NoRoute, "destination unreachable, code 99"},
 		{icmp.Error{V6: true, Type: 2}, icmp.TooBig, "packet too big"},
 		{icmp.Error{V6: true, Type: 3}, icmp.Exceeded, "time to live exceeded"},
+		{icmp.Error{V6: true, Type: 3, Code: 1}, icmp.Other, "not all fragments came in time"},
 		{icmp.Error{V6: true, Type: 4}, icmp.Other, "parameter problem"},
 		{icmp.Error{V6: true, Type: 11}, icmp.Other, "ICMP type 11, code 0"},
 	} {
@@ -48,6 +50,33 @@ func TestMeaning(t *testing.T) {
 				t.Errorf("%q is said of two codes", e)
 			}
 			seen[e.String()] = !e.V6
+		}
+	}
+	for code := range 256 {
+		for _, e := range []icmp.Error{{Type: 3, Code: uint8(code)}, {V6: true, Type: 1, Code: uint8(code)}} {
+			if e.String() == "" {
+				t.Errorf("no words for %+v", e)
+			}
+		}
+	}
+}
+
+// TestMTU: it is within bounds, and of "too big" only.
+func TestMTU(t *testing.T) {
+	for _, tt := range []struct {
+		e    icmp.Error
+		want int
+	}{
+		{icmp.Error{Type: 3, Code: 4, Info: 1300}, 1300},
+		{icmp.Error{Type: 3, Code: 4, Info: 7<<16 | 1300}, 1300},
+		{icmp.Error{Type: 3, Code: 4}, 0},
+		{icmp.Error{Type: 3, Code: 1, Info: 1300}, 0},
+		{icmp.Error{V6: true, Type: 2, Info: 1300}, 1300},
+		{icmp.Error{V6: true, Type: 2, Info: 1 << 31}, 1 << 16},
+		{icmp.Error{V6: true, Type: 3, Info: 1300}, 0},
+	} {
+		if got := tt.e.MTU(); got != tt.want {
+			t.Errorf("%+v: %d, want %d", tt.e, got, tt.want)
 		}
 	}
 }
@@ -125,16 +154,34 @@ func FuzzParse(f *testing.F) {
 	f.Add(unhex(f, heard4), false)
 	f.Add(unhex(f, heard4)[20:], false)
 	f.Add(unhex(f, heard6), true)
+	for _, c := range captures() {
+		f.Add(unhex(f, c.packet), c.v6)
+		f.Add(c.whole(f), c.v6)
+	}
 	f.Fuzz(func(t *testing.T, b []byte, v6 bool) {
-		e, q, ok := icmp.Parse(b, v6)
-		if !ok {
-			return
+		if e, q, ok := icmp.Parse(b, v6); ok {
+			checkError(t, b, e, q, v6)
 		}
-		if e.V6 != v6 || q.To.Addr().Is4() == v6 || q.From.Addr().Is4() == v6 || len(e.Quote) < 8 || len(e.Quote) > len(b) || e.To != q.To {
-			t.Errorf("%+v, %+v", e, q)
-		}
-		if e.String() == "" || e.Meaning() == icmp.Other && !strings.Contains(e.String(), "problem") && !strings.Contains(e.String(), "fragments") {
-			t.Errorf("%+v is taken for an error: %s", e, e)
+		if e, q, ok := icmp.ParsePacket(b); ok {
+			if !e.From.IsValid() {
+				t.Errorf("%x is from nobody", b)
+			}
+			checkError(t, b, e, q, e.V6)
 		}
 	})
+}
+
+func checkError(t *testing.T, b []byte, e icmp.Error, q icmp.Quoted, v6 bool) {
+	if e.V6 != v6 || q.To.Addr().Is4() == v6 || q.From.Addr().Is4() == v6 || len(e.Quote) < 8 || len(e.Quote) > len(b) || e.To != q.To {
+		t.Errorf("%+v, %+v", e, q)
+	}
+	if e.String() == "" || e.Meaning() == icmp.Other && !strings.Contains(e.String(), "problem") && !strings.Contains(e.String(), "fragments") {
+		t.Errorf("%+v is taken for an error: %s", e, e)
+	}
+	if mtu := e.MTU(); mtu < 0 || mtu > 1<<16 || mtu > 0 && e.Meaning() != icmp.TooBig {
+		t.Errorf("%x: an MTU of %d", b, mtu)
+	}
+	if request, ok := e.Request(); ok && request.Data != nil {
+		t.Errorf("%x: a request with data", b)
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -54,42 +53,23 @@ func addrPort(name unix.Sockaddr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// late is how much older than the moment of reading a time of the kernel may be.
-// If it is more, the clock was set in between.
-const late = 10 * time.Second
-
 // control finds the extended error in what came beside a message, and when the
-// kernel took it in, or now if that is not said (SO_TIMESTAMPNS).
+// kernel took it in, or now if that is not said.
 func control(oob []byte, now time.Time) (e Error, ok bool) {
 	controls, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
 		return Error{}, false
 	}
-	at := now
 	for _, c := range controls {
 		switch level, kind := c.Header.Level, c.Header.Type; {
 		case level == unix.IPPROTO_IP && kind == unix.IP_RECVERR, level == unix.IPPROTO_IPV6 && kind == unix.IPV6_RECVERR:
 			e, ok = extended(c.Data)
-		case level == unix.SOL_SOCKET && kind == unix.SCM_TIMESTAMPNS:
-			if age := now.Round(0).Sub(stamp(c.Data)); age > 0 && age < late {
-				at = now.Add(-age)
-			}
 		}
 	}
 	if ok {
-		e.At = at
+		e.At = stampOf(controls, now)
 	}
 	return e, ok
-}
-
-// stamp reads a struct timespec.
-func stamp(b []byte) time.Time {
-	var t unix.Timespec
-	if len(b) < int(unsafe.Sizeof(t)) {
-		return time.Time{}
-	}
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(&t)), unsafe.Sizeof(t)), b)
-	return time.Unix(t.Unix())
 }
 
 // The fields of an extended error (linux/errqueue.h), and of the address after

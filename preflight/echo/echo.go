@@ -22,6 +22,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"linehaul/internal/icmp"
 )
 
 // Options of a Socket.
@@ -38,7 +40,7 @@ type Options struct {
 }
 
 // MaxSize is the most data that fits behind the headers of a packet of 64 KiB.
-const MaxSize = 65535 - 20 - headerLen
+const MaxSize = 65535 - 20 - icmp.HeaderLen
 
 // A Kind is what came of a request.
 type Kind int
@@ -198,14 +200,51 @@ func (s *Socket) request(seq uint16) (request, bool) {
 	return r, ok
 }
 
-// heard tells of a message that came at a time, if it is about a request of
-// ours.
-func (s *Socket) heard(m message, from netip.Addr, at time.Time) {
-	r, ours := s.request(m.seq)
-	if !ours || m.kind == Echoed && (from.WithZone("") != s.o.To.WithZone("") || !s.isOurs(m.data, r.size)) {
+// heard tells of a packet that came from an address at a time, if it is about a
+// request of ours. If the system knows our identifier, the packet is not asked
+// for it.
+func (s *Socket) heard(b []byte, from netip.Addr, at time.Time, idKnown bool) {
+	is6 := s.o.To.Is6()
+	if answer, ok := icmp.ParseReply(b, is6); ok {
+		if idKnown || answer.ID == s.id {
+			s.answered(answer, from, at)
+		}
 		return
 	}
-	s.tell(Event{Seq: m.seq, Kind: m.kind, RTT: max(0, at.Sub(r.at)), From: from, MTU: m.mtu, Said: m.said, Exceeded: m.exceeded})
+	e, q, ok := icmp.Parse(b, is6)
+	if !ok || q.Protocol != icmp.Protocol(is6) || q.To.Addr() != s.o.To.WithZone("") {
+		return
+	}
+	if request, ok := e.Request(); ok && (idKnown || request.ID == s.id) {
+		e.From = from
+		s.refused(e, request.Seq, at)
+	}
+}
+
+// answered tells of an answer, if it is one to a request of ours.
+func (s *Socket) answered(answer icmp.Echo, from netip.Addr, at time.Time) {
+	r, ours := s.request(answer.Seq)
+	if ours && from.WithZone("") == s.o.To.WithZone("") && s.isOurs(answer.Data, r.size) {
+		s.tell(Event{Seq: answer.Seq, Kind: Echoed, RTT: max(0, at.Sub(r.at)), From: from})
+	}
+}
+
+// refused tells of an error about a request to our host.
+func (s *Socket) refused(said icmp.Error, seq uint16, at time.Time) {
+	if r, ours := s.request(seq); ours {
+		e := eventOf(said)
+		e.Seq, e.RTT = seq, max(0, at.Sub(r.at))
+		s.tell(e)
+	}
+}
+
+// eventOf is what an error says, without the request that it is about.
+func eventOf(e icmp.Error) Event {
+	m := e.Meaning()
+	if m == icmp.TooBig {
+		return Event{Kind: TooBig, From: e.From, MTU: e.MTU(), Said: e.String()}
+	}
+	return Event{Kind: Refused, From: e.From, Said: e.String(), Exceeded: m == icmp.Exceeded}
 }
 
 // tell hands an event on, unless the socket is closed.

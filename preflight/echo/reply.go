@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+
+	"linehaul/internal/icmp"
 )
 
 // What the ICMP API of Windows writes into the caller's memory, in 64-bit
@@ -65,41 +67,56 @@ func readReply6(b []byte, size int) (reply, bool) {
 	return r, true
 }
 
-// statusMeaning says what came of a request, if a router or the host said it:
-// the rest are words of this machine's own.
-func statusMeaning(status uint32, is6 bool) (m message, local bool) {
-	refused := func(four, six string) message {
-		if is6 {
-			return message{kind: Refused, said: six}
-		}
-		return message{kind: Refused, said: four}
+// event is what came of a request that was not answered. What the API says in
+// words of its own, as it does not know of ICMP, is said by this machine, and by
+// a router or the host otherwise.
+func (r reply) event(is6 bool) Event {
+	from := r.from
+	if from.IsUnspecified() {
+		from = netip.Addr{}
 	}
-	switch status {
-	case ipTooBig:
-		return message{kind: TooBig, said: "packet too big"}, false
-	case 11002:
-		return refused("network unreachable", "no route to destination"), false
-	case 11003:
-		return refused("host unreachable", "address unreachable"), false
-	case 11004:
-		return refused("protocol unreachable", "prohibited by a firewall"), false
-	case 11005:
-		return refused("port unreachable", "port unreachable"), false
-	case 11013, 11041:
-		return message{kind: Refused, said: "time to live exceeded", exceeded: true}, false
-	case 11014:
-		return refused("not all fragments came in time", "not all fragments came in time"), false
-	case 11015:
-		return refused("parameter problem", "parameter problem"), false
-	case 11040:
-		return refused("unreachable", "unreachable"), false
-	case 11045:
-		return refused("out of scope", "beyond the scope of the source address"), false
+	if e, ok := statusError(r.status, is6); ok {
+		e.From = from
+		return eventOf(e)
+	}
+	switch r.status {
+	case 11040: // IP_DEST_UNREACHABLE, for what reason ever
+		return Event{Kind: Refused, From: from, Said: "unreachable"}
+	case 11045: // IP_DEST_SCOPE_MISMATCH, of IPv4
+		return Event{Kind: Refused, From: from, Said: "out of scope"}
 	case 11050:
-		return refused("general failure", "general failure"), true
+		return Event{Kind: Refused, Said: "general failure"}
 	case 11018:
-		return refused("bad destination", "bad destination"), true
+		return Event{Kind: Refused, Said: "bad destination"}
 	}
-	words := fmt.Sprintf("IP_STATUS %d", status)
-	return refused(words, words), true
+	return Event{Kind: Refused, Said: fmt.Sprintf("IP_STATUS %d", r.status)}
+}
+
+// statusError is the ICMP error that a status was made of.
+func statusError(status uint32, is6 bool) (icmp.Error, bool) {
+	for _, s := range []struct {
+		status    uint32
+		four, six [2]uint8 // type and code
+		only6     bool
+	}{
+		{11002, [2]uint8{3, 0}, [2]uint8{1, 0}, false},
+		{11003, [2]uint8{3, 1}, [2]uint8{1, 3}, false},
+		{11004, [2]uint8{3, 2}, [2]uint8{1, 1}, false},
+		{11005, [2]uint8{3, 3}, [2]uint8{1, 4}, false},
+		{ipTooBig, [2]uint8{3, 4}, [2]uint8{2, 0}, false},
+		{11013, [2]uint8{11, 0}, [2]uint8{3, 0}, false},
+		{11041, [2]uint8{11, 0}, [2]uint8{3, 0}, false},
+		{11014, [2]uint8{11, 1}, [2]uint8{3, 1}, false},
+		{11015, [2]uint8{12, 0}, [2]uint8{4, 0}, false},
+		{11045, [2]uint8{}, [2]uint8{1, 2}, true},
+	} {
+		if s.status != status || s.only6 && !is6 {
+			continue
+		}
+		if is6 {
+			return icmp.Error{V6: true, Type: s.six[0], Code: s.six[1]}, true
+		}
+		return icmp.Error{Type: s.four[0], Code: s.four[1]}, true
+	}
+	return icmp.Error{}, false
 }

@@ -2,9 +2,21 @@ package echo
 
 import (
 	"bytes"
+	"encoding/hex"
 	"net/netip"
+	"strings"
 	"testing"
 )
+
+// wire makes bytes of hex with spaces.
+func wire(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
 
 // What Wine's API wrote for 8 bytes of data, to memory at base4; and the same as
 // it is documented for IPv6, which Wine has not.
@@ -57,16 +69,50 @@ func TestReply6(t *testing.T) {
 	}
 }
 
+// TestStatus has words for every status, and a sender for what ICMP said.
 func TestStatus(t *testing.T) {
+	from := netip.MustParseAddr("192.0.2.1")
 	for status := uint32(ipStatusBase + 1); status < ipStatusBase+100; status++ {
 		for _, is6 := range []bool{false, true} {
-			if m, _ := statusMeaning(status, is6); m.said == "" || m.kind == Echoed || (m.kind == TooBig) != (status == ipTooBig) {
-				t.Errorf("%d: %+v", status, m)
+			e := reply{from: from, status: status}.event(is6)
+			if e.Said == "" || e.Kind == Echoed || (e.Kind == TooBig) != (status == ipTooBig) || e.Exceeded != (status == 11013 || status == 11041) {
+				t.Errorf("%d: %+v", status, e)
+			}
+			if _, ok := statusError(status, is6); ok && e.From != from {
+				t.Errorf("%d: %+v is from nobody", status, e)
 			}
 		}
 	}
-	if m, local := statusMeaning(11004, true); m.said != "prohibited by a firewall" || local {
-		t.Errorf("%+v, %v", m, local)
+	for _, tt := range []struct {
+		status uint32
+		is6    bool
+		said   string
+		from   netip.Addr
+	}{
+		{11002, false, "network unreachable", from},
+		{11002, true, "no route to destination", from},
+		{11003, false, "host unreachable", from},
+		{11003, true, "address unreachable", from},
+		{11004, false, "protocol unreachable", from},
+		{11004, true, "prohibited by a firewall", from},
+		{11005, false, "port unreachable", from},
+		{11005, true, "port unreachable", from},
+		{11013, true, "time to live exceeded", from},
+		{11014, false, "not all fragments came in time", from},
+		{11015, true, "parameter problem", from},
+		{11018, false, "bad destination", netip.Addr{}},
+		{11040, false, "unreachable", from},
+		{11045, false, "out of scope", from},
+		{11045, true, "beyond the scope of the source address", from},
+		{11050, false, "general failure", netip.Addr{}},
+		{11099, false, "IP_STATUS 11099", netip.Addr{}},
+	} {
+		if e := (reply{from: from, status: tt.status}).event(tt.is6); e.Said != tt.said || e.From != tt.from {
+			t.Errorf("%d: %+v, want %q from %v", tt.status, e, tt.said, tt.from)
+		}
+	}
+	if e := (reply{from: netip.IPv4Unspecified(), status: 11003}).event(false); e.From.IsValid() {
+		t.Errorf("from no address: %+v", e)
 	}
 }
 

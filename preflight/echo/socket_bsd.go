@@ -12,9 +12,10 @@ import (
 	"runtime"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"linehaul/internal/icmp"
 )
 
 // A system is a socket of the BSDs.
@@ -28,11 +29,9 @@ type system struct {
 }
 
 const (
-	// late is how much older than the moment of reading a time of the kernel may
-	// be. If it is more, the clock was set in between.
-	late = time.Second
 	// defaultTTL is that of a header of our own (RFC 1700).
 	defaultTTL = 64
+	ipv4Header = 20
 	df         = 1 << 14 // RFC 791 section 3.1
 )
 
@@ -127,7 +126,7 @@ func (s *Socket) send(seq uint16, size, ttl int) error {
 	if s.sys.header {
 		b = s.ipv4(size, ttl)
 	}
-	b = appendRequest(b, s.o.To.Is6(), s.id, seq, s.data(size))
+	b = icmp.Echo{ID: s.id, Seq: seq, Data: s.data(size)}.AppendRequest(b, s.o.To.Is6())
 	var failed error
 	err := s.sys.conn.Write(func(fd uintptr) bool {
 		if failed = setTTL(int(fd), s.o.To.Is6(), ttl); failed != nil {
@@ -158,8 +157,8 @@ func (s *Socket) ipv4(size, ttl int) []byte {
 	if runtime.GOOS == "darwin" {
 		put = binary.NativeEndian.PutUint16
 	}
-	b[0], b[8], b[9] = 4<<4|ipv4Header/4, byte(ttl), protocol4
-	put(b[2:], uint16(ipv4Header+headerLen+size))
+	b[0], b[8], b[9] = 4<<4|ipv4Header/4, byte(ttl), icmp.Protocol(false)
+	put(b[2:], uint16(ipv4Header+icmp.HeaderLen+size))
 	put(b[6:], df)
 	from, to := s.sys.from.As4(), s.o.To.As4()
 	copy(b[12:], from[:])
@@ -185,31 +184,9 @@ func (s *Socket) read() {
 			if err != nil {
 				continue // an error that came for an earlier packet
 			}
-			if m, ok := parse(data[:n], s.o.To.Is6(), s.o.To.AsSlice()); ok && m.id == s.id {
-				s.heard(m, address(from), received(control[:oob], now))
-			}
+			s.heard(data[:n], address(from), icmp.Received(control[:oob], now), false)
 		}
 	})
-}
-
-// received is when the kernel took a packet in, or now if it does not say. It
-// is on the clock that never jumps.
-func received(b []byte, now time.Time) time.Time {
-	messages, err := unix.ParseSocketControlMessage(b)
-	if err != nil {
-		return now
-	}
-	for _, m := range messages {
-		var t unix.Timeval
-		if m.Header.Level != unix.SOL_SOCKET || m.Header.Type != unix.SCM_TIMESTAMP || len(m.Data) < int(unsafe.Sizeof(t)) {
-			continue
-		}
-		copy(unsafe.Slice((*byte)(unsafe.Pointer(&t)), unsafe.Sizeof(t)), m.Data)
-		if age := now.Round(0).Sub(time.Unix(t.Unix())); age > 0 && age < late {
-			return now.Add(-age)
-		}
-	}
-	return now
 }
 
 func (y *system) close() { y.file.Close() }

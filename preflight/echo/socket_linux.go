@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"linehaul/internal/icmp"
 )
 
 // A system is a socket of Linux.
@@ -18,15 +20,9 @@ type system struct {
 	to   unix.Sockaddr
 }
 
-// Limits of our own.
-const (
-	// sendTries: with IP_RECVERR, sending fails once for an error that came for an
-	// earlier packet. An error of this packet's own comes each time.
-	sendTries = 8
-	// late is how much older than the moment of reading a time of the kernel may
-	// be. If it is more, the clock was set in between.
-	late = time.Second
-)
+// sendTries: with IP_RECVERR, sending fails once for an error that came for an
+// earlier packet. An error of this packet's own comes each time.
+const sendTries = 8
 
 func (s *Socket) open() error {
 	family, protocol := unix.AF_INET, unix.IPPROTO_ICMP
@@ -68,10 +64,10 @@ func (s *Socket) prepare(fd int) (err error) {
 			return fmt.Errorf("set an ICMP socket up: %w", os.NewSyscallError("setsockopt", err))
 		}
 	}
-	if s.sys.way == Raw {
-		if err := s.filter(fd); err != nil {
-			return fmt.Errorf("set an ICMP socket up: %w", os.NewSyscallError("setsockopt", err))
-		}
+	if s.sys.way == Unprivileged {
+		icmp.Listen(fd)
+	} else if err := s.filter(fd); err != nil { // a raw socket hears what routers say as packets
+		return fmt.Errorf("set an ICMP socket up: %w", os.NewSyscallError("setsockopt", err))
 	}
 	if s.o.From.IsValid() {
 		from, err := sockaddr(s.o.From)
@@ -92,14 +88,6 @@ type option struct {
 
 func (s *Socket) options() []option {
 	all := []option{{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1, false}, {unix.SOL_SOCKET, unix.SO_RCVBUF, 1 << 20, false}}
-	// A raw socket hears what routers say as packets.
-	queue := s.sys.way == Unprivileged
-	switch is6 := s.o.To.Is6(); {
-	case is6 && queue:
-		all = append(all, option{unix.SOL_IPV6, unix.IPV6_RECVERR, 1, true})
-	case queue:
-		all = append(all, option{unix.SOL_IP, unix.IP_RECVERR, 1, true})
-	}
 	switch is6 := s.o.To.Is6(); {
 	case is6 && s.o.Whole:
 		all = append(all, option{unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE, true},
@@ -118,18 +106,21 @@ func (s *Socket) filter(fd int) error {
 		for i := range block.Data {
 			block.Data[i] = ^uint32(0)
 		}
-		for _, t := range []int{unreachable6, packetTooBig6, timeExceeded6, badParameter6, echoReply6} {
+		for _, t := range icmp.AnswerTypes(true) {
 			block.Data[t/32] &^= 1 << (t % 32)
 		}
 		return unix.SetsockoptICMPv6Filter(fd, unix.SOL_ICMPV6, unix.ICMPV6_FILTER, &block)
 	}
 	const icmpFilter = 1 // ICMP_FILTER of linux/icmp.h
-	block := ^uint32(1<<echoReply4 | 1<<unreachable4 | 1<<timeExceeded4 | 1<<badParameter4)
+	block := ^uint32(0)
+	for _, t := range icmp.AnswerTypes(false) {
+		block &^= 1 << t
+	}
 	return unix.SetsockoptInt(fd, unix.SOL_RAW, icmpFilter, int(int32(block)))
 }
 
 func (s *Socket) send(seq uint16, size, ttl int) error {
-	b := appendRequest(nil, s.o.To.Is6(), s.id, seq, s.data(size))
+	b := icmp.Echo{ID: s.id, Seq: seq, Data: s.data(size)}.AppendRequest(nil, s.o.To.Is6())
 	var failed error
 	err := s.sys.conn.Write(func(fd uintptr) bool {
 		if failed = setTTL(int(fd), s.o.To.Is6(), ttl); failed != nil {
@@ -171,8 +162,8 @@ func (s *Socket) read() {
 	// because it tells of changes only.
 	s.sys.conn.Read(func(fd uintptr) bool { //nolint:errcheck // it ends when the socket is closed
 		for {
-			gotError := s.sys.way == Unprivileged && s.receive(int(fd), unix.MSG_ERRQUEUE, data, control)
-			gotData := s.receive(int(fd), 0, data, control)
+			gotError := s.sys.way == Unprivileged && s.hearQueue(int(fd))
+			gotData := s.receive(int(fd), data, control)
 			select {
 			case <-s.done:
 				return true
@@ -185,26 +176,28 @@ func (s *Socket) read() {
 	})
 }
 
+// hearQueue takes what is in the socket's queue of errors, and reports whether
+// there may be more. What this machine refuses itself is told by Send.
+func (s *Socket) hearQueue(fd int) bool {
+	errs := icmp.Queue(fd)
+	for _, e := range errs {
+		if request, ok := e.Request(); ok && e.V6 == s.o.To.Is6() {
+			s.refused(e, request.Seq, e.At)
+		}
+	}
+	return len(errs) > 0
+}
+
 // receive takes one message from the socket, and reports whether there may be
 // more.
-func (s *Socket) receive(fd, flags int, data, control []byte) bool {
-	n, oob, _, from, err := unix.Recvmsg(fd, data, control, flags|unix.MSG_DONTWAIT)
+func (s *Socket) receive(fd int, data, control []byte) bool {
+	n, oob, _, from, err := unix.Recvmsg(fd, data, control, unix.MSG_DONTWAIT)
 	now := time.Now()
 	if err != nil {
 		// Other errors are those of earlier requests, which the error queue has too.
 		return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EBADF)
 	}
-	at, trouble := readControl(control[:oob], now, s.o.To.Is6())
-	if flags&unix.MSG_ERRQUEUE != 0 {
-		if m, ok := trouble.about(data[:n], s.o.To.Is6()); ok {
-			s.heard(m, trouble.from, at)
-		}
-		return true
-	}
-	m, ok := parse(data[:n], s.o.To.Is6(), s.o.To.AsSlice())
-	if ok && (s.sys.way == Unprivileged || m.id == s.id) {
-		s.heard(m, address(from), at)
-	}
+	s.heard(data[:n], address(from), icmp.Received(control[:oob], now), s.sys.way == Unprivileged)
 	return true
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"linehaul/internal/icmp"
 	"linehaul/internal/lab/netns"
 	"linehaul/internal/lab/path"
 	"linehaul/internal/leak"
@@ -123,7 +124,7 @@ func TestTooBig(t *testing.T) {
 		for _, test := range []struct {
 			to, from netip.Addr
 			header   int
-		}{{p.Server4, p.Addr(1), ipv4Header + headerLen}, {p.Server6, p.Addr6(1), ipv6Header + headerLen}} {
+		}{{p.Server4, p.Addr(1), 20 + icmp.HeaderLen}, {p.Server6, p.Addr6(1), 40 + icmp.HeaderLen}} {
 			s := open(t, p.Client, Options{To: test.to, Whole: true})
 			// Twice: what the kernel remembers of the path must not stop the second.
 			for seq := range uint16(2) {

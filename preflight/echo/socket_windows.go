@@ -195,11 +195,7 @@ func (s *Socket) judge(buffer []byte, base uint64, replies uintptr, err error, s
 	case r.status == ipSuccess:
 		return Event{Kind: Echoed, From: r.from}, s.isOurs(r.data, size)
 	}
-	m, local := statusMeaning(r.status, is6)
-	if local || r.from.IsUnspecified() {
-		r.from = netip.Addr{}
-	}
-	return Event{Kind: m.kind, From: r.from, Said: m.said, Exceeded: m.exceeded}, true
+	return r.event(is6), true
 }
 
 // close waits for the calls that are under way, each of which has its time.

@@ -12,11 +12,11 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	stackicmp "gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
 	"gvisor.dev/gvisor/pkg/waiter"
 
 	"linehaul/fault"
-	"linehaul/preflight/echo"
+	"linehaul/internal/icmp"
 )
 
 const (
@@ -65,9 +65,9 @@ func (s *Stack) ping(ctx context.Context, to netip.Addr, size int, whole bool) (
 	if err := s.reach(to); err != nil {
 		return 0, err
 	}
-	protocol, request, all := icmp.ProtocolNumber4, byte(header.ICMPv4Echo), header.IPv4MinimumSize+echoHeader+size
+	protocol, request, all := stackicmp.ProtocolNumber4, byte(header.ICMPv4Echo), header.IPv4MinimumSize+echoHeader+size
 	if to.Is6() {
-		protocol, request, all = icmp.ProtocolNumber6, byte(header.ICMPv6EchoRequest), header.IPv6MinimumSize+echoHeader+size
+		protocol, request, all = stackicmp.ProtocolNumber6, byte(header.ICMPv6EchoRequest), header.IPv6MinimumSize+echoHeader+size
 	}
 	if mtu := s.link.mtuNow(); whole && all > mtu {
 		return 0, fault.New(fault.Route, "ping %v through the tunnel: %w", to, &TooLongError{To: to, Size: all, MTU: mtu})
@@ -123,10 +123,10 @@ func (s *Stack) ping(ctx context.Context, to netip.Addr, size int, whole bool) (
 		select {
 		case <-ready:
 		case e := <-said:
-			if e.Kind == echo.TooBig {
-				return 0, fault.New(fault.Route, "ping %v through the tunnel: %w", to, &TooLongError{To: to, Size: all, MTU: e.MTU, By: e.From})
+			if e.Meaning() == icmp.TooBig {
+				return 0, fault.New(fault.Route, "ping %v through the tunnel: %w", to, &TooLongError{To: to, Size: all, MTU: e.MTU(), By: e.From})
 			}
-			return 0, fault.New(fault.Route, "ping %v through the tunnel: %v says: %s", to, e.From, e.Said)
+			return 0, fault.New(fault.Route, "ping %v through the tunnel: %v says: %s", to, e.From, e)
 		case <-ctx.Done():
 			return 0, fmt.Errorf("ping %v through the tunnel: %w", to, context.Cause(ctx))
 		case <-s.done:
@@ -147,7 +147,7 @@ func (s *Stack) pingError(to netip.Addr, terr tcpip.Error) error {
 type words struct {
 	listening atomic.Bool // somebody waits
 	mu        sync.Mutex
-	waiting   map[asked]chan echo.Event
+	waiting   map[asked]chan icmp.Error
 }
 
 // An asked is an echo request.
@@ -158,12 +158,12 @@ type asked struct {
 
 // await returns where the first thing comes that somebody says of a request.
 // The caller calls forget in the end.
-func (w *words) await(to netip.Addr, id uint16) (said <-chan echo.Event, forget func()) {
-	q, c := asked{to, id}, make(chan echo.Event, 1)
+func (w *words) await(to netip.Addr, id uint16) (said <-chan icmp.Error, forget func()) {
+	q, c := asked{to, id}, make(chan icmp.Error, 1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.waiting == nil {
-		w.waiting = map[asked]chan echo.Event{}
+		w.waiting = map[asked]chan icmp.Error{}
 	}
 	w.waiting[q] = c
 	w.listening.Store(true)
@@ -181,12 +181,17 @@ func (w *words) hear(packets [][]byte) {
 		return
 	}
 	for _, p := range packets {
-		e, id, to, ok := echo.Overheard(p)
+		e, q, ok := icmp.ParsePacket(p)
+		if !ok || q.Protocol != icmp.Protocol(e.V6) {
+			continue
+		}
+		request, ok := e.Request()
 		if !ok {
 			continue
 		}
+		e.Quote = nil // it is in memory of who reads packets
 		w.mu.Lock()
-		if c := w.waiting[asked{to, id}]; c != nil {
+		if c := w.waiting[asked{q.To.Addr(), request.ID}]; c != nil {
 			select {
 			case c <- e:
 			default: // something was said already
