@@ -222,12 +222,12 @@ func (i *inside) close() {
 }
 
 func (i *inside) resolve(ctx context.Context, name string) (preflight.Name, error) {
-	n := preflight.Name{Name: name, Server: "the tunnel's name server"}
+	n := preflight.Name{Name: name, Server: "the system"} // which a link with domains may ask
 	t, err := i.use(ctx)
 	if err != nil {
 		return n, err
 	}
-	if servers := t.Status().DNS; len(servers) > 0 {
+	if servers := t.NameServers(name); len(servers) > 0 {
 		n.Server = servers[0].String()
 	}
 	n.Addresses, err = t.LookupHost(ctx, name)
@@ -252,7 +252,8 @@ func (i *inside) link(ctx context.Context, to netip.Addr) (preflight.Link, error
 			l.SAs = append(l.SAs, fmt.Sprintf("%s/%s %s", c.InSPI, c.OutSPI, c.Suite))
 		}
 	}
-	for _, a := range append([]netip.Addr{to}, s.DNS[:min(len(s.DNS), 1)]...) {
+	servers := t.NameServers("")
+	for _, a := range append([]netip.Addr{to}, servers[:min(len(servers), 1)]...) {
 		if !a.IsValid() {
 			continue
 		}

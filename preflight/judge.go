@@ -66,6 +66,9 @@ func (r *Report) Judge(p Policy) {
 	if worst.Code == "link-down" {
 		r.blameGateway()
 	}
+	if ping := r.Of(CheckPing); worst.Code == "port-silent" && ping != nil && ping.Ping != nil && ping.Ping.Received > 0 {
+		r.Summary += "; the host answers echoes, so that it is up"
+	}
 	if more := r.whereItEnds(); more != "" && slices.Contains([]string{"port-filtered", "port-prohibited", "port-no-route"}, worst.Code) {
 		r.Summary += "; " + more
 	}

@@ -57,21 +57,27 @@ func (c nameCheck) Run(ctx context.Context, _ *Found) Finding {
 
 func (c nameCheck) judge(ctx context.Context, n Name, err error) Finding {
 	var dns *net.DNSError
+	mute := func(why any) Finding {
+		if c.way.Kind == "ipsec" {
+			return own(verdict(CheckName, "name-mute", c.address, why), err)
+		}
+		return verdict(CheckName, "name-no-answer", c.address, why)
+	}
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return verdict(CheckName, "name-unknown", c.address, n.Server)
 	case late(ctx) || errors.As(err, &dns) && dns.IsTimeout:
-		return verdict(CheckName, "name-no-answer", c.address, n.Server+" is silent")
+		return mute(n.Server + " is silent")
 	case ctx.Err() != nil:
 		return verdict(CheckName, codeStopped, context.Cause(ctx))
 	case err != nil && errors.As(err, &dns):
-		return verdict(CheckName, "name-no-answer", c.address, dns.Err)
+		return mute(dns.Err)
 	case err != nil && fault.KindOf(err) != fault.Internal && fault.KindOf(err) != fault.Name:
-		f := verdict(CheckName, "name-no-answer", c.address, err)
+		f := mute(err)
 		f.Layer = fault.KindOf(err).String() // the tunnel is not up
 		return f
 	case err != nil:
-		return verdict(CheckName, "name-no-answer", c.address, err)
+		return mute(err)
 	case len(n.Addresses) == 0:
 		return verdict(CheckName, "name-unknown", c.address, n.Server)
 	}

@@ -156,7 +156,7 @@ func (s Subject) Tasks(p Policy) []Task {
 		ports = append([]Port{{"tcp", s.Port}}, ports...)
 	}
 	if len(ports) > 0 {
-		add(portCheck{s.Networks, s.Way, ports}, portTime, around...)
+		add(portCheck{s.Networks, s.Way, ports, s.OfLink}, portTime, around...)
 	}
 	add(traceCheck{s.Networks, s.Way, p.Traces, cmp.Or(s.Port, sshPort)}, tracing, around...)
 	mtu := mtuCheck{networks: s.Networks, way: s.Way, outside: s.Outside, gateway: s.Gateway}

@@ -24,6 +24,7 @@ type portCheck struct {
 	networks []netip.Prefix
 	way      Way
 	ports    []Port
+	ofLink   bool // they are the gateway's, outside of the tunnel
 }
 
 func (c portCheck) Name() string { return CheckPort }
@@ -45,7 +46,7 @@ func (c portCheck) Run(ctx context.Context, found *Found) Finding {
 	// The worst of them speaks for all.
 	var worst Finding
 	for i, r := range all {
-		if f := judgePort(r); i == 0 || f.Verdict.worse(worst.Verdict) {
+		if f := c.judge(r); i == 0 || f.Verdict.worse(worst.Verdict) {
 			worst = f
 		}
 	}
@@ -56,9 +57,12 @@ func (c portCheck) Run(ctx context.Context, found *Found) Finding {
 	return worst
 }
 
-func judgePort(r port.Result) Finding {
+func (c portCheck) judge(r port.Result) Finding {
 	name := Port{r.Network, r.Port}.String()
-	says := "this machine"
+	says, inside := "this machine", c.way.Kind == "ipsec" && !c.ofLink
+	if inside {
+		says = "the gateway, or a router behind it" // which, the tunnel's stack does not tell
+	}
 	if r.From.IsValid() {
 		says = r.From.String()
 	}
@@ -76,6 +80,9 @@ func judgePort(r port.Result) Finding {
 		}
 		return verdict(CheckPort, "port-closed", name, says)
 	case port.Filtered:
+		if inside {
+			return verdict(CheckPort, "port-silent", name)
+		}
 		return verdict(CheckPort, "port-filtered", name)
 	case port.Prohibited:
 		return verdict(CheckPort, "port-prohibited", name, says)

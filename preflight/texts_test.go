@@ -219,6 +219,10 @@ func rows() []row {
 		{"name-nowhere", resolves("0.0.0.0", nil), fail, "name", "filter"},
 		{"name-outside", func(s *scene) { s.Networks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }, fail, "name", "networks"},
 
+		{"name-mute", func(s *scene) {
+			resolves("", fault.New(fault.Name, "resolve: no answer"))(s)
+			links(tunnel, nil)(s)
+		}, fail, "name", "dns"},
 		{"name-beyond", func(s *scene) {
 			s.Networks, s.Way.Kind = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, "ipsec"
 			s.Way.Link = func(context.Context, netip.Addr) (preflight.Link, error) { return tunnel, nil }
@@ -252,6 +256,10 @@ func rows() []row {
 		{"port-open", func(*scene) {}, ok, "", ""},
 		{"port-refused", ports(answer(port.Refused)), fail, "tcp", "listens"},
 		{"port-filtered", ports(answer(port.Filtered)), fail, "tcp", "firewall"},
+		{"port-silent", func(s *scene) {
+			links(tunnel, nil)(s)
+			ports(answer(port.Filtered))(s)
+		}, fail, "tcp", "behind the gateway"},
 		{"port-prohibited", ports(answer(port.Prohibited)), fail, "tcp", "firewall"},
 		{"port-no-route", ports(answer(port.NoRoute)), fail, "route", "route"},
 		{"port-answers", ports(answerUDP(port.Open)), ok, "", ""},

@@ -211,6 +211,21 @@ func (t *Tunnel) LookupHost(ctx context.Context, host string) ([]netip.Addr, err
 	return stack.LookupHost(ctx, host)
 }
 
+// NameServers are those that are asked for a host through the tunnel; none if
+// the system's are asked for it, or there are none. Those for no host are all.
+func (t *Tunnel) NameServers(host string) []netip.Addr {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stack == nil {
+		return nil
+	}
+	var all []netip.Addr
+	for _, s := range t.stack.NameServers(host) {
+		all = append(all, s.Addr())
+	}
+	return all
+}
+
 // MTU is the length of the longest packet inside; 0: the tunnel is not up.
 func (t *Tunnel) MTU() int {
 	t.mu.Lock()

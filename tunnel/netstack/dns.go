@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"net"
 	"net/netip"
 	"strings"
 	"time"
@@ -29,9 +30,23 @@ const (
 )
 
 var (
-	errNoSuchName = errors.New("no such host")
+	errNoSuchName = noSuchName{}
 	errPatience   = errors.New("no answer")
 )
+
+// A noSuchName is a server's answer that there is none. It is a *net.DNSError
+// to those who ask for one.
+type noSuchName struct{}
+
+func (noSuchName) Error() string { return "no such host" }
+
+func (e noSuchName) As(target any) bool {
+	as, ok := target.(**net.DNSError)
+	if ok {
+		*as = &net.DNSError{Err: e.Error(), IsNotFound: true}
+	}
+	return ok
+}
 
 // ask asks the tunnel's name servers in turn until one knows, RFC 1035. They
 // are expected to follow other servers themselves (recursion).

@@ -3,6 +3,7 @@ package netstack
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"linehaul/fault"
@@ -54,6 +55,15 @@ func (s *Stack) resolve(ctx context.Context, host string, version int) ([]netip.
 			WithHint("the gateway gave none: write the host's IP address, or name servers with the link")
 	}
 	return s.ask(ctx, host, version)
+}
+
+// NameServers are those that are asked for a host through the tunnel; none if it
+// is asked for outside. Those for no host are all.
+func (s *Stack) NameServers(host string) []netip.AddrPort {
+	if host != "" && s.o.Outside != nil && !inside(host, s.o.Domains) {
+		return nil
+	}
+	return slices.Clone(s.o.DNS)
 }
 
 // inside reports whether a name is of one of the domains, or there are none.
