@@ -235,6 +235,13 @@ func rows() []row {
 		{"link-none", links(preflight.Link{Kind: "direct"}, errors.New("network is unreachable")), fail, "route", "VPN"},
 		{"link-other", links(preflight.Link{Kind: "route"}, fault.New(fault.Route, "the system would send by eth0")), fail, "route", "VPN"},
 		{"link-down", links(preflight.Link{Kind: "ipsec"}, fault.New(fault.IKE, "no answer")), fail, "ike", "tunnel up"},
+		{"link-down", func(s *scene) {
+			s.LinkTime, s.Way.Kind = 10*time.Millisecond, "ipsec"
+			s.Way.Link = func(ctx context.Context, _ netip.Addr) (preflight.Link, error) {
+				<-ctx.Done()
+				return preflight.Link{}, context.Cause(ctx)
+			}
+		}, fail, "ike", "tunnel up"},
 		{"link-login", links(preflight.Link{Kind: "ipsec"}, fault.New(fault.GatewayLogin, "refused")), fail, "gateway login", "identities"},
 		{"link-empty", links(preflight.Link{Kind: "ipsec"}, fault.New(fault.ESP, "no networks")), fail, "esp", "policy"},
 

@@ -16,6 +16,7 @@ import (
 	"linehaul/internal/lab/gateway"
 	"linehaul/preflight"
 	"linehaul/preflight/port"
+	"linehaul/store"
 )
 
 // A checkLinkSite is a linkSite with hosts and jobs of all kinds behind it. The
@@ -42,6 +43,8 @@ func newCheckLinkSite(t *testing.T, o gateway.Options) *checkLinkSite {
 	}
 	text := fmt.Sprintf("state: %q\nlogs: {dir: %q}\nlinks:\n", filepath.Join(g.Home, "state"), filepath.Join(g.Home, "log")) +
 		link("lab", gateway.LanNet, ", dead_after: 10s") + link("brief", gateway.LanNet, ", dpd: 1s, dead_after: 4s") + link("strange", "10.99.0.0/24", "") +
+		strings.Replace(link("floated", gateway.LanNet, ""), gateway.Gate, gateway.Gate+":4500", 1) +
+		strings.Replace(link("mistaken", gateway.LanNet, ", dead_after: 4s"), gateway.Gate, gateway.Road, 1) +
 		"hosts:\n" + host("behind", gateway.LanName, "lab") + host("digits", gateway.Lan, "lab") + host("brief", gateway.Lan, "brief") +
 		host("absent", "10.77.0.9", "lab") + host("shut", gateway.Lan+":23", "lab") + host("astray", s.astray, "lab") + host("elsewhere", "10.99.0.2", "strange") +
 		strings.Replace(host("hasty", gateway.Lan, "lab"), "link: lab", "link: lab, stall_timeout: 4s", 1) +
@@ -150,6 +153,13 @@ func TestCheckLink(t *testing.T) {
 			t.Errorf("summary: %s", r.Summary)
 		}
 	})
+	t.Run("link with a port", func(t *testing.T) {
+		r, o := s.report(t, nil, "floated", "--count", "2")
+		ports := r.Of(preflight.CheckPort).Ports
+		if o.code != 0 || len(ports) != 1 || ports[0].Port != 4500 || ports[0].Payload != "IKE" || ports[0].State != port.Open {
+			t.Errorf("%+v\n%s", ports, o)
+		}
+	})
 	t.Run("job", func(t *testing.T) {
 		r, o := s.report(t, nil, "nightly", "--count", "2")
 		want := "link-carries name-found ping-well port-open ssh-login space-enough clock-equal"
@@ -161,8 +171,19 @@ func TestCheckLink(t *testing.T) {
 		if o := s.in(t, time.Minute, nil, "run", "careful"); o.code != 0 {
 			t.Fatal(o)
 		}
-		o := s.in(t, time.Minute, nil, "logs", "careful")
-		t.Logf("%s", o)
+		o := s.in(t, time.Minute, nil, "history", "careful", "--json")
+		var runs []store.Run
+		if err := json.Unmarshal([]byte(o.stdout), &runs); err != nil || len(runs) != 1 || runs[0].Checks == nil {
+			t.Fatalf("%v: %s", err, o)
+		}
+		var r preflight.Report
+		if ok, err := s.runs(t).Attachment(runs[0], "checks", &r); !ok || err != nil {
+			t.Fatal(err)
+		}
+		want := "link-carries name-found ping-well port-open trace-inside mtu-inside space-enough"
+		if c := runs[0].Checks; c.Verdict != "ok" || c.Sent != 5 || c.Loss != 0 || c.MedianMS <= 0 || codes(r) != want {
+			t.Errorf("%+v, %s, want %s", c, codes(r), want)
+		}
 	})
 }
 
@@ -187,6 +208,7 @@ func linkFaults() []linkFault {
 			4, "ike", "link-down", "udp port 500 answers (IKEv2, wants another key exchange), and nothing comes back from udp port 4500", "both are needed"},
 		{"gateway gone, the link", []string{"lab", "--count", "2"}, func(s *checkLinkSite) { s.GateHost.Drop("ip saddr " + gateway.Road) }, nil,
 			4, "ike", "link-down", "nothing at all is heard of the gateway", "--trace"},
+		{"no gateway there, the link", []string{"mistaken", "--count", "2"}, nil, nil, 4, "ike", "link-down", "udp port 500 is closed", "no IKE program listens"},
 		{"wrong pre-shared key", []string{"digits"}, nil, []string{"LAB_PSK=not the one"}, 4, "gateway login", "link-login", "does not let " + gateway.RoadID + " in", "another pre-shared key"},
 		{"wrong pre-shared key, the link", []string{"lab", "--count", "2"}, nil, []string{"LAB_PSK=not the one"}, 4, "gateway login", "link-login", "does not let", "another pre-shared key"},
 		{"networks that the gateway has not", []string{"elsewhere"}, nil, nil, 4, "ike", "link-down", "no policy for the networks 10.99.0.0/24", "the link's `networks`"},
@@ -331,7 +353,7 @@ func TestCheckLinkSecondLook(t *testing.T) {
 		t.Errorf("exit code %d, want 4", code)
 	}
 	r := s.evidence(t)
-	if r.Verdict != preflight.Fail || r.Layer != "ike" || !strings.HasPrefix(codes(r), "link-down") || r.Link != "lab" && r.Link != "brief" {
+	if r.Verdict != preflight.Fail || r.Layer != "ike" || !strings.HasPrefix(codes(r), "link-down") || r.Link != "brief" {
 		t.Errorf("%s, blames %q: %s (%s)", r.Verdict, r.Layer, r.Summary, codes(r))
 	}
 	log := strings.Join(r.Log, "\n")
@@ -347,8 +369,104 @@ func TestCheckLinkSecondLook(t *testing.T) {
 }
 
 // evidence is what the second look of the killed job's run found.
-func (s *checkLinkSite) evidence(t *testing.T) preflight.Report {
+func (s *checkLinkSite) evidence(t *testing.T) (r preflight.Report) {
 	t.Helper()
-	var r preflight.Report
+	runs := s.runs(t)
+	_, err := runs.Each(store.Filter{Job: "killed"}, func(run store.Run) bool {
+		if found, err := runs.Attachment(run, "evidence", &r); !found || err != nil {
+			t.Errorf("the run has no second look: %v", err)
+		}
+		return false
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return r
+}
+
+// runs is the record of runs.
+func (s *checkLinkSite) runs(t *testing.T) *store.Store {
+	t.Helper()
+	runs, err := store.Open(filepath.Join(s.Home, "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return runs
+}
+
+// TestCheckRouteLink looks at a link that is a route, where a strongSwan on this
+// side provides it, and when it is gone: then nothing is sent to what is behind
+// it, whatever is asked for.
+func TestCheckRouteLink(t *testing.T) {
+	g := gateway.Start(t, gateway.Options{Client: true, Capture: true})
+	g.RoadHost.Run("ip", "route", "add", "default", "via", gateway.Gate)
+	if err := g.Client.Initiate(); err != nil {
+		t.Fatal(err)
+	}
+	_, device, _ := strings.Cut(g.RoadHost.Run("ip", "route", "get", gateway.Lan), " dev ")
+	device, _, _ = strings.Cut(device, " ")
+	s := siteBehind(t, g, 1<<20, fmt.Sprintf(`  lab: {route: {networks: [%[1]s], interface: %[2]s}}
+  upper: {route: {networks: [10.77.0.128/25], interface: %[2]s}}
+  lone: {route: {networks: [%[3]s/32], interface: %[2]s}}
+  two: {route: {networks: [%[1]s, 10.78.0.0/24], interface: %[2]s}}
+`, gateway.LanNet, device, gateway.Lan))
+	config, err := os.ReadFile(s.config)
+	if err == nil {
+		err = os.WriteFile(s.config, append(config, fmt.Sprintf("  once: {get: \"behind:%s\", to: once/, retry: {attempts: 1}}\n", s.source)...), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	type row struct {
+		name  string
+		args  []string
+		code  int
+		layer string
+		find  string // all findings
+		says  string
+	}
+	look := func(rows []row) {
+		for _, tt := range rows {
+			t.Run(tt.name, func(t *testing.T) {
+				r, o := s.report(t, nil, append(tt.args, "--count", "2", "--wait", "1s")...)
+				if o.code != tt.code || r.Layer != tt.layer || codes(r) != tt.find || !strings.Contains(r.Summary, tt.says) {
+					t.Errorf("exit %d, blames %q, %s: %s\nwant %d, %q, %s, ...%s...\n%s", o.code, r.Layer, codes(r), r.Summary, tt.code, tt.layer, tt.find, tt.says, o)
+				}
+				t.Logf("exit %d, %s %s: %s -> %s", o.code, r.Verdict, r.Layer, r.Summary, r.Next)
+			})
+		}
+	}
+	all := "--only=name,link,ping,port,trace,mtu"
+	look([]row{
+		{"up, the host", []string{"behind"}, 0, "", "name-address link-route ping-well port-open ssh-login clock-equal", "as the link wants"},
+		{"up, the link", []string{"lab"}, 0, "", "name-address link-route ping-well", "by " + device},
+		{"up, nobody at its first address", []string{"upper"}, 0, "", "name-address link-route ping-nobody", "as the link wants"},
+		{"up, a network of one", []string{"lone"}, 0, "", "name-address link-route ping-well", "by " + device},
+		{"up, of two networks one", []string{"two"}, 3, "route", "name-address link-other skipped", "10.78.0.1 would be reached via " + gateway.Gate},
+	})
+	g.Client.Terminate()
+	gone := gateway.Lan + " would be reached via " + gateway.Gate
+	look([]row{
+		{"gone, the host", []string{"behind"}, 3, "route", "name-address link-other skipped skipped skipped skipped", gone},
+		{"gone, the link", []string{"lab"}, 3, "route", "name-address link-other skipped", "10.77.0.1 would be reached via " + gateway.Gate},
+		{"gone, all that can be asked", []string{"behind", all}, 3, "route", "name-address link-other skipped skipped skipped skipped", gone},
+		{"gone, all but the link", []string{"behind", "--only=ping,port,trace,mtu"}, 3, "route", "name-address ping-failed port-no-route trace-failed mtu-failed", ""},
+	})
+	if o := s.in(t, time.Minute, nil, "run", "once"); o.code != 13 || !strings.Contains(o.stderr, "route: "+gone) {
+		t.Errorf("the job: %s", o)
+	}
+	around, within := 0, 0
+	for _, p := range g.Packets() {
+		switch {
+		case netip.MustParsePrefix(gateway.LanNet).Contains(p.To.Addr()) || p.To.Addr() == netip.MustParseAddr("10.78.0.1"):
+			around++
+			t.Errorf("a packet to %v went outside of the VPN", p.To)
+		case p.To.Port() == 4500:
+			within++
+		}
+	}
+	if within < 10 {
+		t.Errorf("%d packets of the VPN: nothing was recorded", within)
+	}
+	t.Logf("%d packets of the VPN, %d around it", within, around)
 }

@@ -152,11 +152,11 @@ func (c *Conn) start(conn ssh.Conn, channels <-chan ssh.NewChannel, requests <-c
 				return
 			}
 		}
-		lost := fault.New(fault.TCP, "%s closed the connection", c.host.label())
 		if err != nil && !errors.Is(err, io.EOF) {
-			lost = fault.New(fault.TCP, "lost the connection to %s: %w", c.host.label(), bare(err))
+			c.fail(lineLost("lost the connection to %s: %w", c.host.label(), err))
+			return
 		}
-		c.fail(lost.WithHint("the line or the server broke the connection; the server's log may say why"))
+		c.fail(fault.New(fault.TCP, "%s closed the connection", c.host.label()).WithHint(lostHint))
 	})
 	c.spawn(c.guard)
 	if c.host.Keepalive > 0 {
@@ -270,7 +270,7 @@ func (a *attempt) sort(err error) error {
 	case errors.Is(err, io.EOF):
 		return fault.New(fault.SSH, "%s closes the connection during the key exchange", label)
 	case network(err):
-		return fault.New(fault.TCP, "lost the connection to %s before the login: %w", label, bare(err))
+		return lineLost("lost the connection to %s before the login: %w", label, err)
 	}
 	return fault.New(fault.SSH, "the key exchange with %s failed: %s", label, libraryText(err))
 }
@@ -379,6 +379,18 @@ func bare(err error) error {
 		err = call.Err
 	}
 	return err
+}
+
+// lostHint is the next step where nobody says why a connection is lost.
+const lostHint = "the line or the server broke the connection; the server's log may say why"
+
+// lineLost is the failure of a connection that the line took away: one of TCP, or
+// what a link gave as the reason, in whose layer it failed.
+func lineLost(format, label string, err error) error {
+	if link := (*fault.Error)(nil); errors.As(err, &link) {
+		return fault.New(link.Kind(), format, label, link).WithHint("%s", fault.HintOf(link))
+	}
+	return fault.New(fault.TCP, format, label, bare(err)).WithHint(lostHint)
 }
 
 // network reports whether the line failed and not a protocol on it.
