@@ -68,6 +68,7 @@ func (r *Report) Judge(p Policy) {
 	}
 	if ping := r.Of(CheckPing); worst.Code == "port-silent" && ping != nil && ping.Ping != nil && ping.Ping.Received > 0 {
 		r.Summary += "; the host answers echoes, so that it is up"
+		r.Next = "a firewall behind the gateway or at the host drops it: ask who looks after them"
 	}
 	if more := r.whereItEnds(); more != "" && slices.Contains([]string{"port-filtered", "port-prohibited", "port-no-route"}, worst.Code) {
 		r.Summary += "; " + more

@@ -203,7 +203,7 @@ func linkFaults() []linkFault {
 	dropIKE := func(s *checkLinkSite) { s.GateHost.Drop("udp dport { 500, 4500 }") }
 	return []linkFault{
 		{"gateway silent", []string{"digits"}, dropIKE, nil, 4, "ike", "link-down", "not answered", "UDP ports 500 and 4500"},
-		{"gateway silent, the link", []string{"lab", "--trace", "--mtu", "--count", "2"}, dropIKE, nil, 4, "ike", "link-down", "the gateway answers echoes, and nothing on udp port 500, udp port 4500", "a firewall on the way drops IKE"},
+		{"gateway silent, the link", []string{"lab", "--trace", "--mtu", "--count", "2"}, dropIKE, nil, 4, "ike", "link-down ping-well port-untold trace-reached mtu-whole", "the gateway answers echoes, and nothing on udp port 500, udp port 4500", "a firewall on the way drops IKE"},
 		{"port 4500 dropped, the link", []string{"lab", "--count", "2"}, func(s *checkLinkSite) { s.GateHost.Drop("udp dport 4500") }, nil,
 			4, "ike", "link-down", "udp port 500 answers (IKEv2, wants another key exchange), and nothing comes back from udp port 4500", "both are needed"},
 		{"gateway gone, the link", []string{"lab", "--count", "2"}, func(s *checkLinkSite) { s.GateHost.Drop("ip saddr " + gateway.Road) }, nil,
@@ -214,7 +214,7 @@ func linkFaults() []linkFault {
 		{"networks that the gateway has not", []string{"elsewhere"}, nil, nil, 4, "ike", "link-down", "no policy for the networks 10.99.0.0/24", "the link's `networks`"},
 		{"host behind is dead", []string{"absent", "--count", "2"}, nil, nil, 3, "route", "port-no-route", "10.77.0.9", "the host is down in its network"},
 		{"host behind is silent", []string{"digits", "--count", "2"}, func(s *checkLinkSite) { s.LanHost.Drop("ip saddr != " + gateway.Lan) }, nil, 3, "tcp", "port-silent", "tcp port 22 does not answer through the tunnel", "the host is down"},
-		{"port behind filtered", []string{"digits", "--count", "2"}, func(s *checkLinkSite) { s.LanHost.Drop("tcp dport 22") }, nil, 3, "tcp", "port-silent", "tcp port 22 does not answer through the tunnel, and nobody says why; the host answers echoes", "firewall behind the gateway"},
+		{"port behind filtered", []string{"digits", "--count", "2"}, func(s *checkLinkSite) { s.LanHost.Drop("tcp dport 22") }, nil, 3, "tcp", "port-silent", "tcp port 22 does not answer through the tunnel, and nobody says why; the host answers echoes", "firewall behind the gateway or at the host drops it: ask"},
 		{"port behind refused", []string{"shut", "--count", "2"}, nil, nil, 3, "tcp", "port-refused", "tcp port 23", "nothing listens"},
 		{"name leads out of the link", []string{"astray"}, nil, nil, 3, "name", "name-beyond", "198.51.100.7", "the record at that name server"},
 		{"name server behind is silent", []string{"behind"}, func(s *checkLinkSite) { s.Names.Silence(true) }, nil, 3, "name", "name-mute", gateway.Lan + " is silent", "`dns` of the link"},
