@@ -185,7 +185,7 @@ func lineFaults() []lineFault {
 		}, 3, "route", "port-no-route", "198.18.1.2", "route"},
 		{"port closed", []string{"stranger", "-P", "23"}, whole, 3, "tcp", "port-refused", "refuses", "nothing listens"},
 		{"port filtered", []string{"far", "--trace"}, rule(4, func(s *checkSite) { s.Server.Drop("tcp dport 22") }),
-			3, "tcp", "port-filtered", "nobody answers behind hop 3 (198.18.2.2)", "firewall"},
+			3, "tcp", "port-filtered", "nobody answers behind hop 3 (r3.path.test, 198.18.2.2)", "firewall"},
 		{"port forbidden by a router", []string{"far"}, rule(2, func(s *checkSite) { s.Host(2).Prohibit("tcp dport 22") }),
 			3, "tcp", "port-prohibited", "198.18.1.2", "firewall"},
 		{"a third is lost", []string{"far", "--count", "60", "--interval", "20ms", "--wait", "500ms", "--max-loss", "5%"}, line(path.Faults{Loss: 0.18}),
