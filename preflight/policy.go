@@ -52,9 +52,9 @@ func ForJob() Policy {
 	}
 }
 
-// ShortTrace is a look at the whole way that takes a second or two.
+// ShortTrace is a look at the whole way that takes about a second.
 func ShortTrace(m trace.Method, port int) trace.Options {
-	return trace.Options{Method: m, Port: port, Probes: 5, Interval: 300 * time.Millisecond}
+	return trace.Options{Method: m, Port: port, Probes: 3, Interval: 150 * time.Millisecond}
 }
 
 // ForPerson is what `linehaul check` asks.

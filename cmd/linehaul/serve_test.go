@@ -80,8 +80,8 @@ func TestServe(t *testing.T) {
 	served.await(t, "result=ok")
 	follower := start(t, "-c", file, "logs", "a", "-f")
 	follower.await(t, "run ended")
-	first := strings.Count(follower.out.String(), "run starts")
-	for deadline := time.Now().Add(30 * time.Second); strings.Count(follower.out.String(), "run starts") <= first; time.Sleep(50 * time.Millisecond) {
+	first := strings.Count(follower.out.String(), "result=ok")
+	for deadline := time.Now().Add(30 * time.Second); strings.Count(follower.out.String(), "result=ok") <= first; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the follower did not go on to the next run:\n%s", &follower.out)
 		}

@@ -69,7 +69,9 @@ func (t *tidying) walk(v reflect.Value, name string) {
 			return
 		}
 		for i := range v.NumField() {
-			t.walk(v.Field(i), v.Type().Field(i).Name)
+			if f := v.Type().Field(i); f.IsExported() { // the others are not shown
+				t.walk(v.Field(i), f.Name)
+			}
 		}
 	default:
 	}
