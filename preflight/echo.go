@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"linehaul/fault"
 	"linehaul/preflight/ping"
 )
 
@@ -51,6 +52,8 @@ func (c pingCheck) judge(ctx context.Context, s *ping.Series, err error) Finding
 		return verdict(CheckPing, codeStopped, context.Cause(ctx))
 	case err != nil && s == nil:
 		return verdict(CheckPing, "ping-failed", err)
+	case fault.Is(err, fault.Route):
+		return verdict(CheckPing, "ping-astray", s.Sent, err)
 	case s.Sent == 0:
 		return verdict(CheckPing, codeLate, CheckPing)
 	case s.Received == 0 && c.nobody:

@@ -56,6 +56,7 @@ func Texts() []Text {
 		{"ping-slow", Fail, fault.Route, "a round trip takes %s in the median, and %s are allowed", "`linehaul check --trace` shows where the time goes; `max_rtt` is the limit"},
 		{"ping-uneven", Fail, fault.Route, "the jitter is %s, and %s are allowed", "something on the way has a queue: `linehaul check --trace --count 50` shows where; `max_jitter` is the limit"},
 		{"ping-refused", Fail, fault.Route, "no echo of %d came back: %s", "the router that says so has no way to the host: check its routes, or the VPN behind it"},
+		{"ping-astray", Fail, fault.Route, "ended after %d echoes: %s", "the VPN of the link went down meanwhile: bring it up; nothing is sent around it"},
 		{"ping-filtered", Unknown, none, "cannot tell: none of %d answered, and yet %s is open, so that ICMP is filtered", ""},
 		{"ping-silent", Unknown, none, "cannot tell: none of %d answered, which may be a filter for ICMP", "ask for a port beside it, or look where packets end with `linehaul check --trace --tcp`"},
 		{"ping-rights", Unknown, none, "cannot tell: %s", "it takes %s"},

@@ -63,27 +63,46 @@ func Direct(d port.Dialer, rule *route.Rule) Way {
 }
 
 // keepTo has nothing be sent to an address that the rule forbids, whether or not
-// anybody has asked for the link before: what the dialer does for ports.
+// anybody has asked for the link before: what the dialer does for ports. What
+// goes on for long is asked again with each answer, and ends when the way is
+// another one.
 func (w *Way) keepTo(rule *route.Rule) {
 	w.Ping = func(ctx context.Context, o ping.Options) (*ping.Series, error) {
-		if _, err := rule.Check(o.To); err != nil {
+		way, err := rule.Check(o.To)
+		if err != nil {
 			return nil, err
 		}
-		o.From = rule.Source
-		return ping.Measure(ctx, o)
+		still, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		each := o.Each
+		o.From, o.Device, o.Each = rule.Source, way.Interface, func(s ping.Sample) {
+			if _, err := rule.Check(o.To); err != nil {
+				cancel(err)
+			}
+			if each != nil {
+				each(s)
+			}
+		}
+		s, err := ping.Measure(still, o)
+		if ctx.Err() == nil && still.Err() != nil {
+			return s, context.Cause(still)
+		}
+		return s, err
 	}
 	w.Trace = func(ctx context.Context, o trace.Options) (*trace.Trace, error) {
-		if _, err := rule.Check(o.To); err != nil {
+		way, err := rule.Check(o.To)
+		if err != nil {
 			return nil, err
 		}
-		o.From, o.Device = rule.Source, rule.Interface
+		o.From, o.Device = rule.Source, way.Interface
 		return trace.Run(ctx, o)
 	}
 	w.MTU = func(ctx context.Context, to netip.Addr) (*pmtu.Result, error) {
-		if _, err := rule.Check(to); err != nil {
+		way, err := rule.Check(to)
+		if err != nil {
 			return nil, err
 		}
-		return pmtu.Find(ctx, pmtu.Options{To: to, From: rule.Source})
+		return pmtu.Find(ctx, pmtu.Options{To: to, From: rule.Source, Device: way.Interface})
 	}
 }
 

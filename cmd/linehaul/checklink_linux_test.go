@@ -384,6 +384,31 @@ func (s *checkLinkSite) evidence(t *testing.T) (r preflight.Report) {
 	return r
 }
 
+// falls has the VPN end while echoes are sent through it: they end, too.
+func (s *linkSite) falls(t *testing.T) {
+	t.Helper()
+	cmd := s.command("check", "behind", "--json", "--only", "link,ping", "--count", "3000", "--interval", "20ms", "--max-loss", "100%")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.Await("a socket for echoes", func() bool { return strings.Count(s.RoadHost.Run("cat", "/proc/net/icmp"), "\n") > 1 })
+	began := time.Now()
+	<-time.After(500 * time.Millisecond)
+	s.Client.Terminate()
+	err := cmd.Wait()
+	var r preflight.Report
+	if jsonErr := json.Unmarshal(out.Bytes(), &r); jsonErr != nil {
+		t.Fatalf("%v, %v\n%s", jsonErr, err, out.String())
+	}
+	took := time.Since(began)
+	if cmd.ProcessState.ExitCode() != 3 || r.Layer != "route" || codes(r) != "name-address link-route ping-astray" || took > 20*time.Second {
+		t.Errorf("%v after %s, %s: %s", err, took, codes(r), r.Summary)
+	}
+	t.Logf("the VPN ends under echoes: %s after %d -> %s", r.Summary, r.Of(preflight.CheckPing).Ping.Sent, r.Next)
+}
+
 // runs is the record of runs.
 func (s *checkLinkSite) runs(t *testing.T) *store.Store {
 	t.Helper()
@@ -444,7 +469,7 @@ func TestCheckRouteLink(t *testing.T) {
 		{"up, a network of one", []string{"lone"}, 0, "", "name-address link-route ping-well", "by " + device},
 		{"up, of two networks one", []string{"two"}, 3, "route", "name-address link-other skipped", "10.78.0.1 would be reached via " + gateway.Gate},
 	})
-	g.Client.Terminate()
+	s.falls(t)
 	gone := gateway.Lan + " would be reached via " + gateway.Gate
 	look([]row{
 		{"gone, the host", []string{"behind"}, 3, "route", "name-address link-other skipped skipped skipped skipped", gone},

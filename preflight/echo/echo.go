@@ -30,6 +30,9 @@ import (
 type Options struct {
 	To   netip.Addr
 	From netip.Addr // if valid: send from this address of ours
+	// Device, if not empty, is the interface to send by, where the system can be
+	// told (Linux, macOS). On others it is not heeded.
+	Device string
 	// Whole asks that no packet is cut into fragments, here or on the way: the
 	// one that is too long is lost. What the system remembers of the path's MTU
 	// is not heeded, where the system can be told so.

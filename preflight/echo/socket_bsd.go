@@ -95,6 +95,11 @@ func (s *Socket) prepare(fd int) (err error) {
 	if err != nil {
 		return fmt.Errorf("set an ICMP socket up: %w", os.NewSyscallError("setsockopt", err))
 	}
+	if s.o.Device != "" {
+		if err := bindDevice(fd, s.o.Device, s.o.To.Is6()); err != nil {
+			return fmt.Errorf("send by %s: %w", s.o.Device, err)
+		}
+	}
 	if s.o.From.IsValid() {
 		from, err := sockaddr(s.o.From)
 		if err != nil {

@@ -69,6 +69,11 @@ func (s *Socket) prepare(fd int) (err error) {
 	} else if err := s.filter(fd); err != nil { // a raw socket hears what routers say as packets
 		return fmt.Errorf("set an ICMP socket up: %w", os.NewSyscallError("setsockopt", err))
 	}
+	if s.o.Device != "" {
+		if err := unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, s.o.Device); err != nil {
+			return fmt.Errorf("send by %s: %w", s.o.Device, os.NewSyscallError("setsockopt", err))
+		}
+	}
 	if s.o.From.IsValid() {
 		from, err := sockaddr(s.o.From)
 		if err != nil {

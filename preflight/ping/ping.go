@@ -57,6 +57,7 @@ type Series struct {
 type Options struct {
 	To       netip.Addr
 	From     netip.Addr // if valid: the address of ours to send from
+	Device   string     // if not empty: the interface to send by, where the system can be told (Linux, macOS)
 	Count    int        // how many; Endless: until the context ends, or MaxCount
 	Interval time.Duration
 	Timeout  time.Duration // how long an answer may take
@@ -103,7 +104,7 @@ func Measure(ctx context.Context, o Options) (*Series, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := echo.Open(echo.Options{To: o.To, From: o.From, Timeout: o.Timeout})
+	s, err := echo.Open(echo.Options{To: o.To, From: o.From, Device: o.Device, Timeout: o.Timeout})
 	if err != nil {
 		return nil, fault.New(fault.Check, "ping %v: %w", o.To, err)
 	}

@@ -47,6 +47,9 @@ type Try struct {
 type Options struct {
 	To   netip.Addr
 	From netip.Addr // if valid: the address of ours to send from
+	// Device, if not empty, is the interface to send by, where the system can be
+	// told (Linux, macOS).
+	Device string
 	// Most is the largest size to try: the MTU of the interface, or ordinary if
 	// that is not known.
 	Most  int
@@ -92,7 +95,7 @@ func Find(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := echo.Open(echo.Options{To: o.To, From: o.From, Whole: true, Timeout: firstWait})
+	s, err := echo.Open(echo.Options{To: o.To, From: o.From, Device: o.Device, Whole: true, Timeout: firstWait})
 	if err != nil {
 		return nil, fault.New(fault.Check, "find the path MTU to %v: %w", o.To, err)
 	}

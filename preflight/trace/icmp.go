@@ -22,7 +22,7 @@ type icmpProber struct {
 }
 
 func openICMP(o Options) (prober, error) {
-	s, err := echo.Open(echo.Options{To: o.To, From: o.From, Timeout: o.Timeout})
+	s, err := echo.Open(echo.Options{To: o.To, From: o.From, Device: o.Device, Timeout: o.Timeout})
 	var no *echo.NotAllowedError
 	if errors.As(err, &no) {
 		return nil, &missingError{what: no.Error()}

@@ -106,7 +106,7 @@ func (t *Trace) LossFrom() *Hop {
 type Options struct {
 	To     netip.Addr
 	From   netip.Addr // if valid: the address of ours to send from
-	Device string     // if not empty: the interface to send by, where the system can be told (Linux, macOS); UDP and TCP only
+	Device string     // if not empty: the interface to send by, where the system can be told (Linux, macOS)
 	Method Method     // "": ICMP, or UDP where this user may have no ICMP
 	// Port is the one that TCP and UDP probes go to. Of UDP, 0 is 33434 for the
 	// first hop and one more for each after it, as traceroute has it.
