@@ -28,8 +28,12 @@ type looking struct {
 	done   func() // lets the tunnel go
 }
 
-// errEnough ends checks that nobody waits for any longer.
-var errEnough = errors.New("the run has ended")
+var (
+	// errEnough ends checks that nobody waits for any longer.
+	errEnough = errors.New("the run has ended")
+	// errRequired ends those that stand beside one that failed and was required.
+	errRequired = errors.New("a required check failed")
+)
 
 // look makes the checks of an attempt, and returns when those have ended that it
 // requires or that connections wait for, or a required one failed. The others go on until end. The dialer that
@@ -39,7 +43,7 @@ func (a *attempt) look(ctx context.Context, dialer remote.Dialer) (*looking, rem
 	if a.job.Checks.Evidence && p.Of(preflight.CheckTrace) == preflight.Off && a.wantsBaseline() {
 		p.Levels = with(p.Levels, preflight.CheckTrace, preflight.Warning)
 	}
-	hand := &handover{Dialer: dialer}
+	hand := &handover{Dialer: dialer, now: a.now}
 	s, done, err := a.subject(hand)
 	if err != nil {
 		return nil, nil, err
@@ -61,7 +65,7 @@ func (a *attempt) look(ctx context.Context, dialer remote.Dialer) (*looking, rem
 	go func() { // end waits for it
 		l.report <- preflight.Look(checking, s, p, a.now, func(f preflight.Finding) {
 			if awaited[f.Check] && f.Verdict == preflight.Fail {
-				stop(errEnough)
+				stop(errRequired)
 				settle()
 			}
 			if delete(awaited, f.Check); len(awaited) == 0 {
@@ -171,14 +175,21 @@ func with(levels map[string]preflight.Level, check string, l preflight.Level) ma
 	return all
 }
 
+// keepTime is how long a connection is kept for the one who dials next. A server
+// that hears nothing ends it some time later (LoginGraceTime of sshd_config(5)),
+// and checks that a run requires may take longer than that.
+const keepTime = 10 * time.Second
+
 // A handover is a dialer that keeps the connection by which the port was found
 // open, for the one who dials next: so a check costs no connection of its own.
 type handover struct {
 	remote.Dialer
+	now func() time.Time
 
-	mu   sync.Mutex
-	at   string // what was dialled
-	kept net.Conn
+	mu    sync.Mutex
+	at    string // what was dialled
+	kept  net.Conn
+	since time.Time
 }
 
 // Link is that of the other dialer: package remote asks for it.
@@ -189,13 +200,14 @@ func (h *handover) Link() string {
 	return ""
 }
 
-// DialContext returns the connection that was kept, if it is to the same place.
+// DialContext returns the connection that was kept, if it is to the same place
+// and not too old.
 func (h *handover) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	h.mu.Lock()
-	kept, at := h.kept, h.at
+	kept, at, since := h.kept, h.at, h.since
 	h.kept = nil
 	h.mu.Unlock()
-	if kept != nil && at == address && strings.HasPrefix(network, "tcp") {
+	if kept != nil && at == address && strings.HasPrefix(network, "tcp") && h.now().Sub(since) < keepTime {
 		return kept, nil
 	}
 	if kept != nil {
@@ -215,11 +227,12 @@ func (h *handover) close() {
 }
 
 // probing is the dialer of the check of the host's own port: it dials the host
-// by its name, as the transfer does, whatever address is asked for, and leaves
-// the connection to the handover.
+// by its name and of the family of addresses that the transfer does, whatever
+// address is asked for, and leaves the connection to the handover.
 type probing struct {
-	hand   *handover
-	target string
+	hand    *handover
+	network string // tcp, tcp4 or tcp6
+	target  string
 }
 
 // DialContext connects for a check.
@@ -229,14 +242,14 @@ func (p probing) DialContext(ctx context.Context, network, address string) (net.
 
 // DialControl is DialContext, with the socket shown before it connects where it
 // is the system's.
-func (p probing) DialControl(ctx context.Context, network, _ string, control func(network, address string, c syscall.RawConn) error) (net.Conn, error) {
+func (p probing) DialControl(ctx context.Context, _, _ string, control func(network, address string, c syscall.RawConn) error) (net.Conn, error) {
 	d := p.hand.Dialer
 	if own, ok := d.(*net.Dialer); ok && control != nil {
 		seen := *own
 		seen.Control = control
 		d = &seen
 	}
-	c, err := d.DialContext(ctx, network, p.target)
+	c, err := d.DialContext(ctx, p.network, p.target)
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +258,7 @@ func (p probing) DialControl(ctx context.Context, network, _ string, control fun
 	if p.hand.kept != nil {
 		return c, nil
 	}
-	p.hand.kept, p.hand.at = c, p.target
+	p.hand.kept, p.hand.at, p.hand.since = c, p.target, p.hand.now()
 	return borrowed{c}, nil
 }
 

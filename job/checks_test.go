@@ -14,7 +14,6 @@ import (
 	"linehaul/fault"
 	"linehaul/preflight"
 	"linehaul/preflight/trace"
-	"linehaul/transfer/remote"
 	"linehaul/transfer/remote/remotetest"
 )
 
@@ -150,32 +149,3 @@ func TestSpaceCheck(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
-
-// TestHandover: a connection that was kept is for the same address only, and one
-// that nobody takes is closed.
-func TestHandover(t *testing.T) {
-	near, far := net.Pipe()
-	defer far.Close()
-	h := &handover{Dialer: &net.Dialer{}}
-	p := probing{hand: &handover{Dialer: oneConn{near}}, target: "hk1:22"}
-	c, err := p.DialContext(t.Context(), "tcp", "192.0.2.10:22")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Close() // the check's own
-	if got, err := p.hand.DialContext(t.Context(), "tcp", "hk1:22"); err != nil || got != near {
-		t.Errorf("got %v, %v", got, err)
-	}
-	h.kept, h.at = near, "hk1:22"
-	h.close()
-	if _, err := near.Write([]byte{1}); err == nil {
-		t.Error("it was left open")
-	}
-}
-
-// oneConn is a dialer with one connection.
-type oneConn struct{ net.Conn }
-
-func (o oneConn) DialContext(context.Context, string, string) (net.Conn, error) { return o.Conn, nil }
-
-var _ remote.Dialer = oneConn{}

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"linehaul/config"
@@ -27,7 +29,19 @@ func (l *Links) Subject(h remote.Host, d port.Dialer) (s preflight.Subject, done
 	first := h.First()
 	s = preflight.Subject{Name: h.Name, Address: first.Address, Port: first.Port, Link: h.Link}
 	done = func() {}
+	hand, _ := d.(*handover)
+	if hand != nil {
+		d = hand.Dialer // what is kept is for the host's own port
+	}
+	own, direct := d.(*net.Dialer)
+	bound := direct && h.Link == "" && first.BindAddress != ""
+	if bound {
+		d = boundDialer{own, first.BindAddress}
+	}
 	s.Way = preflight.Direct(d, nil)
+	if from, err := netip.ParseAddr(first.BindAddress); bound && err == nil {
+		s.Way.StartAt(from)
+	}
 	if h.Link != "" {
 		link, shared, err := l.named(h.Link)
 		if err != nil {
@@ -45,13 +59,18 @@ func (l *Links) Subject(h remote.Host, d port.Dialer) (s preflight.Subject, done
 		}
 	}
 	target := net.JoinHostPort(first.Address, strconv.Itoa(s.Port))
-	if hand, ok := d.(*handover); ok && first.BindAddress == "" {
-		ask := s.Way.Port
+	if hand != nil {
+		ask, asker := s.Way.Port, port.Dialer(probing{hand: hand, network: cmp.Or(first.Network, "tcp"), target: target})
+		if bound { // the run's connection is another one, see package remote
+			asker = d
+		}
+		// It is one of the run's own, and has the time that those have.
+		s.PortTime = first.ConnectTimeout + time.Second
 		s.Way.Port = func(ctx context.Context, network string, to netip.AddrPort) port.Result {
 			if network != "tcp" || int(to.Port()) != s.Port {
 				return ask(ctx, network, to)
 			}
-			return port.TCP(ctx, to, port.Options{Dialer: probing{hand: hand, target: target}, Timeout: first.ConnectTimeout})
+			return port.TCP(ctx, to, port.Options{Dialer: asker, Timeout: first.ConnectTimeout})
 		}
 	}
 	if family := strings.TrimPrefix(first.Network, "tcp"); family != "" {
@@ -59,6 +78,31 @@ func (l *Links) Subject(h remote.Host, d port.Dialer) (s preflight.Subject, done
 	}
 	return s, done, nil
 }
+
+// A boundDialer connects from an address of this machine, as ssh's BindAddress
+// has the connections of a host do.
+type boundDialer struct {
+	*net.Dialer
+	address string
+}
+
+func (b boundDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return b.DialControl(ctx, network, address, nil)
+}
+
+// DialControl is DialContext, with the socket shown before it connects.
+func (b boundDialer) DialControl(ctx context.Context, network, address string, control func(network, address string, c syscall.RawConn) error) (net.Conn, error) {
+	bound, err := remote.Bind(ctx, b.Dialer, b.address, network)
+	if err != nil {
+		return nil, err
+	}
+	if control != nil {
+		bound.Control = control
+	}
+	return bound.DialContext(ctx, network, address)
+}
+
+var _ port.ControlDialer = boundDialer{}
 
 // LinkSubject is what checks of a link itself are about: a tunnel with the way to
 // its gateway, or the routes to a route's networks. done is as Subject's.

@@ -96,6 +96,8 @@ type Subject struct {
 	// Patience is how long the server may take to answer, and to let us in; 0:
 	// half a minute.
 	Patience time.Duration
+	// PortTime is how long the ports may take to answer; 0: 10 seconds.
+	PortTime time.Duration
 	// SpaceHere: Space is about this machine, and needs no server.
 	SpaceHere bool
 }
@@ -156,7 +158,7 @@ func (s Subject) Tasks(p Policy) []Task {
 		ports = append([]Port{{"tcp", s.Port}}, ports...)
 	}
 	if len(ports) > 0 {
-		add(portCheck{s.Networks, s.Way, ports, s.OfLink}, portTime, around...)
+		add(portCheck{s.Networks, s.Way, ports, s.OfLink}, cmp.Or(s.PortTime, portTime), around...)
 	}
 	add(traceCheck{s.Networks, s.Way, p.Traces, cmp.Or(s.Port, sshPort)}, tracing, around...)
 	mtu := mtuCheck{networks: s.Networks, way: s.Way, outside: s.Outside, gateway: s.Gateway}

@@ -62,6 +62,32 @@ func Direct(d port.Dialer, rule *route.Rule) Way {
 	return w
 }
 
+// StartAt has all that is sent to addresses of the same family come from one of
+// this machine's.
+func (w *Way) StartAt(from netip.Addr) {
+	own := func(to netip.Addr) netip.Addr {
+		if from.Is4() != to.Unmap().Is4() {
+			return netip.Addr{}
+		}
+		return from
+	}
+	w.Ping = func(ctx context.Context, o ping.Options) (*ping.Series, error) {
+		o.From = own(o.To)
+		return ping.Measure(ctx, o)
+	}
+	w.Trace = func(ctx context.Context, o trace.Options) (*trace.Trace, error) {
+		o.From = own(o.To)
+		return trace.Run(ctx, o)
+	}
+	w.MTU = func(ctx context.Context, to netip.Addr) (*pmtu.Result, error) {
+		return pmtu.Find(ctx, pmtu.Options{To: to, From: own(to)})
+	}
+	w.Link = func(_ context.Context, to netip.Addr) (Link, error) {
+		r, err := route.Find(to, own(to))
+		return Link{Kind: w.Kind, Interface: r.Interface, Source: r.Source, Via: r.Via}, err
+	}
+}
+
 // keepTo has nothing be sent to an address that the rule forbids, whether or not
 // anybody has asked for the link before: what the dialer does for ports. What
 // goes on for long is asked again with each answer, and ends when the way is

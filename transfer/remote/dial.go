@@ -105,7 +105,12 @@ func (h Host) connect(ctx context.Context, d Dialer, behind bool) (net.Conn, err
 		network = h.Network
 	}
 	if !behind && h.BindAddress != "" {
-		bound, err := bind(ctx, d, h.BindAddress, strings.Replace(network, "tcp", "ip", 1))
+		plain, ok := d.(*net.Dialer)
+		if !ok {
+			return nil, fault.New(fault.Config, "the way to the host cannot begin at the address %q", h.BindAddress).
+				WithHint("take BindAddress out: the link decides where connections come from")
+		}
+		bound, err := Bind(ctx, plain, h.BindAddress, network)
 		if err != nil {
 			return nil, err
 		}
@@ -114,20 +119,21 @@ func (h Host) connect(ctx context.Context, d Dialer, behind bool) (net.Conn, err
 	return d.DialContext(ctx, network, h.target())
 }
 
-// bind returns a dialer that connects from an address of this machine.
-func bind(ctx context.Context, d Dialer, address, network string) (Dialer, error) {
-	plain, ok := d.(*net.Dialer)
-	if !ok {
-		return nil, fault.New(fault.Config, "the way to the host cannot begin at the address %q", address).
-			WithHint("take BindAddress out: the link decides where connections come from")
-	}
-	found, err := net.DefaultResolver.LookupNetIP(ctx, network, address)
+// Bind returns a dialer that connects from an address of this machine, or from
+// one that a name of it has; network is that of what it is to dial, as in tcp4.
+func Bind(ctx context.Context, d *net.Dialer, address, network string) (*net.Dialer, error) {
+	family := "ip" + strings.TrimLeft(network, "tcpud")
+	found, err := net.DefaultResolver.LookupNetIP(ctx, family, address)
 	if err != nil || len(found) == 0 {
 		return nil, fault.New(fault.Config, "the address to connect from, %q, is none that this machine knows", address).
 			WithHint("write an IP address of this machine after BindAddress")
 	}
-	bound := *plain
-	bound.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(found[0].Unmap(), 0))
+	at := netip.AddrPortFrom(found[0].Unmap(), 0)
+	bound := *d
+	bound.LocalAddr = net.TCPAddrFromAddrPort(at)
+	if strings.HasPrefix(network, "udp") {
+		bound.LocalAddr = net.UDPAddrFromAddrPort(at)
+	}
 	return &bound, nil
 }
 
