@@ -40,7 +40,7 @@ var (
 // it returns has the connection that the port was found open by.
 func (a *attempt) look(ctx context.Context, dialer remote.Dialer) (*looking, remote.Dialer, error) {
 	p := a.job.Checks.Policy
-	if a.job.Checks.Evidence && p.Of(preflight.CheckTrace) == preflight.Off && a.wantsBaseline() {
+	if a.job.Checks.Evidence && p.Of(preflight.CheckTrace) == preflight.Off && a.run.Checks == nil && a.wantsBaseline() {
 		p.Levels = with(p.Levels, preflight.CheckTrace, preflight.Warning)
 	}
 	hand := &handover{Dialer: dialer, now: a.now}
@@ -148,7 +148,7 @@ func summary(r preflight.Report) *store.Checks {
 
 // subject is what the checks of a run are about: the host that is dialled first.
 // done is to be called when they have ended.
-func (a *attempt) subject(d port.Dialer) (s preflight.Subject, done func(), err error) {
+func (a *attempt) subject(d remote.Dialer) (s preflight.Subject, done func(), err error) {
 	s, done, err = a.links.Subject(a.job.Host, d)
 	if err != nil {
 		return s, done, err
@@ -160,6 +160,12 @@ func (a *attempt) subject(d port.Dialer) (s preflight.Subject, done func(), err 
 			return s, done, err
 		}
 		s.SpaceHere, s.Space = true, func(context.Context) (preflight.Space, error) { return preflight.Room(dest.root, -1, -1) }
+	}
+	if a.job.Checks.Of(preflight.CheckClock) != preflight.Off {
+		server := &Server{Host: a.job.Host, Dialer: d, Login: true, Log: a.log, Now: a.now, ID: a.run.ID}
+		letGo := done
+		done = func() { server.Close(); letGo() }
+		s.Clock, s.Patience = server.Clock, server.patience()
 	}
 	return s, done, nil
 }

@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"linehaul/fault"
 	"linehaul/preflight"
 	"linehaul/preflight/trace"
+	"linehaul/store"
 	"linehaul/transfer/remote/remotetest"
 )
 
@@ -147,5 +149,60 @@ func TestSpaceCheck(t *testing.T) {
 	_, err := b.Run(t.Context(), j, Trigger{})
 	if fault.ExitCode(err) != 13 || !strings.Contains(err.Error(), "local disk") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestNoEvidenceOfDisk: the line is not looked at because a folder cannot be
+// written.
+func TestNoEvidenceOfDisk(t *testing.T) {
+	b, j := checking(t)
+	file := filepath.Join(b.dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j.To = template(t, filepath.ToSlash(file)+"/in/")
+	run, err := b.Run(t.Context(), j, Trigger{})
+	if fault.ExitCode(err) != 13 {
+		t.Fatal(err)
+	}
+	var r preflight.Report
+	if ok, err := b.Store.Attachment(run, evidenceName, &r); ok || err != nil {
+		t.Errorf("evidence is kept: %v, %v", r.Summary, err)
+	}
+}
+
+// TestClockCheck: the check of the clock is made in runs, by a login of its own,
+// and leaves no file.
+func TestClockCheck(t *testing.T) {
+	b, j := checking(t)
+	j.Checks.Levels[preflight.CheckClock] = preflight.Require
+	if run, err := b.Run(t.Context(), j, Trigger{}); err != nil || run.Moved != 1 {
+		t.Fatalf("%v\n%s", err, b.log)
+	}
+	b.Now = func() time.Time { return time.Now().Add(time.Hour) }
+	_, err := b.Run(t.Context(), j, Trigger{})
+	if fault.ExitCode(err) != 13 || !strings.Contains(fault.Line(err), "the server's clock is ") || !strings.Contains(fault.Line(err), "behind ours") {
+		t.Errorf("a clock that is an hour behind: %v", err)
+	}
+	left, err := os.ReadDir(filepath.Join(b.dir, "server"))
+	if err != nil || len(left) != 1 {
+		t.Errorf("left on the server: %v, %v", left, err)
+	}
+}
+
+// TestOneBaseline: a run whose connection breaks again and again traces the way
+// once: each of the probes is a connection without a login.
+func TestOneBaseline(t *testing.T) {
+	b, j := checking(t)
+	a := attempt{job: j, run: &store.Run{ID: "r", Job: "j"}, dialer: b.Dialer, store: b.Store, now: time.Now, log: slog.New(slog.DiscardHandler)}
+	for n, want := range []bool{true, false} {
+		l, _, err := a.look(t.Context(), b.Dialer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := l.end(&a)
+		if traced := r.Of(preflight.CheckTrace) != nil; traced != want {
+			t.Errorf("attempt %d traces the way: %v", n+1, traced)
+		}
 	}
 }

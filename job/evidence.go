@@ -42,7 +42,7 @@ const lookGap = time.Minute
 // lookAgain begins a second look, unless one is under way.
 func (a *attempt) lookAgain(ctx context.Context, failure error) {
 	now := a.now()
-	if !a.job.Checks.Evidence || !lineFault(failure) || ctx.Err() != nil || !a.second.last.IsZero() && now.Sub(a.second.last) < lookGap {
+	if !a.job.Checks.Evidence || !lineFault(failure) || fault.Is(failure, fault.Check) && !lineLayer(a.run.Checks) || ctx.Err() != nil || !a.second.last.IsZero() && now.Sub(a.second.last) < lookGap {
 		return
 	}
 	if !a.second.busy.CompareAndSwap(false, true) {
@@ -101,6 +101,17 @@ func lineFault(err error) bool {
 	switch fault.KindOf(err) { //nolint:exhaustive // the rest is not of the line
 	case fault.Name, fault.Route, fault.TCP, fault.SSH, fault.IKE, fault.GatewayLogin, fault.ESP, fault.Stall, fault.Check:
 		return true
+	}
+	return false
+}
+
+// lineLayer reports whether the check that failed was one of the line, and not of
+// a disk, say.
+func lineLayer(c *store.Checks) bool {
+	for _, k := range fault.Kinds() {
+		if c != nil && c.Layer == k.String() && k != fault.Check {
+			return lineFault(fault.New(k, ""))
+		}
 	}
 	return false
 }

@@ -58,6 +58,18 @@ func (s *Server) SSH(ctx context.Context) (preflight.SSH, error) {
 	return out, nil
 }
 
+// patience is how long a check may take: the greeting and the login are a
+// connection each, through each host on the way.
+func (s *Server) patience() time.Duration {
+	limit := checkSlack
+	for at := &s.Host; at != nil; at = at.Jump {
+		one := *at
+		one.Jump = nil
+		limit += 2 * one.First().ConnectTimeout
+	}
+	return limit
+}
+
 // connected is the connection, logged in.
 func (s *Server) connected(ctx context.Context) (transfer.WritableRemote, error) {
 	s.mu.Lock()
@@ -107,7 +119,7 @@ func (s *Server) time(ctx context.Context, files transfer.WritableRemote) (at ti
 			return at, nil
 		}
 	}
-	err = s.withFile(ctx, files, ".", func(name string) error {
+	err = s.withFile(ctx, files, ".", "clock", func(name string) error {
 		e, err := files.Stat(ctx, name)
 		at = e.MTime
 		return err
@@ -115,9 +127,10 @@ func (s *Server) time(ctx context.Context, files transfer.WritableRemote) (at ti
 	return at, err
 }
 
-// withFile makes a file in a folder, and removes it again.
-func (s *Server) withFile(ctx context.Context, files transfer.WritableRemote, folder string, f func(name string) error) (err error) {
-	name := path.Join(folder, ".linehaul-check-"+s.ID)
+// withFile makes a file in a folder for a check, and removes it again. Checks run
+// side by side, in one folder maybe.
+func (s *Server) withFile(ctx context.Context, files transfer.WritableRemote, folder, check string, f func(name string) error) (err error) {
+	name := path.Join(folder, ".linehaul-"+check+"-"+s.ID)
 	w, err := files.Create(ctx, name, transfer.Attrs{Size: 1, Mode: 0o600, MTime: s.Now()})
 	if err != nil {
 		return err
@@ -155,7 +168,7 @@ func (s *Server) Space(ctx context.Context, folder string, bytes, count int64) (
 		}
 		out.Folder = above
 	}
-	if err := s.withFile(ctx, files, out.Folder, func(string) error { return nil }); err != nil {
+	if err := s.withFile(ctx, files, out.Folder, "space", func(string) error { return nil }); err != nil {
 		return out, fmt.Errorf("write in %q on %s: %w", out.Folder, s.Host.Name, err)
 	}
 	out.Written = true
@@ -200,8 +213,7 @@ func (r *Runner) Check(ctx context.Context, j *Job, p preflight.Policy, login bo
 	server := &Server{Host: j.Host, Dialer: dialer, Login: login, Log: log, Now: r.Now, ID: values.Run}
 	defer server.Close()
 	s.SSH = server.SSH
-	// The greeting and the login are a connection each, with that much time.
-	s.Patience = 2*j.Host.First().ConnectTimeout + checkSlack
+	s.Patience = server.patience()
 	if login {
 		s.Clock = server.Clock
 	}
