@@ -210,6 +210,7 @@ func lineFaults() []lineFault {
 // TestCheckFaults breaks the line in one way after another, and each is blamed on
 // the layer that is broken, with a next step, by an ordinary user.
 func TestCheckFaults(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := newCheckSite(t)
 	var table strings.Builder
 	fmt.Fprintf(&table, "%-38s %-12s %4s  %s\n", "what is broken", "blamed", "exit", "verdict")
@@ -243,6 +244,7 @@ func TestCheckFaults(t *testing.T) {
 
 // TestCheckFullDisk is the same for a disk that is full.
 func TestCheckFullDisk(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := newCheckSite(t)
 	lab.Need(t, "unshare", "mount")
 	full := filepath.Join(s.Dir, "full")
@@ -273,6 +275,7 @@ func TestCheckFullDisk(t *testing.T) {
 // TestCheckNoPing: where ICMP is dropped and the port is open, a job runs, and its
 // record says that ping cannot tell.
 func TestCheckNoPing(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := newCheckSite(t)
 	s.Line(middle).Set(path.Faults{Drop: path.ICMP})
 	if o := s.run(t, nil, "run", "nightly"); o.code != 0 {
@@ -287,6 +290,7 @@ func TestCheckNoPing(t *testing.T) {
 // TestCheckBadNight: a job that ran well runs into loss; the required check ends
 // it, and the second look says since when and where.
 func TestCheckBadNight(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := newCheckSite(t)
 	if o := s.run(t, nil, "run", "strict"); o.code != 0 {
 		t.Fatalf("a good line: %s", o)
