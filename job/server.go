@@ -38,7 +38,7 @@ func (s *Server) SSH(ctx context.Context) (preflight.SSH, error) {
 	g, err := remote.Greet(ctx, s.Dialer, s.Host, s.Log)
 	out := preflight.SSH{
 		Banner: g.Version, Offers: g.KeyExchanges, KeyTypes: g.HostKeyTypes, HostKey: g.HostKey,
-		RoundTrips: remote.GreetTrips(), TookMS: float64(g.Took.Microseconds()) / 1000,
+		RoundTrips: g.Trips, TookMS: float64(g.Took.Microseconds()) / 1000,
 	}
 	switch {
 	case err == nil:

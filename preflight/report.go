@@ -104,7 +104,7 @@ type SSH struct {
 	KeyTypes   []string `json:"key_types,omitempty"`
 	HostKey    string   `json:"host_key"` // SHA256:…
 	HostKeyIs  string   `json:"host_key_is"`
-	RoundTrips int      `json:"round_trips"` // until the host key was there
+	RoundTrips int      `json:"round_trips"` // how often the server was waited for, until its key was there; 0: not known
 	TookMS     float64  `json:"took_ms"`
 	LoggedIn   string   `json:"logged_in,omitempty"` // as whom
 }

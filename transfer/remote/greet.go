@@ -22,14 +22,10 @@ type Greeting struct {
 	HostKey      string   // fingerprint, SHA256:…
 	HostKeyType  string
 	Took         time.Duration // to connect and to see the key
+	// Trips is how often the server was waited for: to connect, and each time
+	// that it said something after we had.
+	Trips int
 }
-
-// greetTrips is how many round trips lie between the first packet and the host
-// key: TCP's, the versions', and two of the key exchange.
-const greetTrips = 4
-
-// GreetTrips returns how many round trips Greet takes.
-func GreetTrips() int { return greetTrips }
 
 // Greet connects to h, reads what the server says of itself, and holds its key
 // against what is known, without a login there; at the jump hosts on the way
@@ -120,18 +116,32 @@ func (e *earshot) tell(g *Greeting) {
 	last.mu.Lock()
 	defer last.mu.Unlock()
 	g.Version, g.KeyExchanges, g.HostKeyTypes = parseGreeting(last.heard)
+	g.Trips = 1 + last.turns
 }
 
 type heardConn struct {
 	net.Conn
 	mu    sync.Mutex
 	heard []byte
+	spoke bool // we, since the server did
+	turns int  // how often the server spoke after us
+}
+
+func (c *heardConn) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	c.spoke = true
+	c.mu.Unlock()
+	return c.Conn.Write(b)
 }
 
 func (c *heardConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if n > 0 && c.spoke {
+		c.turns++
+		c.spoke = false
+	}
 	c.heard = append(c.heard, b[:min(n, maxEarshot-len(c.heard))]...)
 	return n, err
 }
