@@ -67,6 +67,11 @@ func (t *tidying) walk(v reflect.Value, name string) {
 				v.Set(reflect.ValueOf(x.WithZone("")))
 			}
 			return
+		case netip.AddrPort:
+			if x.Addr().Zone() != clean(x.Addr().Zone()) {
+				v.Set(reflect.ValueOf(netip.AddrPortFrom(x.Addr().WithZone(""), x.Port())))
+			}
+			return
 		}
 		for i := range v.NumField() {
 			if f := v.Type().Field(i); f.IsExported() { // the others are not shown
