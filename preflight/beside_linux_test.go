@@ -34,12 +34,15 @@ const (
 	besideOff   = 5.0  // milliseconds that a median of ours may be off
 	besideApart = 0.1  // of each other's, two medians
 	besidePings = 1000
+	besideTries = 3
+	besideOdd   = "ODD: " // before each line of what is not as it should be
 )
 
 // TestBeside measures one line by our probes and by other people's programs, in
 // one run and at the same time, as an ordinary user, and prints a table: hops
 // must be equal, medians of round trips within 10 %, and losses such as chance
-// allows.
+// allows. On a machine with much else to do, the line and the programs are late
+// at times, each for itself: then all is measured once more.
 func TestBeside(t *testing.T) {
 	if netns.Inside() {
 		server, err := netip.ParseAddr(os.Getenv("SERVER"))
@@ -60,11 +63,26 @@ func TestBeside(t *testing.T) {
 	for i := range besideHops + 1 {
 		hops = append(hops, p.Addr(i+1).String())
 	}
-	out := p.Again(t, "SERVER="+p.Server4.String(), "HOPS="+strings.Join(hops, " "))
-	up := p.Line(besideLink).Up()
-	t.Logf("the line lost %d of %d packets:\n%s", up.Lost, up.Packets, out)
-	if !likely(up.Lost, up.Packets, besideLoss) {
-		t.Errorf("the line lost %d of %d packets", up.Lost, up.Packets)
+	var odd []string
+	for range besideTries {
+		out := p.Again(t, "SERVER="+p.Server4.String(), "HOPS="+strings.Join(hops, " "))
+		up := p.Line(besideLink).Up()
+		t.Logf("the line has lost %d of %d packets:\n%s", up.Lost, up.Packets, out)
+		if !path.Likely(up.Lost, up.Packets, besideLoss) {
+			t.Errorf("the line lost %d of %d packets", up.Lost, up.Packets)
+		}
+		odd = nil
+		for line := range strings.Lines(out) {
+			if _, what, is := strings.Cut(line, besideOdd); is {
+				odd = append(odd, strings.TrimSpace(what))
+			}
+		}
+		if len(odd) == 0 {
+			break
+		}
+	}
+	for _, what := range odd {
+		t.Errorf("in the last of %d measurements: %s", besideTries, what)
 	}
 }
 
@@ -122,7 +140,7 @@ func (b *beside) measure() {
 		{b.ownPing},
 		{func() { b.ping(b.run("ping", "-n", "-c", strconv.Itoa(besidePings), "-i", "0.01", "-W", "2", to)) }},
 		// An ordinary user may not have it faster.
-		{func() { b.mtr(b.run("mtr", "-n", "--raw", "-c", "20", "-i", "1", "-G", "1", to)) }},
+		{func() { b.mtr(b.run("mtr", "-n", "--raw", "-c", "12", "-i", "1", "-G", "1", to)) }},
 		{func() { b.own(trace.ICMP, 100) }, func() { b.own(trace.TCP, 30) }},
 		{func() { b.own(trace.UDP, 100) }, b.connects},
 		{
@@ -131,6 +149,8 @@ func (b *beside) measure() {
 			func() {
 				b.lines("traceroute -I", b.run("traceroute", "-n", "-I", "-N", "1", "-q", "10", "-w", "1", to))
 			},
+		},
+		{
 			func() { b.lines("tcptraceroute", b.run("tcptraceroute", "-n", "-q", "10", "-w", "1", to, "22")) },
 		},
 	} {
@@ -182,7 +202,10 @@ func (b *beside) own(method trace.Method, probes int) {
 // connects asks the SSH port in turn by ours and by nc, whose own time is taken
 // off: that of another nc, for a port of this host.
 func (b *beside) connects() {
-	const times = 20
+	// A lost SYN is sent again after 1, 2, 4 and 8 seconds: that all five are lost
+	// comes by chance once in 80,000 runs.
+	const times, patience = 20, 20 * time.Second
+	seconds := strconv.Itoa(int(patience.Seconds()))
 	here, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.t.Error(err)
@@ -194,11 +217,11 @@ func (b *beside) connects() {
 	var alone []float64
 	timed := func(host, port string) float64 {
 		began := time.Now()
-		b.run("nc", "-n", "-z", "-w", "5", host, port)
+		b.run("nc", "-n", "-z", "-w", seconds, host, port)
 		return float64(time.Since(began)) / float64(time.Millisecond)
 	}
 	for range times {
-		r := port.TCP(b.t.Context(), netip.AddrPortFrom(b.server, 22), port.Options{})
+		r := port.TCP(b.t.Context(), netip.AddrPortFrom(b.server, 22), port.Options{Timeout: patience})
 		if r.State != port.Open {
 			b.t.Errorf("port 22: %+v", r)
 		}
@@ -275,6 +298,9 @@ func (b *beside) lines(who, out string) {
 	}
 }
 
+// odd tells of what may come of a machine with much else to do.
+func (b *beside) odd(format string, args ...any) { b.t.Logf(besideOdd+format, args...) }
+
 // compare prints the table, and holds each row against the line and against
 // that of ours for the same hop.
 func (b *beside) compare() {
@@ -320,45 +346,20 @@ func (b *beside) compare() {
 		if m.who == "nc" || m.who == "linehaul port" {
 			loss = 0 // TCP sends again
 		}
-		if !likely(m.lost(), m.sent, loss) {
-			b.t.Errorf("%s, hop %d: %d of %d lost, where %v is the loss", m.who, m.ttl, m.lost(), m.sent, loss)
+		if !path.Likely(m.lost(), m.sent, loss) {
+			b.odd("%s, hop %d: %d of %d lost, where %v is the loss", m.who, m.ttl, m.lost(), m.sent, loss)
 		}
-		if ours := strings.HasPrefix(m.who, "linehaul"); ours && (m.median() < delay || m.median() > delay+besideOff) {
-			b.t.Errorf("%s, hop %d: %.2f ms, where the line takes %v ms", m.who, m.ttl, m.median(), delay)
+		switch ours := strings.HasPrefix(m.who, "linehaul"); {
+		case ours && (math.IsNaN(m.median()) || m.median() < delay):
+			b.t.Errorf("%s, hop %d: %.2f ms, which the line does not allow", m.who, m.ttl, m.median())
+		case ours && m.median() > delay+besideOff:
+			b.odd("%s, hop %d: %.2f ms, where the line takes %v ms", m.who, m.ttl, m.median(), delay)
 		}
 		own, has := ours[fmt.Sprint(beside[m.who], m.ttl)]
-		if has && behind && math.Abs(own.median()-m.median()) > besideApart*m.median() {
-			b.t.Errorf("hop %d: %s has %.2f ms, and %s %.2f ms", m.ttl, own.who, own.median(), m.who, m.median())
+		if has && behind && !(math.Abs(own.median()-m.median()) <= besideApart*m.median()) {
+			b.odd("hop %d: %s has %.2f ms, and %s %.2f ms", m.ttl, own.who, own.median(), m.who, m.median())
 		}
 	}
-}
-
-// likely reports whether it may come by chance, once in a hundred thousand
-// times at least, that so many of n are lost, or as far off as that.
-func likely(lost, n int, share float64) bool {
-	if share == 0 {
-		return lost == 0
-	}
-	const rare = 1e-5
-	atMost, atLeast := 0.0, 0.0
-	for k := range n + 1 {
-		p := math.Exp(choose(n, k) + float64(k)*math.Log(share) + float64(n-k)*math.Log(1-share))
-		if k <= lost {
-			atMost += p
-		}
-		if k >= lost {
-			atLeast += p
-		}
-	}
-	return n > 0 && atMost > rare && atLeast > rare
-}
-
-// choose is the logarithm of a binomial coefficient.
-func choose(n, k int) float64 {
-	a, _ := math.Lgamma(float64(n + 1))
-	b, _ := math.Lgamma(float64(k + 1))
-	c, _ := math.Lgamma(float64(n - k + 1))
-	return a - b - c
 }
 
 func number(s string) float64 {

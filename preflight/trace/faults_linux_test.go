@@ -133,7 +133,9 @@ func TestFaults(t *testing.T) {
 	meet(t, p)
 	for _, c := range cases {
 		c.fault(p)
+		began := time.Now()
 		p.Again(t, append(who, "CASE="+c.name)...)
+		t.Logf("%s: %v", c.name, time.Since(began))
 		for i := range hops + 2 {
 			p.Host(i).Allow()
 			p.Mend(i)
