@@ -3,6 +3,7 @@ package preflight_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"net"
 	"net/netip"
@@ -35,14 +36,15 @@ const (
 	besideApart = 0.1  // of each other's, two medians
 	besidePings = 1000
 	besideTries = 3
-	besideOdd   = "ODD: " // before each line of what is not as it should be
+	besideOdd   = "ODD: " // before what is not as it should be: which comparison, a semicolon, what it found
 )
 
 // TestBeside measures one line by our probes and by other people's programs, in
 // one run and at the same time, as an ordinary user, and prints a table: hops
 // must be equal, medians of round trips within 10 %, and losses such as chance
 // allows. On a machine with much else to do, the line and the programs are late
-// at times, each for itself: then all is measured once more.
+// at times, each for itself: then all is measured once more, until each
+// comparison has come out right.
 func TestBeside(t *testing.T) {
 	if netns.Inside() {
 		server, err := netip.ParseAddr(os.Getenv("SERVER"))
@@ -63,26 +65,31 @@ func TestBeside(t *testing.T) {
 	for i := range besideHops + 1 {
 		hops = append(hops, p.Addr(i+1).String())
 	}
-	var odd []string
-	for range besideTries {
+	var odd map[string]string
+	for try := range besideTries {
 		out := p.Again(t, "SERVER="+p.Server4.String(), "HOPS="+strings.Join(hops, " "))
 		up := p.Line(besideLink).Up()
 		t.Logf("the line has lost %d of %d packets:\n%s", up.Lost, up.Packets, out)
 		if !path.Likely(up.Lost, up.Packets, besideLoss) {
 			t.Errorf("the line lost %d of %d packets", up.Lost, up.Packets)
 		}
-		odd = nil
+		now := map[string]string{}
 		for line := range strings.Lines(out) {
-			if _, what, is := strings.Cut(line, besideOdd); is {
-				odd = append(odd, strings.TrimSpace(what))
+			if _, text, is := strings.Cut(line, besideOdd); is {
+				which, what, _ := strings.Cut(strings.TrimSpace(text), "; ")
+				now[which] = what
 			}
 		}
+		if try == 0 {
+			odd = now
+		}
+		maps.DeleteFunc(odd, func(which, _ string) bool { return now[which] == "" })
 		if len(odd) == 0 {
-			break
+			return
 		}
 	}
-	for _, what := range odd {
-		t.Errorf("in the last of %d measurements: %s", besideTries, what)
+	for which, what := range odd {
+		t.Errorf("%s: in each of %d measurements it is odd, at first as %s", which, besideTries, what)
 	}
 }
 
@@ -103,6 +110,13 @@ func (m measured) median() float64 {
 	}
 	all := slices.Sorted(slices.Values(m.rttsMS))
 	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
+}
+
+func (m measured) least() float64 {
+	if len(m.rttsMS) == 0 {
+		return math.NaN()
+	}
+	return slices.Min(m.rttsMS)
 }
 
 // beside is the measurement at the client.
@@ -200,7 +214,9 @@ func (b *beside) own(method trace.Method, probes int) {
 }
 
 // connects asks the SSH port in turn by ours and by nc, whose own time is taken
-// off: that of another nc, for a port of this host.
+// off: that of the quickest nc for a port of this host. What it takes to start a
+// program hangs on what else the machine does: nc's quickest run is held against
+// our quickest one.
 func (b *beside) connects() {
 	// A lost SYN is sent again after 1, 2, 4 and 8 seconds: that all five are lost
 	// comes by chance once in 80,000 runs.
@@ -214,7 +230,7 @@ func (b *beside) connects() {
 	defer here.Close()
 	_, herePort, _ := net.SplitHostPort(here.Addr().String())
 	own, nc := measured{who: "linehaul port", sent: times}, measured{who: "nc", sent: times}
-	var alone []float64
+	alone := math.Inf(1)
 	timed := func(host, port string) float64 {
 		began := time.Now()
 		b.run("nc", "-n", "-z", "-w", seconds, host, port)
@@ -226,12 +242,11 @@ func (b *beside) connects() {
 			b.t.Errorf("port 22: %+v", r)
 		}
 		own.rttsMS = append(own.rttsMS, r.ConnectMS)
+		alone = min(alone, timed("127.0.0.1", herePort))
 		nc.rttsMS = append(nc.rttsMS, timed(b.server.String(), "22"))
-		alone = append(alone, timed("127.0.0.1", herePort))
 	}
-	less := measured{rttsMS: alone}.median()
 	for i := range nc.rttsMS {
-		nc.rttsMS[i] -= less
+		nc.rttsMS[i] -= alone
 	}
 	own.addr, nc.addr, own.ttl, nc.ttl = b.server.String(), b.server.String(), len(b.hops), len(b.hops)
 	b.add(own, nc)
@@ -319,9 +334,9 @@ func (b *beside) compare() {
 	hops := map[string][]string{}
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "who\thop\taddress\tprobes\tlost\tloss\tmedian RTT\t")
+	fmt.Fprintln(w, "who\thop\taddress\tprobes\tlost\tloss\tleast\tmedian RTT\t")
 	for _, m := range b.found {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%d\t%.1f %%\t%.2f ms\t\n", m.who, m.ttl, m.addr, m.sent, m.lost(), 100*float64(m.lost())/float64(m.sent), m.median())
+		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%d\t%.1f %%\t%.2f ms\t%.2f ms\t\n", m.who, m.ttl, m.addr, m.sent, m.lost(), 100*float64(m.lost())/float64(m.sent), m.least(), m.median())
 		hops[m.who] = append(hops[m.who], m.addr)
 		ours[fmt.Sprint(m.who, m.ttl)] = m
 	}
@@ -347,17 +362,21 @@ func (b *beside) compare() {
 			loss = 0 // TCP sends again
 		}
 		if !path.Likely(m.lost(), m.sent, loss) {
-			b.odd("%s, hop %d: %d of %d lost, where %v is the loss", m.who, m.ttl, m.lost(), m.sent, loss)
+			b.odd("%s, hop %d, loss; %d of %d lost, where %v is the loss", m.who, m.ttl, m.lost(), m.sent, loss)
 		}
 		switch ours := strings.HasPrefix(m.who, "linehaul"); {
 		case ours && (math.IsNaN(m.median()) || m.median() < delay):
 			b.t.Errorf("%s, hop %d: %.2f ms, which the line does not allow", m.who, m.ttl, m.median())
 		case ours && m.median() > delay+besideOff:
-			b.odd("%s, hop %d: %.2f ms, where the line takes %v ms", m.who, m.ttl, m.median(), delay)
+			b.odd("%s, hop %d, time; %.2f ms, where the line takes %v ms", m.who, m.ttl, m.median(), delay)
 		}
 		own, has := ours[fmt.Sprint(beside[m.who], m.ttl)]
-		if has && behind && !(math.Abs(own.median()-m.median()) <= besideApart*m.median()) {
-			b.odd("hop %d: %s has %.2f ms, and %s %.2f ms", m.ttl, own.who, own.median(), m.who, m.median())
+		theirs, mine := m.median(), own.median()
+		if m.who == "nc" {
+			theirs, mine = m.least(), own.least()
+		}
+		if has && behind && !(math.Abs(mine-theirs) <= besideApart*theirs) {
+			b.odd("%s, hop %d, beside ours; %.2f ms, and %s has %.2f ms", m.who, m.ttl, theirs, own.who, mine)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,69 +29,92 @@ type peerHop struct {
 }
 
 // TestBesideOthers traces a line with delays beside mtr, traceroute and
-// tcptraceroute, which run as root: the same hops, and medians within 10 % of
-// theirs, or a millisecond where there is no delay.
+// tcptraceroute, which run as root, all at the same time: the same hops, and
+// medians within 10 % of theirs, or a millisecond where there is no delay.
 func TestBesideOthers(t *testing.T) {
 	const marker = "TRACE "
 	if netns.Inside() {
-		got, err := trace.Run(t.Context(), trace.Options{
-			To: netip.MustParseAddr(os.Getenv("SERVER4")), Method: trace.Method(os.Getenv("METHOD")), Interval: 150 * time.Millisecond,
-		})
-		if err != nil {
-			t.Fatal(err)
+		var work sync.WaitGroup
+		for _, method := range strings.Fields(os.Getenv("METHODS")) {
+			work.Go(func() {
+				got, err := trace.Run(t.Context(), trace.Options{
+					To: netip.MustParseAddr(os.Getenv("SERVER4")), Method: trace.Method(method), Interval: 150 * time.Millisecond,
+				})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				b, err := json.Marshal(got)
+				if err != nil {
+					t.Error(err)
+				}
+				fmt.Printf("%s%s\n", marker, b)
+			})
 		}
-		b, err := json.Marshal(got)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Printf("%s%s\n", marker, b)
+		work.Wait()
 		return
 	}
 	lab.Need(t, "mtr", "traceroute", "tcptraceroute")
 	p := path.Start(t, path.Options{Hops: 7, Lines: []int{2, 5}})
 	p.Line(2).Set(path.Faults{Delay: 20 * time.Millisecond})
 	p.Line(5).Set(path.Faults{Delay: 12 * time.Millisecond})
-	here := func(method trace.Method) (got *trace.Trace) {
-		for line := range strings.Lines(p.Again(t, append(routers(p), "METHOD="+string(method))...)) {
+	here := func(methods string) map[trace.Method]*trace.Trace {
+		all := map[trace.Method]*trace.Trace{}
+		for line := range strings.Lines(p.Again(t, append(routers(p), "METHODS="+methods)...)) {
 			if text, ok := strings.CutPrefix(line, marker); ok {
+				var got trace.Trace
 				if err := json.Unmarshal([]byte(text), &got); err != nil {
 					t.Fatal(err)
 				}
+				all[got.Method] = &got
 			}
 		}
-		return got
+		return all
 	}
-	server, mine := p.Server4.String(), map[trace.Method]*trace.Trace{}
-	for _, tt := range []struct {
+	server := p.Server4.String()
+	type peer struct {
 		method trace.Method
-		peer   []string
+		args   []string
 		read   func(t *testing.T, out string) []peerHop
-	}{
-		{trace.ICMP, []string{"mtr", "-n", "-G", "1", "-l", "-c", "10", "-i", "0.15", server}, readMTR},
-		{trace.UDP, []string{"mtr", "-n", "-G", "1", "-l", "-u", "-c", "10", "-i", "0.15", server}, readMTR},
-		{trace.TCP, []string{"mtr", "-n", "-G", "1", "-l", "-T", "-P", "22", "-c", "10", "-i", "0.15", server}, readMTR},
-		{trace.UDP, []string{"traceroute", "-n", "-w", "1", "-q", "5", server}, readTraceroute},
-		{trace.ICMP, []string{"traceroute", "-n", "-w", "1", "-I", "-q", "5", server}, readTraceroute},
-		{trace.TCP, []string{"tcptraceroute", "-n", "-q", "5", server, "22"}, readTraceroute},
-	} {
-		// The lines are this process's: on a machine that is busy for a moment, they
-		// are longer then.
-		var odd []string
-		for range 4 {
-			if mine[tt.method] == nil || len(odd) > 0 {
-				mine[tt.method] = here(tt.method)
+		odd    []string
+	}
+	left := []*peer{
+		{trace.ICMP, []string{"mtr", "-n", "-G", "1", "-l", "-c", "10", "-i", "0.15", server}, readMTR, nil},
+		{trace.UDP, []string{"mtr", "-n", "-G", "1", "-l", "-u", "-c", "10", "-i", "0.15", server}, readMTR, nil},
+		{trace.TCP, []string{"mtr", "-n", "-G", "1", "-l", "-T", "-P", "22", "-c", "10", "-i", "0.15", server}, readMTR, nil},
+		{trace.UDP, []string{"traceroute", "-n", "-N", "1", "-w", "1", "-q", "5", server}, readTraceroute, nil},
+		{trace.ICMP, []string{"traceroute", "-n", "-N", "1", "-w", "1", "-I", "-q", "5", server}, readTraceroute, nil},
+		{trace.TCP, []string{"tcptraceroute", "-n", "-q", "5", server, "22"}, readTraceroute, nil},
+	}
+	// The lines are this process's: on a machine that is busy for a moment, they
+	// are longer then. Who was odd is looked at again.
+	for range 4 {
+		outs, errs, methods := make([][]byte, len(left)), make([]error, len(left)), []string{}
+		var work sync.WaitGroup
+		for i, with := range left {
+			if m := string(with.method); !slices.Contains(methods, m) {
+				methods = append(methods, m)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			out, err := p.Client.Command(exec.CommandContext(ctx, lab.Path(tt.peer[0]), tt.peer[1:]...)).CombinedOutput()
-			cancel()
-			if err != nil {
-				t.Fatalf("%s: %v\n%s", tt.peer, err, out)
-			}
-			if odd = compare(t, strings.Join(tt.peer, " "), mine[tt.method], tt.read(t, string(out)), server); len(odd) == 0 {
-				break
-			}
+			work.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				outs[i], errs[i] = p.Client.Command(exec.CommandContext(ctx, lab.Path(with.args[0]), with.args[1:]...)).CombinedOutput()
+			})
 		}
-		for _, line := range odd {
+		mine := here(strings.Join(methods, " "))
+		work.Wait()
+		for i, with := range left {
+			if errs[i] != nil {
+				t.Fatalf("%s: %v\n%s", with.args, errs[i], outs[i])
+			}
+			with.odd = compare(t, strings.Join(with.args, " "), mine[with.method], with.read(t, string(outs[i])), server)
+		}
+		if left = slices.DeleteFunc(left, func(with *peer) bool { return len(with.odd) == 0 }); len(left) == 0 {
+			break
+		}
+	}
+	for _, with := range left {
+		for _, line := range with.odd {
 			t.Error(line)
 		}
 	}

@@ -306,7 +306,7 @@ func TestWaiting(t *testing.T) {
 		t.Fatal(err)
 	}
 	tb, now, most := newTable(o, selfAddr()), time.Unix(1, 0), 0
-	for range 20_000 {
+	for range 6000 {
 		tb.expire(now)
 		ttl, at := tb.due(now)
 		if ttl > 0 {
