@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -125,37 +124,44 @@ func TestLoss(t *testing.T) {
 		if got := probes - answers(t, out); got != lost {
 			t.Errorf("%s: ping misses %d, the line lost %d", name, got, lost)
 		}
-		if off, sigma := math.Abs(float64(lost)-probes*loss), math.Sqrt(probes*loss*(1-loss)); off > 4*sigma {
-			t.Errorf("%s: lost %d of %d, which is %.1f sigma from %v", name, lost, probes, off/sigma, loss)
+		if !path.Likely(lost, probes, loss) {
+			t.Errorf("%s: lost %d of %d, where %v is the loss", name, lost, probes, loss)
 		}
 		t.Logf("%s: lost %d of %d", name, lost, probes)
 	}
 }
 
-// TestDelay: 80 ms are 80 ms, and jitter is as set and leaves the order.
+// TestDelay: 80 ms are 80 ms, and jitter is as set and leaves the order. The
+// line is this process's: on a machine with much else to do it is late at times,
+// and has some tries.
 func TestDelay(t *testing.T) {
 	t.Parallel()
 	lab.Need(t, "ping")
 	p := path.Start(t, path.Options{Hops: 1, Lines: []int{0}})
+	try := func(what string, count int, good func(sorted []float64) bool, args ...string) {
+		t.Helper()
+		const tries = 5
+		var all []float64
+		for range tries {
+			out := ping(t, p, append(args, "-c"+strconv.Itoa(count))...)
+			if all = rtts(out); len(all) != count {
+				t.Fatalf("want %d answers:\n%s", count, out)
+			}
+			t.Logf("%s are %v to %v, median %v", what, all[0], all[count-1], all[count/2])
+			if good(all) {
+				return
+			}
+		}
+		t.Errorf("%s are %v", what, all)
+	}
 	p.Line(0).Set(path.Faults{Delay: 40 * time.Millisecond})
-	out := ping(t, p, "-c50", "-i0.02", p.Server4.String())
-	all := rtts(out)
-	if len(all) != 50 {
-		t.Fatalf("want 50 answers:\n%s", out)
-	}
-	if median := all[25]; median < 80 || median > 85 {
-		t.Errorf("80 ms are %v ms", median)
-	} else {
-		t.Logf("80 ms are %v ms (%v to %v)", median, all[0], all[49])
-	}
+	try("80 ms", 50, func(all []float64) bool { return all[0] >= 80 && all[25] <= 85 }, "-i0.02", p.Server4.String())
 	p.Line(0).SetUp(path.Faults{Delay: 10 * time.Millisecond, Jitter: 40 * time.Millisecond})
 	p.Line(0).SetDown(path.Faults{})
-	out = ping(t, p, "-c60", "-i0.06", p.Server6.String())
-	all = rtts(out)
 	// The last few may be late for other reasons.
-	if len(all) != 60 || all[0] < 10 || all[3] > 20 || all[30] < 20 || all[30] > 40 || all[54] < 40 || all[54] > 60 {
-		t.Errorf("10 to 50 ms are %v", all)
-	}
+	try("10 to 50 ms", 60, func(all []float64) bool {
+		return all[0] >= 10 && all[3] <= 20 && all[30] >= 20 && all[30] <= 40 && all[54] >= 40 && all[54] <= 60
+	}, "-i0.06", p.Server6.String())
 }
 
 // TestOrder: what is to be doubled or overtaken is.
