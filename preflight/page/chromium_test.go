@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"image"
 	"image/color"
+	"image/draw"
 	"image/png"
 	"os"
 	"os/exec"
@@ -118,11 +119,11 @@ func requests(t *testing.T, file string) []string {
 
 // colours counts the pixels of each colour.
 func colours(m image.Image) map[color.RGBA]int {
+	plain := image.NewRGBA(m.Bounds())
+	draw.Draw(plain, plain.Bounds(), m, m.Bounds().Min, draw.Src)
 	out := map[color.RGBA]int{}
-	for y := m.Bounds().Min.Y; y < m.Bounds().Max.Y; y++ {
-		for x := m.Bounds().Min.X; x < m.Bounds().Max.X; x++ {
-			out[color.RGBAModel.Convert(m.At(x, y)).(color.RGBA)]++
-		}
+	for p := plain.Pix; len(p) >= 4; p = p[4:] {
+		out[color.RGBA{p[0], p[1], p[2], p[3]}]++
 	}
 	return out
 }
