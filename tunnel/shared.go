@@ -137,6 +137,14 @@ func (s *Shared) current() (*Tunnel, error) {
 		return nil, nil
 	default:
 	}
+	// Connections learn of its end before all of it has ended, and their users
+	// come back for another one.
+	if err := s.tunnel.Err(); err != nil {
+		s.why = err
+		s.down(s.tunnel)
+		s.tunnel = nil
+		return nil, nil
+	}
 	if s.idle != nil {
 		s.idle.Stop()
 		s.idle = nil
