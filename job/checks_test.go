@@ -101,7 +101,7 @@ func TestRequiredCheck(t *testing.T) {
 	j.Host.Port = closed
 	j.Retry = Retry{Attempts: 2, Min: time.Millisecond, Max: time.Millisecond}
 	run, err := b.Run(t.Context(), j, Trigger{})
-	if fault.ExitCode(err) != 13 || !strings.Contains(fault.Line(err), "check: tcp: tcp port") {
+	if fault.ExitCode(err) != 13 || !strings.Contains(fault.Line(err), "check: tcp: port ") {
 		t.Errorf("got %d: %s", fault.ExitCode(err), fault.Line(err))
 	}
 	if len(run.Attempts) != 2 || run.Attempts[0].Code != 13 || run.Checks == nil || run.Checks.Layer != "tcp" || run.Checks.Verdict != "fail" {
@@ -111,7 +111,7 @@ func TestRequiredCheck(t *testing.T) {
 	if ok, err := b.Store.Attachment(run, evidenceName, &r); !ok || err != nil {
 		t.Fatalf("no evidence is attached: %v", err)
 	}
-	if r.Before == "" || !strings.Contains(strings.Join(r.Compared, "\n"), "port: tcp port") {
+	if r.Before == "" || !strings.Contains(strings.Join(r.Compared, "\n"), "port: port ") {
 		t.Errorf("compared with %q: %q", r.Before, r.Compared)
 	}
 	if !strings.Contains(b.log.String(), "looked at the line once more") {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"linehaul/fault"
+	"linehaul/preflight"
 	"linehaul/preflight/port"
 	"linehaul/transfer/remote"
 )
@@ -171,5 +173,30 @@ func TestBindAddress(t *testing.T) {
 				t.Errorf("it came from %s", c.RemoteAddr())
 			}
 		})
+	}
+}
+
+// TestAddressFamily: a host that has no address of the family that its OpenSSH
+// configuration names is not said to be unknown.
+func TestAddressFamily(t *testing.T) {
+	resolve := only(func(context.Context, string) (preflight.Name, error) {
+		return preflight.Name{Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")}}, nil
+	}, true)
+	n, err := resolve(t.Context(), "hk1")
+	if !fault.Is(err, fault.Name) || !strings.Contains(err.Error(), "IPv4 alone") || len(n.Addresses) > 0 {
+		t.Errorf("%+v, %v", n, err)
+	}
+}
+
+// TestJumpSubject: the checks are about the outermost jump host, and say so.
+func TestJumpSubject(t *testing.T) {
+	host := remote.Host{Name: "hk1", Address: "10.0.0.5", Jump: &remote.Host{Name: "bastion", Address: "192.0.2.10", Port: 2222}}
+	s, done, err := (*Links)(nil).Subject(host, &net.Dialer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	if s.Jump != "bastion" || s.Address != "192.0.2.10" || s.Port != 2222 || s.Name != "hk1" {
+		t.Errorf("%+v", s)
 	}
 }

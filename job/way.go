@@ -28,6 +28,9 @@ import (
 func (l *Links) Subject(h remote.Host, d port.Dialer) (s preflight.Subject, done func(), err error) {
 	first := h.First()
 	s = preflight.Subject{Name: h.Name, Address: first.Address, Port: first.Port, Link: h.Link}
+	if h.Jump != nil {
+		s.Jump = first.Name
+	}
 	done = func() {}
 	hand, _ := d.(*handover)
 	if hand != nil {
@@ -153,6 +156,14 @@ func only(resolve func(context.Context, string) (preflight.Name, error), six boo
 			if a.Is6() == six {
 				left = append(left, a)
 			}
+		}
+		if err == nil && len(left) == 0 && len(n.Addresses) > 0 {
+			has, wanted := "IPv6", "inet"
+			if six {
+				has, wanted = "IPv4", "inet6"
+			}
+			err = fault.New(fault.Name, "it has addresses of %s alone, and AddressFamily is %s", has, wanted).
+				WithHint("take `AddressFamily %s` out of the OpenSSH configuration of the host, or give it an address of that family", wanted)
 		}
 		n.Addresses = left
 		return n, err

@@ -78,7 +78,7 @@ func compareTraces(now, was *trace.Trace, then string) []string {
 			continue
 		}
 		if h.Routers[0].Addr != o.Routers[0].Addr {
-			add("the way goes another way from hop %d on: %s, and was %s %s", h.TTL, at(h), at(o), then)
+			add("packets take another way from hop %d on: %s, and was %s %s", h.TTL, at(h), at(o), then)
 			break
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // Look runs the checks of a subject that the policy asks for, and judges them.
 // each is told of each finding as it comes, before it is judged; nil: nobody.
 func Look(ctx context.Context, s Subject, p Policy, now func() time.Time, each func(Finding)) Report {
-	r := Report{Subject: s.Name, Link: s.Link, Target: s.target(), Started: now()}
+	r := Report{Subject: s.Name, Link: s.Link, Target: s.target(), Jump: s.Jump, Started: now()}
 	tree := Tree{Tasks: s.Tasks(p), Now: now, Each: each}
 	r.Findings = tree.Run(ctx)
 	r.Ended = now()
@@ -39,7 +39,7 @@ func (r *Report) Judge(p Policy) {
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		r.relate(f)
-		if f.Verdict == Fail && p.Of(f.Check) == Warning {
+		if f.Verdict == Fail && p.Of(f.Check) != Require {
 			f.Verdict = Warn
 		}
 	}
@@ -53,7 +53,7 @@ func (r *Report) Judge(p Policy) {
 	worst := order[0]
 	if worst.Verdict != Fail && worst.Verdict != Warn {
 		worst = Finding{Verdict: OK}
-		if f := r.unheard(); f != nil {
+		if f := r.unheard(); f != nil && p.MustHear {
 			worst = *f
 		}
 	}
@@ -63,6 +63,9 @@ func (r *Report) Judge(p Policy) {
 		return
 	}
 	r.Summary = worst.Text
+	if r.Jump != "" && slices.Contains([]string{CheckName, CheckLink, CheckPing, CheckPort, CheckTrace, CheckMTU}, worst.Check) {
+		r.Summary = "jump host " + r.Jump + ": " + r.Summary
+	}
 	if worst.Code == "link-down" {
 		r.blameGateway()
 	}
@@ -121,15 +124,28 @@ func (r *Report) relate(f *Finding) {
 	if f.Code != "ping-silent" {
 		return
 	}
-	port := r.Of(CheckPort)
-	if port == nil || port.Verdict != OK || len(port.Ports) == 0 {
+	open := r.openPort()
+	if open == nil {
 		return
 	}
-	open := port.Ports[0]
 	took := f.TookMS
 	series := f.Ping
 	*f = verdict(CheckPing, "ping-filtered", series.Sent, Port{open.Network, open.Port})
 	f.TookMS, f.Ping = took, series
+}
+
+// openPort is a port that was found open; nil: none was.
+func (r *Report) openPort() *port.Result {
+	f := r.Of(CheckPort)
+	if f == nil {
+		return nil
+	}
+	for i := range f.Ports {
+		if f.Ports[i].State == port.Open {
+			return &f.Ports[i]
+		}
+	}
+	return nil
 }
 
 // Of is what a check found; nil: it was not asked.
@@ -146,6 +162,9 @@ func (r *Report) Of(check string) *Finding {
 // was heard either.
 func (r *Report) unheard() *Finding {
 	silent := false
+	if r.openPort() != nil {
+		return nil
+	}
 	for _, f := range r.Findings {
 		switch {
 		case f.Code == "ping-silent" || f.Code == "port-untold":

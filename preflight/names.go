@@ -34,6 +34,7 @@ type nameCheck struct {
 	address  string
 	networks []netip.Prefix // that the link leads to; none: any
 	way      Way
+	inside   bool // the name server is one behind a tunnel
 }
 
 func (c nameCheck) Name() string { return CheckName }
@@ -58,10 +59,11 @@ func (c nameCheck) Run(ctx context.Context, _ *Found) Finding {
 func (c nameCheck) judge(ctx context.Context, n Name, err error) Finding {
 	var dns *net.DNSError
 	mute := func(why any) Finding {
-		if c.way.Kind == "ipsec" {
-			return own(verdict(CheckName, "name-mute", c.address, why), err)
+		code := "name-no-answer"
+		if c.inside {
+			code = "name-mute"
 		}
-		return verdict(CheckName, "name-no-answer", c.address, why)
+		return own(verdict(CheckName, code, c.address, why), err)
 	}
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:

@@ -30,7 +30,10 @@ type Policy struct {
 	Ping   ping.Options     // without To
 	Limits Limits
 	Ports  []Port // beside the subject's own
-	Traces []trace.Options
+	// MustHear: that nothing at all is heard of the host is a failure, where no
+	// check could tell more. A run sees that for itself.
+	MustHear bool
+	Traces   []trace.Options
 }
 
 // Of is a check's level.
@@ -39,6 +42,11 @@ func (p Policy) Of(check string) Level {
 		return l
 	}
 	return Off
+}
+
+// lookAt reports whether one of some checks is asked.
+func (p Policy) lookAt(checks ...string) bool {
+	return slices.ContainsFunc(checks, func(name string) bool { return p.Of(name) != Off })
 }
 
 // ForJob is what a run asks if its job says nothing else: what it cannot do
@@ -60,18 +68,20 @@ func ShortTrace(m trace.Method, port int) trace.Options {
 // ForPerson is what `linehaul check` asks.
 func ForPerson() Policy {
 	p := ForJob()
-	p.Ping.Count, p.Ping.Interval = 10, 200*time.Millisecond
+	p.Ping.Count, p.Ping.Interval, p.MustHear = 10, 200*time.Millisecond, true
 	p.Levels[CheckSSH] = Require
 	p.Levels[CheckClock] = Warning
 	return p
 }
 
-// A Subject is what is to be checked: the host that is dialled first, and what
-// is known of the way to it and of what is behind it.
+// A Subject is what is to be checked: the host that is dialled first, which is
+// the outermost of its jump hosts if there are any, and what is known of the way
+// to it and of what is behind it.
 type Subject struct {
 	Name    string // for the report
 	Address string // a name or an IP address
 	Port    int    // of TCP; 0: there is none to ask
+	Jump    string // the jump host that the Address is of; empty: the host itself
 	// Link is the name of the link and Networks what it leads to; Gateway and
 	// Outside are of a tunnel: who is at its other end, and the way there.
 	Link     string
@@ -119,19 +129,20 @@ const (
 func (s Subject) Tasks(p Policy) []Task {
 	var all []Task
 	add := func(c Check, limit time.Duration, needs ...string) {
-		if p.Of(c.Name()) != Off {
+		// What the name is, others need to know, whether or not it may fail.
+		if p.Of(c.Name()) != Off || c.Name() == CheckName && p.lookAt(CheckLink, CheckPing, CheckPort, CheckTrace, CheckMTU) {
 			all = append(all, Task{Check: c, Needs: needs, Deadline: limit})
 		}
 	}
 	server := cmp.Or(s.Patience, serverTime)
-	name := nameCheck{address: s.Address, networks: s.Networks, way: s.Way}
+	inside := s.Way.Kind == "ipsec" && !s.OfLink
+	name := nameCheck{address: s.Address, networks: s.Networks, way: s.Way, inside: inside}
 	link := linkCheck{address: s.Address, networks: s.Networks, way: s.Way, gateway: s.Gateway}
 	linkLimit := cmp.Or(s.LinkTime, linkTime)
 	around := []string{CheckName, CheckLink} // what the checks of the line need
 	if s.OfLink {
 		around = []string{CheckName}
 	}
-	inside := s.Way.Kind == "ipsec" && !s.OfLink
 	if inside { // names are asked there
 		add(link, linkLimit)
 		add(name, nameTime, CheckLink)

@@ -17,7 +17,13 @@ type Port struct {
 	Number  int
 }
 
-func (p Port) String() string { return fmt.Sprintf("%s port %d", p.Network, p.Number) }
+// String says it in words; without more, a port is one of TCP.
+func (p Port) String() string {
+	if p.Network == "udp" {
+		return fmt.Sprintf("UDP port %d", p.Number)
+	}
+	return fmt.Sprintf("port %d", p.Number)
+}
 
 // A portCheck asks whether ports of the host are open.
 type portCheck struct {
@@ -50,7 +56,10 @@ func (c portCheck) Run(ctx context.Context, found *Found) Finding {
 			worst = f
 		}
 	}
-	if n := len(all); n > 1 && worst.Verdict == OK {
+	switch n := len(all); {
+	case n == 2 && worst.Verdict == OK:
+		worst.Text += ", and so is 1 more"
+	case n > 2 && worst.Verdict == OK:
 		worst.Text += fmt.Sprintf(", and so are %d more", n-1)
 	}
 	worst.Ports = all

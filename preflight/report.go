@@ -27,6 +27,7 @@ type Report struct {
 	Subject string    `json:"subject"`          // as in "hk1", "nightly-db" or "10.20.0.5:22"
 	Link    string    `json:"link,omitempty"`   // the way, if it is not direct
 	Target  string    `json:"target,omitempty"` // the address and port that the checks are about
+	Jump    string    `json:"jump,omitempty"`   // the jump host that this is of, if the way leads through one
 	Started time.Time `json:"started"`
 	Ended   time.Time `json:"ended"`
 	Version string    `json:"version,omitempty"` // of linehaul

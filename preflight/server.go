@@ -88,6 +88,8 @@ func (c spaceCheck) judge(ctx context.Context, s Space, err error) Finding {
 		return verdict(CheckSpace, codeStopped, context.Cause(ctx))
 	case err != nil && (fault.Is(err, fault.LocalDisk) || fault.Is(err, fault.RemoteFile)):
 		return own(verdict(CheckSpace, "space-forbidden", err), err)
+	case err != nil && late(ctx):
+		return verdict(CheckSpace, codeLate, CheckSpace)
 	case err != nil:
 		return verdict(CheckSpace, "space-failed", err)
 	case s.Free >= 0 && s.Needed > s.Free:
@@ -95,7 +97,7 @@ func (c spaceCheck) judge(ctx context.Context, s Space, err error) Finding {
 	case s.Free == 0:
 		return verdict(CheckSpace, "space-full", folder)
 	case s.Inodes >= 0 && s.NeedFiles > s.Inodes:
-		return verdict(CheckSpace, "space-inodes", s.Inodes, folder, s.NeedFiles)
+		return verdict(CheckSpace, "space-inodes", s.Inodes, plural(int(min(s.Inodes, 2)), "file"), folder, s.NeedFiles)
 	case s.Free < 0:
 		return verdict(CheckSpace, "space-untold", folder)
 	}
@@ -128,6 +130,8 @@ func (c clockCheck) Run(ctx context.Context, _ *Found) Finding {
 	switch {
 	case ctx.Err() != nil && !late(ctx):
 		return verdict(CheckClock, codeStopped, context.Cause(ctx))
+	case err != nil && late(ctx):
+		return verdict(CheckClock, codeLate, CheckClock)
 	case err != nil:
 		return verdict(CheckClock, "clock-failed", err)
 	}

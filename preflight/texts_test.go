@@ -250,7 +250,7 @@ func rows() []row {
 		{"ping-loss", limited(preflight.Limits{MaxLoss: 0.05}), fail, "route", "max_loss"},
 		{"ping-slow", limited(preflight.Limits{MaxLoss: -1, MaxRTT: 50 * time.Millisecond}), fail, "route", "max_rtt"},
 		{"ping-uneven", limited(preflight.Limits{MaxLoss: -1, MaxJitter: 20 * time.Millisecond}), fail, "route", "max_jitter"},
-		{"ping-refused", pings(&ping.Series{Sent: 10, Said: []string{"192.0.2.1: host unreachable"}}, nil), fail, "route", "router"},
+		{"ping-refused", pings(&ping.Series{Sent: 10, Said: []string{"192.0.2.1: host unreachable"}}, nil), fail, "route", "routes there"},
 		{"ping-astray", pings(series(10, 9, 80), fault.New(fault.Route, "the system would send by eth0")), fail, "route", "VPN"},
 		{"ping-filtered", pings(series(10, 0, 0), nil), ok, "", ""},
 		{"ping-silent", silent, fail, "route", "TCP port"},

@@ -101,7 +101,11 @@ func (t *Tree) one(ctx context.Context, task Task, found *Found) Finding {
 	name := task.Check.Name()
 	for _, need := range task.Needs {
 		if f, ok := found.Of(need); ok && (f.Verdict == Fail || f.Verdict == Skipped && f.Code == codeSkipped) {
-			return verdict(name, codeSkipped, need)
+			skipped := verdict(name, codeSkipped, need)
+			if f.Code == codeSkipped { // what failed is further away
+				skipped.Text = f.Text
+			}
+			return skipped
 		}
 	}
 	if ctx.Err() != nil {

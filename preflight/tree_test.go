@@ -59,7 +59,7 @@ func TestTree(t *testing.T) {
 		for _, f := range all {
 			got = append(got, f.Check+" "+string(f.Verdict)+" "+f.Text)
 		}
-		want := []string{"a ok ", "b fail ", "c ok ", "d skipped because b failed", "e skipped because d failed", "f ok ", "g unknown the check took too long"}
+		want := []string{"a ok ", "b fail ", "c ok ", "d skipped because b failed", "e skipped because b failed", "f ok ", "g unknown the check took too long"}
 		if !slices.Equal(got, want) {
 			t.Errorf("got  %q\nwant %q", got, want)
 		}
