@@ -184,7 +184,7 @@ func TestClockCheck(t *testing.T) {
 	if fault.ExitCode(err) != 13 || !strings.Contains(fault.Line(err), "the server's clock is ") || !strings.Contains(fault.Line(err), "behind ours") {
 		t.Errorf("a clock that is an hour behind: %v", err)
 	}
-	left, err := os.ReadDir(filepath.Join(b.dir, "server"))
+	left, err := os.ReadDir(filepath.Join(b.dir, "server")) // which is the login folder
 	if err != nil || len(left) != 1 {
 		t.Errorf("left on the server: %v, %v", left, err)
 	}

@@ -130,7 +130,7 @@ func (s *Server) time(ctx context.Context, files transfer.WritableRemote) (at ti
 // withFile makes a file in a folder for a check, and removes it again. Checks run
 // side by side, in one folder maybe.
 func (s *Server) withFile(ctx context.Context, files transfer.WritableRemote, folder, check string, f func(name string) error) (err error) {
-	name := path.Join(folder, ".linehaul-"+check+"-"+s.ID)
+	name := path.Join(folder, transfer.TrialName(check, s.ID))
 	w, err := files.Create(ctx, name, transfer.Attrs{Size: 1, Mode: 0o600, MTime: s.Now()})
 	if err != nil {
 		return err

@@ -2,8 +2,10 @@ package transfer
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 
@@ -17,6 +19,23 @@ type FolderState struct {
 	At    string
 	Free  int64 // bytes that this account may use; -1: not known
 	Files int64 // how many more files there may be; -1: not known, or any number
+}
+
+// TrialName is the name of a file that is made only to see whether it can be, by
+// a run. It is that of a temporary file: transfers pass it over, and if whoever
+// made it is killed, it is removed with what dead runs left.
+func TrialName(what, run string) string { return partName("linehaul-"+what, run) }
+
+// tryFile makes a file that nobody else has made. It is of a run that no run is.
+func tryFile(folder string) (*os.File, error) {
+	const tries, names = 100, 100_000_000
+	for n := 1; ; n++ {
+		name := TrialName("check", fmt.Sprintf("19700101T000000Z-%08d", rand.IntN(names)))
+		f, err := os.OpenFile(filepath.Join(folder, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if n == tries || !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
 }
 
 // TryFolder makes a file in a folder and removes it again, and asks for the room
@@ -37,13 +56,16 @@ func TryFolder(folder string) (FolderState, error) {
 		}
 		s.At = above
 	}
-	f, err := os.CreateTemp(s.At, ".linehaul-check-*")
+	f, err := tryFile(s.At)
 	if err != nil {
 		return s, diskError("write in", s.At, err)
 	}
 	_, err = f.Write([]byte("linehaul"))
 	closeErr := f.Close()
 	removeErr := os.Remove(f.Name())
+	if errors.Is(removeErr, fs.ErrNotExist) { // another run took it for a dead one's
+		removeErr = nil
+	}
 	if err = errors.Join(err, closeErr, removeErr); err != nil {
 		return s, diskError("write in", s.At, err)
 	}
