@@ -75,7 +75,7 @@ func (v *disposal) take(d *decoder, n ast.Node, at spot, _ field) {
 	}
 	if !slices.Contains(disposals(), t.value) {
 		a := d.problem(t.at, "`%s` wants %s, got %s", at.name, wants, quote(t.value))
-		switch near := nearest(t.value, disposals()); {
+		switch near := Nearest(t.value, disposals()); {
 		case strings.HasPrefix(t.value, SourceMove):
 			a.suggest("say where to, without quotes around both words: {move: done}")
 		case near != "":

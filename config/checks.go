@@ -47,6 +47,8 @@ func (v *checkOf[T]) take(d *decoder, n ast.Node, at spot, f field) {
 		d.section(reflect.ValueOf(&v.more), m, at)
 		if l, ok := any(&v.more).(interface{ onFail() *choice }); ok && l.onFail().given {
 			v.level = preflight.Level(l.onFail().value)
+		} else if v.level == preflight.Off { // who says how it is to be asked wants it asked
+			v.level = preflight.Warning
 		}
 		return
 	}
@@ -56,7 +58,7 @@ func (v *checkOf[T]) take(d *decoder, n ast.Node, at spot, f field) {
 	}
 	if !slices.Contains(levels(), t.value) {
 		a := d.problem(t.at, "`%s` wants %s, got %s", at.name, wants, quote(t.value))
-		switch near := nearest(t.value, levels()); {
+		switch near := Nearest(t.value, levels()); {
 		case near != "":
 			a.suggest("did you mean `%s`?", near)
 		case t.value == "required" || t.value == "fail":

@@ -319,7 +319,7 @@ func (d *decoder) unknownKey(e entry, at spot, known []field) int {
 		}
 	}
 	if near == "" {
-		near = nearest(e.name, names)
+		near = Nearest(e.name, names)
 	}
 	a := d.problem(e.at, "unknown key %s %s", quote(e.name), where)
 	if near == "" {

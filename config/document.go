@@ -106,7 +106,7 @@ type jobEntry struct {
 	Keep  keepEntry  `yaml:"keep" also:"retention retain rotate prune" doc:"Which of the dated copies stay, after a run that fully succeeded. Without it, all do."`
 	After afterEntry `yaml:"after" doc:"What happens when a file was moved."`
 
-	Checks checksEntry `yaml:"checks" also:"preflight probes" doc:"What is asked before each attempt. Each check is require, warn or off, or a mapping with on_fail and what it may be told."`
+	Checks checksEntry `yaml:"checks" also:"preflight probes" doc:"What is asked before each attempt. Each check is require, warn or off, or a mapping with on_fail and what it may be told; with a mapping, one that is off otherwise warns."`
 
 	Hooks  planned `yaml:"hooks"`
 	Notify planned `yaml:"notify"`
@@ -115,14 +115,14 @@ type jobEntry struct {
 // A check that fails ends the attempt if it is required. One that cannot tell
 // never does.
 type checksEntry struct {
-	Name  checkOf[plainCheck] `yaml:"name" also:"dns resolve" default:"require" doc:"Whether the host's name resolves, to an address within the networks of its link if it has one."`
+	Name  checkOf[plainCheck] `yaml:"name" also:"dns resolve" default:"require" doc:"Whether the host's name resolves, to an address within the networks of its link if it has one. As far as other checks need it, it is looked up even if this is off."`
 	Link  checkOf[plainCheck] `yaml:"link" also:"route tunnel vpn" default:"require" doc:"Whether there is a route to the host, by the link that it has, or its tunnel comes up."`
 	Ping  checkOf[pingEntry]  `yaml:"ping" also:"icmp echo" default:"warn" doc:"A series of echoes, for loss, round trips and jitter. If it only warns, nobody waits for it. A host that answers no echo is no failure, as many firewalls drop them."`
 	Port  checkOf[portEntry]  `yaml:"port" also:"tcp ports" default:"require" doc:"Whether the host's port is open. The connection that finds out is the one that is then used."`
 	Trace checkOf[traceEntry] `yaml:"trace" also:"traceroute mtr" default:"off" doc:"The routers on the way: where packets end, and where loss begins."`
 	MTU   checkOf[plainCheck] `yaml:"mtu" also:"pmtu" default:"off" doc:"The largest packet that passes, and whether larger ones vanish in silence. A tunnel is told."`
 	Space checkOf[plainCheck] `yaml:"space" also:"disk" default:"require" doc:"Whether the folder on this machine that files are to land in can be written, and its disk is not full."`
-	Clock checkOf[plainCheck] `yaml:"clock" also:"time" default:"off" doc:"Whether the server's clock is within five seconds of this machine's, by a file that is made and removed in the login folder."`
+	Clock checkOf[plainCheck] `yaml:"clock" also:"time" default:"off" doc:"Whether the server's clock is within five seconds of this machine's, by a login of its own: by what a command there says, or by a file that is made and removed in the login folder."`
 
 	Evidence flag `yaml:"evidence" default:"true" doc:"Whether the line is looked at once more when an attempt failed in the network, the tunnel or SSH; what is found is kept with the run."`
 }

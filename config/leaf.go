@@ -371,7 +371,7 @@ func (v *choice) take(d *decoder, n ast.Node, at spot, f field) {
 		d.problem(t.at, "`%s: %s` is planned and not in this version yet", at.name, t.value).suggest("write %s", wants)
 	default:
 		a := d.problem(t.at, "`%s` wants %s, got %s", at.name, wants, quote(t.value))
-		if near := nearest(t.value, f.choices); near != "" {
+		if near := Nearest(t.value, f.choices); near != "" {
 			a.suggest("did you mean `%s`?", near)
 		}
 	}

@@ -119,7 +119,7 @@ func TestNearest(t *testing.T) {
 		"connectTimeout": "connect_timeout", "conect_timeout": "connect_timeout", "too": "to", "gett": "get",
 		"colour": "", "x": "", "": "", "timeout": "",
 	} {
-		if got := nearest(word, known); got != want {
+		if got := Nearest(word, known); got != want {
 			t.Errorf("%s: %q, want %q", word, got, want)
 		}
 	}

@@ -118,7 +118,7 @@ func (r *rules) links(doc *document, f *File) {
 		}
 		if !slices.Contains(known, link.value) {
 			a := r.problem(link.at, "no link %s in this file", quote(link.value))
-			if near := nearest(link.value, known); near != "" {
+			if near := Nearest(link.value, known); near != "" {
 				a.suggest("did you mean `%s`?", near)
 			} else {
 				a.suggest("declare it under `links`, or write direct")

@@ -5,9 +5,9 @@ import (
 	"unicode"
 )
 
-// nearest returns the one of known that word was most likely meant to be, or
+// Nearest returns the one of known that word was most likely meant to be, or
 // an empty string if none is near.
-func nearest(word string, known []string) string {
+func Nearest(word string, known []string) string {
 	best, least := "", max(1, len(word)/3)+1
 	w := plainSpelling(word)
 	for _, k := range known {

@@ -154,7 +154,7 @@ func (r *rules) eap(s *eapEntry) *EAP {
 		switch {
 		case !ok:
 			a := r.problem(t.at, "no EAP method %s", quote(t.value))
-			if near := nearest(word, []string{"mschapv2", "md5", "gtc", "tls"}); near != "" {
+			if near := Nearest(word, []string{"mschapv2", "md5", "gtc", "tls"}); near != "" {
 				a.suggest("did you mean `%s`?", near)
 			} else {
 				a.suggest("known here: mschapv2, md5, gtc, tls")

@@ -231,7 +231,7 @@ func (r *rules) knownHost(t *text) bool {
 		return true
 	}
 	a := r.problem(t.at, "no host %s in this file", quote(t.value))
-	if near := nearest(t.value, r.hosts); near != "" {
+	if near := Nearest(t.value, r.hosts); near != "" {
 		a.suggest("did you mean `%s`?", near)
 	} else if len(r.hosts) > 0 {
 		a.suggest("the hosts are %s", shown(strings.Join(r.hosts, ", ")))

@@ -103,7 +103,7 @@ func Texts() []Text {
 		{"ssh-key-changed", Fail, fault.HostKeyChanged, "%s", "the server was set up anew, somebody stands in between, or the name leads to another host: ask its administrator before you change what is known"},
 		{"ssh-refused", Fail, fault.Login, "%s", "check the user name, and that the public half of the key is in the server's authorized_keys"},
 		{"ssh-own-key", Fail, fault.Key, "%s", "check the key file with `linehaul keys show FILE`; an encrypted one needs `passphrase`"},
-		{"ssh-lost", Fail, fault.TCP, "%s", "the connection broke in the middle: look at the line with `linehaul check --trace --mtu`"},
+		{"ssh-lost", Fail, fault.TCP, "%s", "the connection was not made, or broke in the middle: look at the line with `linehaul check --trace --mtu`"},
 
 		{"space-enough", OK, none, "%s free in %s, and it can be written", ""},
 		{"space-short", Fail, fault.LocalDisk, "%s free in %s, and %s are needed", "make room on that disk, or choose another target"},

@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -64,8 +66,12 @@ ask is said to be unknown.
 --watch goes on until it is stopped. --report writes what was found to a file:
 .html with plots, .md, or .json.
 
+A host with jump hosts is reached through the outermost of them: the line is
+looked at as far as that, the server and its login through all of them. A job is
+held against the limits that its checks have, and asked what they ask besides.
+
 Exit codes: 0 well, 3 network, 4 tunnel, 5 host key, 6 login or key, 13 another
-check failed.`,
+check failed. Of several targets, the first that fails says which.`,
 		Example: `  linehaul check hk1
   linehaul check nightly-db --trace --mtu --report line.html
   linehaul check 192.0.2.10:22 --count 50 --interval 100ms
@@ -125,10 +131,8 @@ func (a *app) check(ctx context.Context, args []string, o checkFlags) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range o.reports {
-		if _, err := formOf(name); err != nil {
-			return err
-		}
+	if err := o.tryReports(); err != nil {
+		return err
 	}
 	if len(o.reports) > 0 && len(subjects) > 1 {
 		return fault.New(fault.Usage, "--report wants one target, and there are %d", len(subjects))
@@ -218,6 +222,36 @@ func (o checkFlags) policy() (preflight.Policy, error) {
 	return p, nil
 }
 
+// forJob is the policy for a look at a job: with what its runs ask besides, and
+// held against their limits where the flags name none.
+func (o checkFlags) forJob(p, of preflight.Policy) preflight.Policy {
+	if o.maxLoss == "" {
+		p.Limits.MaxLoss = of.Limits.MaxLoss
+	}
+	p.Limits.MaxRTT, p.Limits.MaxJitter = cmp.Or(o.maxRTT, of.Limits.MaxRTT), of.Limits.MaxJitter
+	p.Ports = of.Ports
+	if len(p.Traces) == 0 {
+		p.Traces = of.Traces
+	}
+	p.Levels = maps.Clone(p.Levels)
+	for name, level := range of.Levels {
+		asked := p.Of(name) != preflight.Off
+		if level == preflight.Require && asked || level != preflight.Off && !asked && len(o.only) == 0 {
+			p.Levels[name] = level
+		}
+	}
+	return p
+}
+
+// asked is an error if nothing of what --only names could be asked.
+func (o checkFlags) asked(s checkSubject, r preflight.Report) error {
+	if len(o.only) == 0 || slices.ContainsFunc(o.only, func(name string) bool { return r.Of(name) != nil }) {
+		return nil
+	}
+	return fault.New(fault.Usage, "%q cannot be asked for %s", s.name, strings.Join(o.only, ", ")).
+		WithHint("space is asked of a job, ssh and clock of a host or job with its login, and port of what has one")
+}
+
 // A checkSubject is what is to be checked.
 type checkSubject struct {
 	name string
@@ -226,8 +260,10 @@ type checkSubject struct {
 	// address.
 	ports []preflight.Port
 	bare  bool
+	ssh   bool // it is asked as an SSH server
 	login bool
-	link  bool // it is a link, and there is no job
+	link  bool   // it is a link, and there is no job
+	near  string // a name of the config that may have been meant by a bare address
 }
 
 // subjects are what the arguments name, or each host of the config.
@@ -290,6 +326,12 @@ func (a *app) subject(f *config.File, arg string, o checkFlags) (checkSubject, e
 	if port.Number != 0 {
 		s.ports = []preflight.Port{port}
 	}
+	// Port 22 is that of SSH, and so is one that -P names.
+	s.ssh = s.login || port == preflight.Port{Network: "tcp", Number: sshPort} || o.host.port != 0 && port.Number == 0 ||
+		slices.Contains(o.only, preflight.CheckSSH) && port.Network != "udp"
+	if f != nil && port.Number == 0 && t.user == "" {
+		s.near = config.Nearest(arg, slices.Concat(f.HostOrder, f.JobOrder, linkNames(f)))
+	}
 	return s, nil
 }
 
@@ -326,7 +368,10 @@ func (a *app) checkOne(ctx context.Context, s checkSubject, p preflight.Policy, 
 	if o.watch {
 		p.Ping.Count = ping.Endless
 	}
-	show := a.newCheckLines(s.name, p)
+	if s.job != nil && s.job.Name != "" {
+		p = o.forJob(p, s.job.Checks.Policy)
+	}
+	show := a.newCheckLines(s, p)
 	p.Ping.Each = show.echo
 	if s.link && !o.tcp && slices.ContainsFunc(p.Traces, func(t trace.Options) bool { return t.Method == trace.TCP }) {
 		// A gateway has no TCP port that must be open.
@@ -350,6 +395,13 @@ func (a *app) checkOne(ctx context.Context, s checkSubject, p preflight.Policy, 
 	if err != nil {
 		show.end()
 		return report, err
+	}
+	if err := o.asked(s, report); err != nil {
+		show.end()
+		return preflight.Report{}, err
+	}
+	if s.near != "" && report.Layer == fault.Name.String() {
+		report.Next = fmt.Sprintf("did you mean %q of the config? If not: %s", s.near, report.Next)
 	}
 	show.verdict(report)
 	return report, checkError(report)
@@ -390,7 +442,7 @@ func (a *app) lookAt(ctx context.Context, s checkSubject, p preflight.Policy, sh
 		return report, nil
 	}
 	host := s.job.Host
-	if !s.bare || s.asksSSH() {
+	if !s.bare || s.ssh {
 		report, err := r.Check(ctx, s.job, p, s.login, show.finding)
 		report.Subject = cmp.Or(report.Subject, s.name)
 		return report, err
@@ -408,11 +460,6 @@ func (a *app) lookAt(ctx context.Context, s checkSubject, p preflight.Policy, sh
 	report := preflight.Look(ctx, subject, p, a.now, show.finding)
 	report.Version = versionText()
 	return report, nil
-}
-
-// asksSSH reports whether a bare address is one of an SSH server.
-func (s checkSubject) asksSSH() bool {
-	return s.login || slices.Equal(s.ports, []preflight.Port{{Network: "tcp", Number: sshPort}})
 }
 
 // checkError is the exit code of a report.

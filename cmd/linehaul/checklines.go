@@ -18,9 +18,10 @@ import (
 // below them the echoes and the hops as they are answered where that is a
 // terminal, and at the end the verdict. It may be told by many goroutines.
 type checkLines struct {
-	a     *app
-	live  bool // what is below may be drawn over
-	total int  // echoes that are to be sent; ping.Endless
+	a       *app
+	subject string
+	live    bool // what is below may be drawn over
+	total   int  // echoes that are to be sent; ping.Endless
 
 	mu     sync.Mutex
 	drawn  int // lines below, which are drawn over
@@ -31,10 +32,14 @@ type checkLines struct {
 	traces map[int]*trace.Trace
 }
 
-func (a *app) newCheckLines(subject string, p preflight.Policy) *checkLines {
-	l := &checkLines{a: a, live: isTerminal(a.stdout) && !a.json && !a.quiet, total: p.Ping.Count, traces: map[int]*trace.Trace{}}
+func (a *app) newCheckLines(s checkSubject, p preflight.Policy) *checkLines {
+	l := &checkLines{a: a, subject: s.name, live: isTerminal(a.stdout) && !a.json && !a.quiet, total: p.Ping.Count, traces: map[int]*trace.Trace{}}
 	if !a.json && !a.quiet {
-		fmt.Fprintf(a.stdout, "%s\n", subject)
+		title := s.name
+		if s.job != nil && s.job.Host.Jump != nil {
+			title += ", the line as far as the jump host " + s.job.Host.First().Name
+		}
+		fmt.Fprintln(a.stdout, title)
 	}
 	return l
 }
@@ -160,6 +165,9 @@ func (l *checkLines) verdict(r preflight.Report) {
 		return
 	}
 	blame := string(r.Verdict)
+	if l.a.quiet { // there is nothing above that says of what
+		blame = l.subject + ": " + blame
+	}
 	if r.Layer != "" {
 		blame += ", " + r.Layer
 	}
@@ -177,7 +185,7 @@ func (l *checkLines) details(r preflight.Report) {
 			fmt.Fprintf(w, "\nround trips, ms: min %.2f, median %.2f, 95%% %.2f, max %.2f, deviation %.2f, jitter %.2f; %d bytes, %s\n",
 				s.MinMS, s.MedianMS, s.P95MS, s.MaxMS, s.StdDevMS, s.JitterMS, s.Size, s.Way)
 			if s.Duplicates+s.Reordered > 0 {
-				fmt.Fprintf(w, "%d duplicates, %d out of order\n", s.Duplicates, s.Reordered)
+				fmt.Fprintf(w, "duplicates: %d, out of order: %d\n", s.Duplicates, s.Reordered)
 			}
 		}
 		for _, t := range f.Trace {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"linehaul/preflight/page"
 	"linehaul/preflight/plot"
 	"linehaul/store"
+	"linehaul/transfer"
 )
 
 // A reportForm writes a report.
@@ -38,11 +40,10 @@ func formOf(name string) (reportForm, error) {
 func (a *app) writeReports(r preflight.Report, s checkSubject, o checkFlags) error {
 	var beside page.Options
 	if len(o.reports) > 0 && s.job != nil && s.job.Name != "" {
-		nights, err := a.nights(s.job.Name, o.days)
-		if err != nil {
-			return err
+		var err error
+		if beside.History, err = a.nights(s.job.Name, o.days); err != nil {
+			a.note("warning: the report is without earlier runs: %v", err)
 		}
-		beside.History = nights
 	}
 	beside.Zone = time.Local
 	for _, name := range o.reports {
@@ -54,6 +55,25 @@ func (a *app) writeReports(r preflight.Report, s checkSubject, o checkFlags) err
 			return fault.Wrap(fault.LocalDisk, err)
 		}
 		a.note("wrote %s", name)
+	}
+	return nil
+}
+
+// tryReports reports whether the reports can be written, before anybody waits for
+// what is to stand in them.
+func (o checkFlags) tryReports() error {
+	for _, name := range o.reports {
+		if _, err := formOf(name); err != nil {
+			return err
+		}
+		folder := filepath.Dir(name)
+		s, err := transfer.TryFolder(folder)
+		if err == nil && s.At != folder {
+			err = fault.New(fault.LocalDisk, "--report %q: there is no folder %q", name, folder).WithHint("make the folder, or name a file in another one")
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -118,7 +138,18 @@ func (a *app) checkHistory(args []string, o checkFlags) error {
 	if a.json {
 		return a.printJSON(nights)
 	}
+	if len(nights) == 0 {
+		a.note("no run of %q in the last %s", args[0], daysText(max(o.days, 1)))
+		return nil
+	}
 	return plot.History(a.stdout, args[0], nights, a.terminal(f.Jobs[args[0]].Timezone))
+}
+
+func daysText(n int) string {
+	if n == 1 {
+		return "day"
+	}
+	return fmt.Sprintf("%d days", n)
 }
 
 // terminal is what plots are drawn for.
