@@ -143,7 +143,7 @@ type pingEntry struct {
 }
 
 type portEntry struct {
-	Also   ports  `yaml:"also" also:"ports more" doc:"More ports of the host that must be open: a number, with /udp behind it if it is one of UDP." example:"123/udp"`
+	Also   ports  `yaml:"also" also:"ports more" doc:"More ports that must be open of the host, or of the outermost of its jump hosts if it has any: a number, with /udp behind it if it is one of UDP." example:"123/udp"`
 	OnFail choice `yaml:"on_fail" choices:"require warn" doc:"What becomes of the attempt if the check fails."`
 }
 

@@ -329,6 +329,13 @@ func (a *app) subject(f *config.File, arg string, o checkFlags) (checkSubject, e
 	// Port 22 is that of SSH, and so is one that -P names.
 	s.ssh = s.login || port == preflight.Port{Network: "tcp", Number: sshPort} || o.host.port != 0 && port.Number == 0 ||
 		slices.Contains(o.only, preflight.CheckSSH) && port.Network != "udp"
+	if h.Jump != nil && port.Number == 0 {
+		s.ssh = true // there is nothing else to ask behind a jump host
+	}
+	if h.Jump != nil && !s.ssh {
+		return checkSubject{}, fault.New(fault.Usage, "%q: behind a jump host, nothing but an SSH server can be looked at", arg).
+			WithHint("leave the port out, or say that it is one of SSH with -P")
+	}
 	if f != nil && port.Number == 0 && t.user == "" {
 		s.near = config.Nearest(arg, slices.Concat(f.HostOrder, f.JobOrder, linkNames(f)))
 	}

@@ -3,11 +3,15 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
+
+	"golang.org/x/term"
 
 	"linehaul/preflight"
 	"linehaul/preflight/ping"
@@ -20,8 +24,9 @@ import (
 type checkLines struct {
 	a       *app
 	subject string
-	live    bool // what is below may be drawn over
-	total   int  // echoes that are to be sent; ping.Endless
+	size    func() (width, height int) // of the terminal
+	live    bool                       // what is below may be drawn over
+	total   int                        // echoes that are to be sent; ping.Endless
 
 	mu     sync.Mutex
 	drawn  int // lines below, which are drawn over
@@ -33,7 +38,7 @@ type checkLines struct {
 }
 
 func (a *app) newCheckLines(s checkSubject, p preflight.Policy) *checkLines {
-	l := &checkLines{a: a, subject: s.name, live: isTerminal(a.stdout) && !a.json && !a.quiet, total: p.Ping.Count, traces: map[int]*trace.Trace{}}
+	l := &checkLines{a: a, size: a.screen, subject: s.name, live: isTerminal(a.stdout) && !a.json && !a.quiet, total: p.Ping.Count, traces: map[int]*trace.Trace{}}
 	if !a.json && !a.quiet {
 		title := s.name
 		if s.job != nil && s.job.Host.Jump != nil {
@@ -90,8 +95,40 @@ func (l *checkLines) draw() {
 		}
 	}
 	l.wipe()
-	l.a.stdout.Write(b.Bytes()) //nolint:errcheck // standard output
-	l.drawn = bytes.Count(b.Bytes(), []byte("\n"))
+	lines := l.fit(strings.SplitAfter(b.String(), "\n"))
+	io.WriteString(l.a.stdout, strings.Join(lines, "")) //nolint:errcheck // standard output
+	l.drawn = len(lines)
+}
+
+// fit leaves what the terminal has room for: what has scrolled out of it, or is
+// broken into two lines, could not be drawn over.
+func (l *checkLines) fit(lines []string) []string {
+	if n := len(lines); n > 0 && lines[n-1] == "" {
+		lines = lines[:n-1]
+	}
+	width, height := l.size()
+	if height > 1 && len(lines) > height-1 {
+		lines = append(lines[:height-2:height-2], "  ...\n")
+	}
+	for i, line := range lines {
+		if all := []rune(strings.TrimSuffix(line, "\n")); width > 1 && len(all) >= width {
+			lines[i] = string(all[:width-1]) + "\n"
+		}
+	}
+	return lines
+}
+
+// screen is how wide and high the terminal is; 0: it does not say.
+func (a *app) screen() (width, height int) {
+	f, ok := a.stdout.(*os.File)
+	if !ok {
+		return 0, 0
+	}
+	width, height, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0, 0
+	}
+	return width, height
 }
 
 // wipe takes away what was drawn last. The caller holds mu.
