@@ -95,7 +95,7 @@ func (t *Timetable) String() string {
 	}
 	parts := make([]string, 0, len(t.rules)+1)
 	for _, r := range t.rules {
-		parts = append(parts, r.Span.String()+" "+r.Rate.String())
+		parts = append(parts, r.String()+" "+r.Rate.String())
 	}
 	if len(parts) == 0 {
 		return t.other.String()

@@ -110,7 +110,7 @@ func newPlanned(e Entry) *planned {
 	}
 	if e.Splay > 0 {
 		h := fnv.New64a()
-		h.Write([]byte(e.Job)) //nolint:errcheck // it never fails
+		h.Write([]byte(e.Job))
 		p.offset = time.Duration(h.Sum64() % uint64(e.Splay)).Truncate(time.Second)
 	}
 	return p

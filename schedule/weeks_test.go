@@ -56,7 +56,7 @@ func weeks(t *testing.T, begin time.Time) string {
 		{Job: "weekly", Schedule: must(cron.Parse(berlin, "0 12 * * sun"))(t), CatchUp: schedule.CatchUpOnce},
 	}
 	c := &clock{}
-	c.step(begin.Sub(time.Now()))
+	c.step(time.Until(begin))
 	q := schedule.NewMemory(c.now, quiet())
 	q.Set(entries)
 	last := map[string]time.Time{}

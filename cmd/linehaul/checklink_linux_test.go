@@ -103,6 +103,7 @@ func codes(r preflight.Report) string {
 // TestCheckLink looks at a host behind strongSwan, at the link and at a job, as
 // an ordinary user, where all is well: what is asked inside and what outside.
 func TestCheckLink(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := newCheckLinkSite(t, gateway.Options{})
 	t.Run("host", func(t *testing.T) {
 		r, o := s.report(t, nil, "behind", "--mtu", "--trace", "--count", "5")
@@ -225,6 +226,7 @@ func linkFaults() []linkFault {
 // TestCheckLinkFaults breaks a tunnel, or the line behind it, in one way after
 // another, and each is blamed on its layer.
 func TestCheckLinkFaults(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := newCheckLinkSite(t, gateway.Options{})
 	var table strings.Builder
 	fmt.Fprintf(&table, "%-34s %-13s %4s %6s  %s\n", "what is broken", "blamed", "exit", "took", "verdict, next step")
@@ -259,6 +261,7 @@ func TestCheckLinkFaults(t *testing.T) {
 // it. A job that looks at sizes sets its tunnel to what passes, and moves its
 // file; one that does not stalls.
 func TestCheckLinkBlackHole(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	const hole = 1200
 	s := newCheckLinkSite(t, gateway.Options{NAT: true})
 	// Around an inner packet are the headers of IP, UDP and ESP, the IV and the
@@ -333,6 +336,7 @@ func (s *checkLinkSite) pulls(t *testing.T, mtu int) {
 // TestCheckLinkSecondLook kills the gateway while a file moves: what the second
 // look found is kept with the run, and with it what the tunnel had logged.
 func TestCheckLinkSecondLook(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	s := newCheckLinkSite(t, gateway.Options{})
 	cmd := s.command("run", "killed")
 	var out bytes.Buffer
@@ -427,6 +431,7 @@ func (s *checkLinkSite) runs(t *testing.T) *store.Store {
 // side provides it, and when it is gone: then nothing is sent to what is behind
 // it, whatever is asked for.
 func TestCheckRouteLink(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	g := gateway.Start(t, gateway.Options{Client: true, Capture: true})
 	g.RoadHost.Run("ip", "route", "add", "default", "via", gateway.Gate)
 	if err := g.Client.Initiate(); err != nil {
