@@ -178,7 +178,7 @@ func lineFaults() []lineFault {
 		{"router without a route", []string{"changed"}, func(_ *testing.T, s *checkSite) func() {
 			s.NoRoute(2)
 			return func() { s.Mend(2) }
-		}, 3, "route", "port-no-route", "198.18.1.2", "router"},
+		}, 3, "route", "port-no-route", "198.18.1.2", "no route"},
 		{"dead next hop of a router", []string{"changed"}, func(_ *testing.T, s *checkSite) func() {
 			s.DeadHop(2)
 			return func() { s.Mend(2) }
