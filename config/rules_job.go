@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -268,6 +269,12 @@ func (r *rules) notOn(t *texts, zone *time.Location) *calendar.Calendar {
 			return nil, err
 		}
 		f, err := os.Open(p)
+		if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
+			err = failed.Err // the message has the name
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errors.New("there is no such file")
+		}
 		if err != nil {
 			return nil, err
 		}

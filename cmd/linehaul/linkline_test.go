@@ -37,8 +37,9 @@ func TestLinkLine(t *testing.T) {
 	}
 	t.Logf("%d dropped: %+v", dropped, *l)
 	// The firewall counts a train of datagrams as one. A few of those dropped
-	// carry no data; and a gateway that has too much to do drops some besides.
-	if dropped < 5 || int(l.Resent) < dropped*3/4 || l.ResentShare < 0.004 || l.ResentShare > 0.2 {
+	// carry no data; and a gateway that has too much to do drops some besides. A
+	// train has up to some forty packets, all of which are sent again.
+	if dropped < 5 || int(l.Resent) < dropped*3/4 || l.ResentShare < 0.004 || l.ResentShare > 0.5 {
 		t.Errorf("%d dropped, %d of %d sent again (%s)", dropped, l.Resent, l.Sent, l.Retransmitted())
 	}
 }
