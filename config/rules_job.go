@@ -278,7 +278,7 @@ func (r *rules) notOn(t *texts, zone *time.Location) *calendar.Calendar {
 		if err != nil {
 			return nil, err
 		}
-		defer f.Close() //nolint:errcheck // it was read only
+		defer f.Close()
 		return io.ReadAll(io.LimitReader(f, calendar.MaxFile+1))
 	}
 	var all []string
