@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ type node struct {
 type memRemote struct {
 	mu    sync.Mutex
 	nodes map[string]*node
-	open  int // readers and writers that are not closed
+	open  atomic.Int64 // readers and writers that are not closed
 
 	extra      map[string][]transfer.Entry // that List makes up
 	denied     map[string]bool             // paths that may not be listed or opened
@@ -178,7 +179,7 @@ func (r *memRemote) Open(ctx context.Context, p string) (transfer.Reader, error)
 	case r.denied[at]:
 		return nil, failure("open", p, fs.ErrPermission)
 	}
-	r.open++
+	r.open.Add(1)
 	h := &handle{r: r, n: n, name: path.Base(at), path: at, closed: make(chan struct{})}
 	if r.sequential {
 		return struct{ transfer.Reader }{h}, nil
@@ -205,9 +206,7 @@ func (h *handle) Stat(ctx context.Context) (transfer.Entry, error) { return h.r.
 func (h *handle) Close() error {
 	h.once.Do(func() {
 		close(h.closed)
-		h.r.mu.Lock()
-		h.r.open--
-		h.r.mu.Unlock()
+		h.r.open.Add(-1) // without mu, which a request may hold that waits
 	})
 	return nil
 }
@@ -284,7 +283,7 @@ func (r *memRemote) Create(ctx context.Context, p string, attrs transfer.Attrs) 
 	}
 	n := &node{mode: 0o600, mtime: epoch()}
 	r.nodes[p] = n
-	r.open++
+	r.open.Add(1)
 	r.log = append(r.log, "create "+p)
 	h := &handle{r: r, n: n, path: p, attrs: attrs, closed: make(chan struct{})}
 	if r.sequential {
@@ -354,7 +353,7 @@ func (r *memRemote) Reopen(ctx context.Context, p string, attrs transfer.Attrs) 
 	if n == nil {
 		return nil, failure("open", p, fs.ErrNotExist)
 	}
-	r.open++
+	r.open.Add(1)
 	return writerAt{writer{&handle{r: r, n: n, path: p, attrs: attrs, closed: make(chan struct{})}}}, nil
 }
 
@@ -426,8 +425,8 @@ func checkLeaks(t *testing.T, r *memRemote) {
 			buf := make([]byte, 1<<16)
 			t.Errorf("%d goroutines, %d at the beginning\n%s", now, before, buf[:runtime.Stack(buf, true)])
 		}
-		if r != nil && r.open != 0 {
-			t.Errorf("%d files are open on the server", r.open)
+		if r != nil && r.open.Load() != 0 {
+			t.Errorf("%d files are open on the server", r.open.Load())
 		}
 	})
 }
