@@ -63,6 +63,7 @@ func rows() map[string]int {
 		"winsvc":                     1,
 		"fault":                      0,
 		"internal/bench":             1,
+		"internal/device":            0,
 		"internal/delay":             0,
 		"internal/faulty":            0,
 		"internal/flock":             0,

@@ -15,6 +15,7 @@ import (
 // Look runs the checks of a subject that the policy asks for, and judges them.
 // each is told of each finding as it comes, before it is judged; nil: nobody.
 func Look(ctx context.Context, s Subject, p Policy, now func() time.Time, each func(Finding)) Report {
+	s.now = now
 	r := Report{Subject: s.Name, Link: s.Link, Target: s.target(), Jump: s.Jump, Started: now()}
 	tree := Tree{Tasks: s.Tasks(p), Now: now, Each: each}
 	r.Findings = tree.Run(ctx)

@@ -35,6 +35,7 @@ type nameCheck struct {
 	networks []netip.Prefix // that the link leads to; none: any
 	way      Way
 	inside   bool // the name server is one behind a tunnel
+	now      func() time.Time
 }
 
 func (c nameCheck) Name() string { return CheckName }
@@ -45,9 +46,9 @@ func (c nameCheck) Run(ctx context.Context, _ *Found) Finding {
 		f.Name = &Name{Name: c.address, Addresses: []netip.Addr{a.Unmap()}}
 		return c.within(f)
 	}
-	began := time.Now()
+	began := c.now()
 	n, err := c.way.Resolve(ctx, c.address)
-	n.TookMS = milliseconds(time.Since(began))
+	n.TookMS = milliseconds(c.now().Sub(began))
 	f := c.judge(ctx, n, err)
 	f.Name = &n
 	if f.Verdict == OK {

@@ -110,6 +110,8 @@ type Subject struct {
 	PortTime time.Duration
 	// SpaceHere: Space is about this machine, and needs no server.
 	SpaceHere bool
+
+	now func() time.Time // the clock of the look
 }
 
 // sshPort is where a trace by TCP goes if nothing else is said.
@@ -136,7 +138,7 @@ func (s Subject) Tasks(p Policy) []Task {
 	}
 	server := cmp.Or(s.Patience, serverTime)
 	inside := s.Way.Kind == "ipsec" && !s.OfLink
-	name := nameCheck{address: s.Address, networks: s.Networks, way: s.Way, inside: inside}
+	name := nameCheck{address: s.Address, networks: s.Networks, way: s.Way, inside: inside, now: s.now}
 	link := linkCheck{address: s.Address, networks: s.Networks, way: s.Way, gateway: s.Gateway}
 	linkLimit := cmp.Or(s.LinkTime, linkTime)
 	around := []string{CheckName, CheckLink} // what the checks of the line need

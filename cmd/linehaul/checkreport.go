@@ -35,8 +35,8 @@ func formOf(name string) (reportForm, error) {
 	return nil, fault.New(fault.Usage, "--report %q: want a name that ends in .html, .md or .json", name)
 }
 
-// writeReports writes a report to files, each in the form that its name asks for.
-// Of a job, its earlier runs are in it.
+// writeReports writes the report of a subject to the files that were asked for. Of a
+// job, its earlier runs are in it.
 func (a *app) writeReports(r preflight.Report, s checkSubject, o checkFlags) error {
 	var beside page.Options
 	if len(o.reports) > 0 && s.job != nil && s.job.Name != "" {
@@ -46,7 +46,12 @@ func (a *app) writeReports(r preflight.Report, s checkSubject, o checkFlags) err
 		}
 	}
 	beside.Zone = time.Local
-	for _, name := range o.reports {
+	return a.writeForms(r, beside, o.reports)
+}
+
+// writeForms writes a report to files, each in the form that its name asks for.
+func (a *app) writeForms(r preflight.Report, beside page.Options, files []string) error {
+	for _, name := range files {
 		write, err := formOf(name)
 		if err == nil {
 			err = writeWhole(name, func(w io.Writer) error { return write(w, r, beside) })
@@ -122,17 +127,9 @@ func (a *app) checkHistory(args []string, o checkFlags) error {
 		if err != nil {
 			return err
 		}
-		for _, name := range o.reports {
-			write, err := formOf(name)
-			if err == nil {
-				err = writeWhole(name, func(w io.Writer) error {
-					return write(w, r, page.Options{History: nights, Before: before, Zone: f.Jobs[args[0]].Timezone})
-				})
-			}
-			if err != nil {
-				return fault.Wrap(fault.LocalDisk, err)
-			}
-			a.note("wrote %s", name)
+		beside := page.Options{History: nights, Before: before, Zone: f.Jobs[args[0]].Timezone}
+		if err := a.writeForms(r, beside, o.reports); err != nil {
+			return err
 		}
 	}
 	if a.json {

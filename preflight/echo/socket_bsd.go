@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"linehaul/internal/device"
 	"linehaul/internal/icmp"
 )
 
@@ -96,7 +97,7 @@ func (s *Socket) prepare(fd int) (err error) {
 		return fmt.Errorf("set an ICMP socket up: %w", os.NewSyscallError("setsockopt", err))
 	}
 	if s.o.Device != "" {
-		if err := bindDevice(fd, s.o.Device, s.o.To.Is6()); err != nil {
+		if err := device.BindName(uintptr(fd), s.o.Device, s.o.To.Is6()); err != nil {
 			return fmt.Errorf("send by %s: %w", s.o.Device, err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"linehaul/internal/device"
 	"linehaul/internal/icmp"
 )
 
@@ -70,8 +71,8 @@ func (s *Socket) prepare(fd int) (err error) {
 		return fmt.Errorf("set an ICMP socket up: %w", os.NewSyscallError("setsockopt", err))
 	}
 	if s.o.Device != "" {
-		if err := unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, s.o.Device); err != nil {
-			return fmt.Errorf("send by %s: %w", s.o.Device, os.NewSyscallError("setsockopt", err))
+		if err := device.BindName(uintptr(fd), s.o.Device, s.o.To.Is6()); err != nil {
+			return fmt.Errorf("send by %s: %w", s.o.Device, err)
 		}
 	}
 	if s.o.From.IsValid() {

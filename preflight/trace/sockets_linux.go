@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -50,8 +49,4 @@ func handshake(fd int, took time.Duration) time.Duration {
 		return rtt
 	}
 	return took
-}
-
-func bindDevice(fd int, name string, _ bool) error {
-	return os.NewSyscallError("setsockopt", unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, name))
 }

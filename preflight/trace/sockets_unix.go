@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"linehaul/internal/device"
 	"linehaul/internal/icmp"
 )
 
@@ -140,7 +141,7 @@ func (p *socketProber) prepare(fd, ttl int) error {
 		}
 	}
 	if p.o.Device != "" {
-		if err := bindDevice(fd, p.o.Device, p.o.To.Is6()); err != nil {
+		if err := device.BindName(uintptr(fd), p.o.Device, p.o.To.Is6()); err != nil {
 			return fmt.Errorf("send by %s: %w", p.o.Device, err)
 		}
 	}

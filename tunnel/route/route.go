@@ -11,11 +11,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 
 	"linehaul/fault"
+	"linehaul/internal/device"
 )
 
 // A Route is how the system would send to an address now.
@@ -213,4 +215,14 @@ func (r *Rule) dial(ctx context.Context, network string, to netip.Addr, port str
 		}
 	}
 	return d.DialContext(ctx, network, net.JoinHostPort(to.String(), port))
+}
+
+// bind keeps a socket at the interface of a route. Linux before 5.7 lets only root
+// do that, and BSD nobody: the route that was checked is all that there is then.
+func bind(fd uintptr, way Route, six bool) error {
+	err := device.Bind(fd, device.Interface{Name: way.Interface, Index: way.Index}, six)
+	if runtime.GOOS == "linux" && errors.Is(err, syscall.EPERM) {
+		return nil
+	}
+	return err
 }

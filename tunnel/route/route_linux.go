@@ -113,13 +113,3 @@ func answer(b []byte) (Route, error) {
 	}
 	return r, nil
 }
-
-// bind keeps a socket at the interface. Kernels before 5.7 let only root do that:
-// the route that was checked is all that there is then.
-func bind(fd uintptr, way Route, _ bool) error {
-	err := unix.BindToDevice(int(fd), way.Interface)
-	if errors.Is(err, unix.EPERM) {
-		return nil
-	}
-	return os.NewSyscallError("setsockopt", err)
-}

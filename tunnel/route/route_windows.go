@@ -1,7 +1,6 @@
 package route
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"os"
 	"syscall"
@@ -9,9 +8,6 @@ import (
 
 	"golang.org/x/sys/windows"
 )
-
-// unicastInterface is IP_UNICAST_IF and IPV6_UNICAST_IF, the same number in both.
-const unicastInterface = 31
 
 // getBestRoute2 is the IP Helper's function that says by which route the system
 // would send to an address.
@@ -64,15 +60,4 @@ func address(s *windows.RawSockaddrInet6) netip.Addr {
 		return netip.AddrFrom16(s.Addr)
 	}
 	return netip.Addr{}
-}
-
-// bind keeps a socket at the interface. IPv4 takes its number in the order of
-// the network.
-func bind(fd uintptr, way Route, six bool) error {
-	if six {
-		return os.NewSyscallError("setsockopt", windows.SetsockoptInt(windows.Handle(fd), windows.IPPROTO_IPV6, unicastInterface, way.Index))
-	}
-	var b [4]byte
-	binary.BigEndian.PutUint32(b[:], uint32(way.Index))
-	return os.NewSyscallError("setsockopt", windows.SetsockoptInt(windows.Handle(fd), windows.IPPROTO_IP, unicastInterface, int(int32(binary.NativeEndian.Uint32(b[:])))))
 }

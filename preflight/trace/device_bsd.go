@@ -1,6 +1,0 @@
-//go:build freebsd || openbsd
-
-package trace
-
-// bindDevice does nothing: these systems bind a socket to an address only.
-func bindDevice(int, string, bool) error { return nil }
