@@ -21,6 +21,8 @@ func rows() map[string]int {
 		"config":                     4,
 		"schedule":                   3,
 		"store":                      3,
+		"store/db":                   2,
+		"store/storetest":            4,
 		"transfer/remote":            3,
 		"transfer/remote/remotetest": 3,
 		"keys":                       2,
@@ -94,6 +96,9 @@ func homes() map[string][]string {
 		"github.com/oschwald":           {"preflight/trace"},
 		"github.com/cloudflare/circl":   {"tunnel/suite"},
 		"gvisor.dev/gvisor":             {"tunnel/netstack", "internal/plainstack"},
+		"github.com/jackc/pgx":          {"store/db", "schedule/queue", "internal/lab/postgres"},
+		"modernc.org/sqlite":            {"store/db"},
+		"github.com/riverqueue/river":   {"schedule/queue"},
 	}
 }
 

@@ -59,6 +59,9 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan struct{}, ready func()) 
 	if err != nil {
 		return err
 	}
+	if s := now.runner.Store; s != nil && s.Aside() != "" {
+		d.Log.Error("the record of runs was damaged: it is set aside, and a new one begun", "file", s.Aside())
+	}
 	d.announce(ctx, now)
 	ready()
 

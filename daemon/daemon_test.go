@@ -23,6 +23,7 @@ import (
 	"linehaul/logs"
 	"linehaul/schedule"
 	"linehaul/store"
+	"linehaul/store/storetest"
 	"linehaul/transfer/remote/remotetest"
 )
 
@@ -108,8 +109,7 @@ jobs:
 	b.Daemon = &daemon.Daemon{
 		Load: func() (*config.File, error) { return config.Load(filepath.Join(dir, "linehaul.yaml")) },
 		Runner: func(f *config.File) (*job.Runner, error) {
-			s, err := store.Open(f.State)
-			return &job.Runner{Dialer: &net.Dialer{}, Now: time.Now, Random: rand.Reader, Store: s}, err
+			return &job.Runner{Dialer: &net.Dialer{}, Now: time.Now, Random: rand.Reader, Store: storetest.Open(t, f.State)}, nil
 		},
 		Queue: b.queue, Log: log,
 		Ended: func(run store.Run, err error) { b.ended <- result{run, err} },
@@ -261,10 +261,7 @@ func TestLeftOut(t *testing.T) {
 	if r.err != nil || r.run.State != store.Missed || !strings.Contains(r.run.Error, "3 before it") {
 		t.Errorf("%+v, %v", r.run, r.err)
 	}
-	s, err := store.Open(filepath.Join(b.dir, "state"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := storetest.Open(t, filepath.Join(b.dir, "state"))
 	runs, _, err := s.Runs(store.Filter{Job: "a"})
 	if err != nil || len(runs) != 2 || runs[0].State != store.Missed || runs[1].State != store.Skipped {
 		t.Errorf("recorded: %+v, %v", runs, err)
@@ -281,10 +278,7 @@ func TestKnowsTheLastFiring(t *testing.T) {
 	nominal := time.Now().Truncate(time.Minute)
 	b.queue.firings <- schedule.Firing{Job: "a", Nominal: nominal}
 	b.await(t)
-	s, err := store.Open(filepath.Join(b.dir, "state"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := storetest.Open(t, filepath.Join(b.dir, "state"))
 	id, err := store.NewRunID(time.Now().Add(time.Second), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -307,10 +301,7 @@ func TestKnowsTheLastFiring(t *testing.T) {
 // recorded, and does again when it is resumed.
 func TestPaused(t *testing.T) {
 	b := start(t, remotetest.Faults{})
-	s, err := store.Open(filepath.Join(b.dir, "state"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := storetest.Open(t, filepath.Join(b.dir, "state"))
 	if err := s.Pause("a", store.Pause{Since: time.Now(), Reason: "the server moves"}); err != nil {
 		t.Fatal(err)
 	}

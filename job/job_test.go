@@ -23,6 +23,7 @@ import (
 	"linehaul/logs"
 	"linehaul/stamp"
 	"linehaul/store"
+	"linehaul/store/storetest"
 	"linehaul/transfer"
 	"linehaul/transfer/remote"
 	"linehaul/transfer/remote/remotetest"
@@ -142,10 +143,7 @@ func newBenchOf(t *testing.T, o remotetest.Options) *bench {
 		Name: "h", Address: addr.IP.String(), Port: addr.Port, User: "u", HostKeys: known,
 		Password: func(context.Context) ([]byte, error) { return []byte("pw"), nil },
 	}
-	record, err := store.Open(filepath.Join(b.dir, "state"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	record := storetest.Open(t, filepath.Join(b.dir, "state"))
 	b.Runner = Runner{
 		Dialer: &net.Dialer{}, Now: time.Now, Random: rand.Reader, Store: record, Version: "test",
 		Logs:    LogPlace{Dir: filepath.Join(b.dir, "log"), Name: template(t, "{job}.log")},

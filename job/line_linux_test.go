@@ -21,6 +21,7 @@ import (
 	"linehaul/logs"
 	"linehaul/preflight"
 	"linehaul/store"
+	"linehaul/store/storetest"
 	"linehaul/transfer/remote"
 )
 
@@ -43,10 +44,7 @@ func pathBench(t *testing.T, p *path.Path) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{dir: t.TempDir(), log: &lab.Buffer{}}
-	record, err := store.Open(filepath.Join(b.dir, "state"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	record := storetest.Open(t, filepath.Join(b.dir, "state"))
 	b.Runner = Runner{
 		Dialer: pathDialer{p}, Now: time.Now, Random: rand.Reader, Version: "test", Store: record,
 		Console: logs.NewHandler(b.log, logs.Text, slog.LevelInfo),

@@ -7,16 +7,14 @@ import (
 	"time"
 
 	"linehaul/store"
+	"linehaul/store/storetest"
 )
 
 // TestUnfinished: every run since the last success may have left something to
 // go on with, however many there were: a file that is gone on with keeps the
 // name that the first of them gave it.
 func TestUnfinished(t *testing.T) {
-	s, err := store.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := storetest.Open(t, t.TempDir())
 	at := time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
 	put := func(state store.State) string {
 		t.Helper()

@@ -10,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"linehaul/fault"
+	"linehaul/store/db"
 )
 
 const (
@@ -21,12 +23,10 @@ const (
 	maxLine = 1 << 20
 )
 
-// moreSuffix is what the name of the file beside a record ends in.
-const moreSuffix = ".files.jsonl"
-
 // A FileList notes what becomes of a run's files while it goes on: the first
-// MaxFiles in memory, for the record, and what is beyond in a file beside the
-// record, one JSON object a line. It is used by one goroutine at a time.
+// MaxFiles in memory, for the record, and what is beyond in a file, one JSON
+// object a line, which the store takes in at the end. It is used by one goroutine
+// at a time.
 //
 // The zero value is not ready; NewFileList or Store.FileList makes one, and
 // whoever makes it calls End or Discard.
@@ -37,21 +37,17 @@ type FileList struct {
 	make  func() (*os.File, error) // makes it
 	f     *os.File
 	w     *bufio.Writer
+	store *Store // that takes the file in; nil: none does
+	run   string // of that store
 }
 
 // FileList makes the list of a run of this store.
 func (s *Store) FileList(r Run) *FileList {
-	return &FileList{make: func() (*os.File, error) {
-		rec := record{r.ID, r.Job}
-		root, err := s.root()
-		if err != nil {
+	return &FileList{store: s, run: r.ID, make: func() (*os.File, error) {
+		if err := os.MkdirAll(filepath.Join(s.place.Dir, listsDir), 0o750); err != nil {
 			return nil, err
 		}
-		defer root.Close()
-		if err := makeFolder(root, rec.folder()); err != nil {
-			return nil, err
-		}
-		return os.OpenFile(filepath.Join(s.dir, filepath.FromSlash(rec.more())), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
+		return os.OpenFile(s.listPath(r.ID), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o640)
 	}}
 }
 
@@ -115,7 +111,7 @@ func (l *FileList) Each(do func(File) error) error {
 	return eachLine(l.path, do)
 }
 
-// eachLine reads the file beside a record. A last line that was cut off, as a
+// eachLine reads the file of a list. A last line that was cut off, as a
 // killed process leaves it, ends it.
 func eachLine(path string, do func(File) error) error {
 	f, err := os.Open(path)
@@ -199,38 +195,107 @@ func (l *FileList) Change(do func(*File) bool) error {
 // End makes the list durable, and enters it into a run: of its record, which is
 // to be put then, or of one that no store keeps, which is to be forgotten.
 func (l *FileList) End(r *Run) error {
-	r.Files, r.MoreFiles, r.more = l.first, l.more, l.path
+	r.Files, r.MoreFiles, r.lies = l.first, l.more, l.path
 	if l.f == nil {
 		return nil
 	}
+	path := l.path
+	r.more = func(do func(File) error) error { return eachLine(path, do) }
 	err := errors.Join(l.w.Flush(), l.f.Sync(), l.f.Close())
 	l.f = nil
+	if err == nil && l.store != nil {
+		err = l.store.takeIn(l.run, path)
+		r.more, r.lies = func(do func(File) error) error { return l.store.eachFile(l.run, do) }, ""
+	}
 	if err != nil {
 		return listError(err)
 	}
 	return nil
 }
 
+// partLines and partBytes bound the lines that the database has in one row.
+const (
+	partLines = 500
+	partBytes = 1 << 20
+)
+
+// takeIn moves the lines of a file into the database, in place of what is there of
+// the run, and removes the file.
+func (s *Store) takeIn(run, path string) error {
+	ctx, cancel := opContext(keepTime)
+	defer cancel()
+	if _, err := s.db.Exec(ctx, "DELETE FROM lh_run_files WHERE run = $1", run); err != nil {
+		return err
+	}
+	var part strings.Builder
+	parts, lines := 0, 0
+	flush := func() error {
+		_, err := s.db.Exec(ctx, "INSERT INTO lh_run_files (run, part, lines) VALUES ($1, $2, $3) ON CONFLICT (run, part) DO UPDATE SET lines = excluded.lines", run, parts, part.String())
+		part.Reset()
+		parts, lines = parts+1, 0
+		return err
+	}
+	err := eachLine(path, func(f File) error {
+		if err := writeLine(&part, f); err != nil {
+			return err
+		}
+		if lines++; lines < partLines && part.Len() < partBytes {
+			return nil
+		}
+		return flush()
+	})
+	if err == nil && lines > 0 {
+		err = flush()
+	}
+	if err != nil {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// eachFile calls do for each file of a run beside those that its record has.
+func (s *Store) eachFile(run string, do func(File) error) error {
+	for part := 0; ; part++ {
+		var lines string
+		ctx, cancel := opContext(opTime)
+		found, err := db.One(ctx, s.db, "SELECT lines FROM lh_run_files WHERE run = $1 AND part = $2", []any{run, part}, &lines)
+		cancel()
+		if err != nil || !found {
+			return err
+		}
+		d := json.NewDecoder(strings.NewReader(lines))
+		for d.More() {
+			var f File
+			if err := d.Decode(&f); err != nil {
+				return fault.New(fault.LocalDisk, "damaged list of files of run %s: %w", run, err)
+			}
+			if err := do(f); err != nil {
+				return err
+			}
+		}
+	}
+}
+
 // EachFile calls do for each file of a run, until it fails: those that its
-// record holds, and those that lie beside it.
+// record holds, and those that are kept beside it.
 func (r Run) EachFile(do func(File) error) error {
 	for _, f := range r.Files {
 		if err := do(f); err != nil {
 			return err
 		}
 	}
-	if r.MoreFiles == 0 || r.more == "" {
+	if r.MoreFiles == 0 || r.more == nil {
 		return nil
 	}
-	return eachLine(r.more, do)
+	return r.more(do)
 }
 
 // Forget removes what lies on disk of a run that no store keeps.
 func (r Run) Forget() error {
-	if r.more == "" {
+	if r.lies == "" {
 		return nil
 	}
-	if err := os.Remove(r.more); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(r.lies); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return listError(err)
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"reflect"
 	"testing"
 
@@ -77,8 +76,8 @@ func TestFileList(t *testing.T) {
 			if len(printed.Files) != len(want) || printed.MoreFiles != 0 || printed.Error != r.Error || printed.PID != r.PID {
 				t.Errorf("printed with %d files, want %d", len(printed.Files), len(want))
 			}
-			if left := allFiles(t, dir); len(left) > 2 {
-				t.Errorf("files %q, want the record and its list", left)
+			if left := leftFiles(t, dir); len(left) > 0 {
+				t.Errorf("files %q are left", left)
 			}
 		})
 	}
@@ -110,29 +109,39 @@ func TestLooseFileList(t *testing.T) {
 	}
 }
 
-// TestRecoverRemovesLists: what a killed run had noted beside its record goes
+// TestRecoverRemovesLists: what a killed run had noted besides its record goes
 // with it, as the record does not say that it is there.
 func TestRecoverRemovesLists(t *testing.T) {
 	s, dir := openStore(t)
-	r := fullRun(t)
-	r.State, r.MoreFiles, r.Files = store.Running, 0, nil
-	put(t, s, r)
-	l := s.FileList(r)
-	for i := range store.MaxFiles + 1 {
-		if err := l.Add(store.File{Source: fmt.Sprint(i)}, i); err != nil {
-			t.Fatal(err)
+	for _, ended := range []bool{false, true} { // killed before and after the list was taken in
+		r := fullRun(t)
+		r.State, r.MoreFiles, r.Files, r.Queued = store.Running, 0, nil, false
+		dead(t, dir, func(s *store.Store) {
+			put(t, s, r)
+			l := s.FileList(r)
+			for i := range store.MaxFiles + 1 {
+				if err := l.Add(store.File{Source: fmt.Sprint(i)}, i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if ended {
+				if err := l.End(&store.Run{}); err != nil {
+					t.Fatal(err)
+				}
+				if n := count(t, s, "lh_run_files"); n != 1 {
+					t.Fatalf("%d rows of files", n)
+				}
+			}
+		})
+		if runs, err := s.Recover(); err != nil || len(runs) != 1 {
+			t.Fatalf("%+v, %v", runs, err)
 		}
-	}
-	if left := allFiles(t, dir); len(left) != 3 {
-		t.Fatalf("%q: want a record, a marker and a list", left)
-	}
-	if err := l.End(&store.Run{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Recover(); err != nil {
-		t.Fatal(err)
-	}
-	if left, err := filepath.Glob(filepath.Join(dir, "runs", "2026", "11", "*")); err != nil || len(left) != 1 {
-		t.Errorf("left %q, %v", left, err)
+		if left := leftFiles(t, dir); len(left) > 0 {
+			t.Errorf("left %q", left)
+		}
+		if n := count(t, s, "lh_run_files"); n != 0 {
+			t.Errorf("%d rows of files are left", n)
+		}
+		alter(t, s, "DELETE FROM lh_run")
 	}
 }

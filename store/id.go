@@ -33,7 +33,13 @@ func NewRunID(now time.Time, random io.Reader) (string, error) {
 	for i, b := range raw {
 		raw[i] = idLetters[int(b)%len(idLetters)]
 	}
-	return fmt.Sprintf("%s%03d%s", now.Format(idSecond), now.Nanosecond()/int(time.Millisecond), raw[:]), nil
+	return idTime(now) + string(raw[:]), nil
+}
+
+// idTime is how the ids of an instant begin.
+func idTime(t time.Time) string {
+	t = t.UTC()
+	return fmt.Sprintf("%s%03d", t.Format(idSecond), t.Nanosecond()/int(time.Millisecond))
 }
 
 // RunTime returns the instant in an id, in UTC. It refuses everything that

@@ -1,42 +1,36 @@
 package store
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"linehaul/fault"
-	"linehaul/internal/flock"
+	"linehaul/store/db"
 )
 
-// Lock is a job's lock: whoever holds it runs the job. The system drops it
-// when the process ends, however it ends. Its methods are safe for concurrent
+// Lock is a job's lock: whoever holds it runs the job, on whichever machine. It is
+// free when the process that holds it dies. Its methods are safe for concurrent
 // use.
 type Lock struct {
-	mu sync.Mutex
-	f  *os.File // nil: released
+	s    *Store
+	mu   sync.Mutex
+	held holder
+	free bool
 }
 
-// holder is the content of a lock's file while somebody runs the job. It tells
-// people who; the lock itself is the system's.
+// holder is a lock as the database has it.
 type holder struct {
-	PID int    `json:"pid"`
-	Run string `json:"run,omitempty"`
+	job, owner, run string
+	pid             int
+	node            string
 }
 
-const (
-	// lockTries and lockPause bound the wait for a holder that does not say
-	// who it is: one that has just come, or Recover, which only looks.
-	lockTries = 20
-	lockPause = 10 * time.Millisecond
-	// maxHolder bounds what is read of a lock's file, in bytes.
-	maxHolder = 4 << 10
-)
+// releaseOwed is a lock that could not be given up, as the database was away.
+type releaseOwed struct{ job, owner, run string }
 
 // Lock takes the lock of a job without waiting for another run to end: if one
 // holds it, the error is of kind fault.Overlap and names it.
@@ -44,116 +38,126 @@ func (s *Store) Lock(job string) (*Lock, error) {
 	if err := checkJob(job); err != nil {
 		return nil, fault.New(fault.Internal, "lock a job: %w", err)
 	}
-	for try := 1; ; try++ {
-		l, err := s.tryLock(job)
-		if err != nil {
+	ctx, cancel := opContext(opTime)
+	defer cancel()
+	s.payReleases(ctx)
+	owner, err := s.ownerFor(ctx, true)
+	if err != nil {
+		return nil, fmt.Errorf("lock job %q: %w", job, err)
+	}
+	l := &Lock{s: s, held: holder{job: job, owner: owner, pid: os.Getpid()}}
+	err = s.db.Tx(ctx, func(t *db.Tx) error { return s.lock(ctx, t, l.held) })
+	if err != nil {
+		if fault.Is(err, fault.Overlap) {
 			return nil, err
 		}
-		if l != nil {
-			if err := l.note(holder{PID: os.Getpid()}); err != nil {
-				l.Release()
-				return nil, err
-			}
-			return l, nil
-		}
-		by, known := readHolder(s.lockPath(job))
-		if known || try == lockTries {
-			return nil, overlap(job, by)
-		}
-		time.Sleep(lockPause)
+		return nil, fmt.Errorf("lock job %q: %w", job, err)
 	}
+	return l, nil
 }
 
-// Note writes the run that holds the lock into its file, for the message that
-// another gets who wants it.
+func (s *Store) lock(ctx context.Context, t *db.Tx, want holder) error {
+	n, err := t.Exec(ctx, "INSERT INTO lh_lock (job, owner, pid, run) VALUES ($1, $2, $3, '') ON CONFLICT (job) DO NOTHING", want.job, want.owner, want.pid)
+	if err != nil || n == 1 {
+		return err
+	}
+	by := holder{job: want.job}
+	if _, err := db.One(ctx, t, "SELECT owner, pid, run, coalesce((SELECT name FROM lh_node WHERE id = owner), '') FROM lh_lock WHERE job = $1"+s.db.Kind().Locked(),
+		[]any{want.job}, &by.owner, &by.pid, &by.run, &by.node); err != nil {
+		return err
+	}
+	alive, err := s.alive(ctx, t, by.owner)
+	if err != nil {
+		return err
+	}
+	if alive && by.run != "" {
+		// Its run may have ended, and the lock could not be given up then.
+		var state string
+		if _, err := db.One(ctx, t, "SELECT state FROM lh_run WHERE id = $1", []any{by.run}, &state); err != nil {
+			return err
+		}
+		alive = state == "" || state == string(Running)
+	}
+	if alive {
+		return s.overlap(by)
+	}
+	_, err = t.Exec(ctx, "UPDATE lh_lock SET owner = $2, pid = $3, run = '' WHERE job = $1", want.job, want.owner, want.pid)
+	return err
+}
+
+// Note writes the run that holds the lock into it, for the message that another
+// gets who wants it.
 func (l *Lock) Note(runID string) error {
-	return l.note(holder{PID: os.Getpid(), Run: runID})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.free {
+		return fault.New(fault.Internal, "note a run in a lock that was released")
+	}
+	ctx, cancel := opContext(opTime)
+	defer cancel()
+	n, err := l.s.db.Exec(ctx, "UPDATE lh_lock SET run = $3 WHERE job = $1 AND owner = $2", l.held.job, l.held.owner, runID)
+	switch {
+	case err != nil:
+		return fmt.Errorf("note run %s in the lock of job %q: %w", runID, l.held.job, err)
+	case n == 0:
+		return fault.New(fault.Interrupted, "the lock of job %q: %w", l.held.job, &TakenError{runID})
+	}
+	l.held.run = runID
+	return nil
 }
 
 // Release gives the lock up. It may be called again.
 func (l *Lock) Release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.f == nil {
+	if l.free {
 		return
 	}
-	// None of these can keep the lock: Close drops it at the latest.
-	l.f.Truncate(0)   //nolint:errcheck // see above
-	flock.Unlock(l.f) //nolint:errcheck // see above
-	l.f.Close()
-	l.f = nil
+	l.free = true
+	ctx, cancel := opContext(opTime)
+	defer cancel()
+	owed := releaseOwed{l.held.job, l.held.owner, l.held.run}
+	if l.s.release(ctx, owed) != nil {
+		l.s.mu.Lock()
+		l.s.owed = append(l.s.owed, owed)
+		l.s.mu.Unlock()
+	}
 }
 
-func (s *Store) lockPath(job string) string { return filepath.Join(s.dir, locksDir, job+".lock") }
-
-// tryLock takes the lock and says nothing about who holds it. It returns nil
-// if somebody else does. The file stays when the lock is released: removing it
-// would let two processes lock two files of one name.
-func (s *Store) tryLock(job string) (*Lock, error) {
-	f, err := os.OpenFile(s.lockPath(job), os.O_RDWR|os.O_CREATE, 0o640)
-	if err != nil {
-		return nil, fault.New(fault.LocalDisk, "lock job %q: %w", job, err)
-	}
-	held, err := flock.TryLock(f)
-	if err != nil || !held {
-		f.Close()
-	}
-	switch {
-	case err != nil:
-		return nil, fault.New(fault.LocalDisk, "lock job %q: %w", job, err).
-			WithHint("the state folder must lie on a file system with locks, such as a local disk")
-	case !held:
-		return nil, nil
-	}
-	return &Lock{f: f}, nil
+func (s *Store) release(ctx context.Context, r releaseOwed) error {
+	_, err := s.db.Exec(ctx, "DELETE FROM lh_lock WHERE job = $1 AND owner = $2 AND run = $3", r.job, r.owner, r.run)
+	return err
 }
 
-func (l *Lock) note(h holder) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.f == nil {
-		return fault.New(fault.Internal, "note a run in a lock that was released")
+// payReleases gives up the locks that could not be given up when it was time.
+func (s *Store) payReleases(ctx context.Context) {
+	s.mu.Lock()
+	owed := s.owed
+	s.owed = nil
+	s.mu.Unlock()
+	for i, r := range owed {
+		if s.release(ctx, r) != nil {
+			s.mu.Lock()
+			s.owed = append(s.owed, owed[i:]...)
+			s.mu.Unlock()
+			return
+		}
 	}
-	data, err := json.Marshal(h)
-	if err != nil {
-		return fault.New(fault.Internal, "note a run in %q: %w", l.f.Name(), err)
-	}
-	if err = l.f.Truncate(0); err == nil {
-		_, err = l.f.WriteAt(append(data, '\n'), 0)
-	}
-	if err != nil {
-		return fault.New(fault.LocalDisk, "note a run in %q: %w", l.f.Name(), err)
-	}
-	return nil
-}
-
-// readHolder reads who holds a lock, and whether the file says.
-func readHolder(path string) (holder, bool) {
-	f, err := os.Open(path)
-	if err != nil {
-		return holder{}, false
-	}
-	defer f.Close()
-	var h holder
-	data, err := io.ReadAll(io.LimitReader(f, maxHolder))
-	if err != nil || json.Unmarshal(data, &h) != nil || h.PID <= 0 {
-		return holder{}, false
-	}
-	return h, true
 }
 
 // overlap says that a job runs already, and as much of who runs it as is known.
-func overlap(job string, by holder) error {
+func (s *Store) overlap(by holder) error {
 	var who []string
-	if by.PID > 0 {
-		who = append(who, fmt.Sprintf("process %d", by.PID))
+	since, known := parseID(by.run)
+	if known {
+		who = append(who, "run "+by.run)
 	}
-	if since, ok := parseID(by.Run); ok {
-		who = append([]string{"run " + by.Run}, who...)
+	who = append(who, fmt.Sprintf("process %d", by.pid))
+	if by.node != "" && by.node != s.place.Node {
+		who[len(who)-1] += " on " + by.node
+	}
+	if known {
 		who = append(who, "since "+since.Format(time.RFC3339))
 	}
-	if len(who) == 0 {
-		return fault.New(fault.Overlap, "job %q runs already", job)
-	}
-	return fault.New(fault.Overlap, "job %q runs already: %s", job, strings.Join(who, ", "))
+	return fault.New(fault.Overlap, "job %q runs already: %s", by.job, strings.Join(who, ", "))
 }

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,28 +14,8 @@ import (
 	"time"
 
 	"linehaul/fault"
-	"linehaul/internal/leak"
 	"linehaul/store"
 )
-
-// The test binary, started again with one of these, is another process.
-const (
-	helperVar = "LINEHAUL_TEST_STORE_HELPER" // what it does
-	dirVar    = "LINEHAUL_TEST_STORE_DIR"    // in which store
-)
-
-func TestMain(m *testing.M) {
-	helpers := map[string]func(*store.Store) error{"hold": helpHold, "put": helpPut}
-	if help := helpers[os.Getenv(helperVar)]; help != nil {
-		s, err := store.Open(os.Getenv(dirVar))
-		if err == nil {
-			err = help(s)
-		}
-		fmt.Println(err)
-		os.Exit(1)
-	}
-	os.Exit(leak.Main(m))
-}
 
 // helpHold runs the job "held" until it is killed.
 func helpHold(s *store.Store) error {
@@ -151,22 +129,6 @@ func TestLock(t *testing.T) {
 	}
 }
 
-// TestLockUnnamedHolder: a file that says nothing, or nonsense, is still held.
-func TestLockUnnamedHolder(t *testing.T) {
-	s, dir := openStore(t)
-	lock, err := s.Lock("a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Release()
-	if err := os.WriteFile(filepath.Join(dir, "locks", "a.lock"), []byte("{nonsense"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Lock("a"); !fault.Is(err, fault.Overlap) || err.Error() != `job "a" runs already` {
-		t.Errorf("got %v", err)
-	}
-}
-
 // TestLockIsExclusive lets many goroutines run one job.
 func TestLockIsExclusive(t *testing.T) {
 	s, _ := openStore(t)
@@ -244,46 +206,64 @@ func TestKilledHolder(t *testing.T) {
 }
 
 // TestRecoverWhileNextRuns: a dead run is found while a later run of its job
-// holds the lock, but not while it is unknown which run does.
+// goes on, which is left alone.
 func TestRecoverWhileNextRuns(t *testing.T) {
-	s, _ := openStore(t)
-	dead := store.Run{ID: newID(t, at(), 1), Job: "a", State: store.Running}
-	put(t, s, dead)
+	s, dir := openStore(t)
+	before := store.Run{ID: newID(t, at(), 1), Job: "a", State: store.Running}
+	dead(t, dir, func(s *store.Store) { put(t, s, before) })
 	lock, err := s.Lock("a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer lock.Release()
-	if runs, err := s.Recover(); len(runs) > 0 || err != nil {
-		t.Errorf("while it is unknown: %+v, %v", runs, err)
-	}
 	next := store.Run{ID: newID(t, at(), 2), Job: "a", State: store.Running}
 	if err := lock.Note(next.ID); err != nil {
 		t.Fatal(err)
 	}
 	put(t, s, next)
-	if runs, err := s.Recover(); err != nil || len(runs) != 1 || runs[0].ID != dead.ID {
-		t.Errorf("recovered %+v, %v, want %s", runs, err, dead.ID)
+	for _, recovering := range []*store.Store{reopen(t, dir), s} {
+		runs, err := recovering.Recover()
+		if err != nil || len(runs) > 1 || len(runs) == 1 && runs[0].ID != before.ID {
+			t.Errorf("recovered %+v, %v, want %s", runs, err, before.ID)
+		}
+	}
+	if r, err := s.Run(before.ID); err != nil || r.State != store.Interrupted {
+		t.Errorf("%+v, %v", r.State, err)
 	}
 }
 
-// TestRecoverCleans: what a process that died while it wrote a record left.
-func TestRecoverCleans(t *testing.T) {
+// TestTaken: what became another process's is not written by the one that had it.
+func TestTaken(t *testing.T) {
 	s, dir := openStore(t)
-	all := fill(t, s, 1)
-	cut := newID(t, at(), 7)
-	for _, name := range []string{"runs/2026/11/" + cut + "_a.json.tmp", "running/" + cut + "_a", "running/" + all[0] + "_even"} {
-		if err := os.WriteFile(filepath.Join(dir, filepath.FromSlash(name)), []byte("{"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	lock, err := s.Lock("a")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if runs, err := s.Recover(); len(runs) > 0 || err != nil {
-		t.Errorf("recovered %+v, %v", runs, err)
+	r := store.Run{ID: newID(t, at(), 1), Job: "a", State: store.Running}
+	put(t, s, r)
+	other := reopen(t, dir)
+	second, err := other.Lock("b")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, name := range allFiles(t, dir) {
-		if !regexp.MustCompile(`\.(json|lock)$`).MatchString(name) {
-			t.Errorf("%s was left", name)
-		}
+	defer second.Release()
+	// As it is after this process was taken for dead.
+	alter(t, s, "UPDATE lh_run SET owner = (SELECT owner FROM lh_lock WHERE job = 'b') WHERE id = $1", r.ID)
+	alter(t, s, "UPDATE lh_lock SET owner = (SELECT owner FROM lh_lock WHERE job = 'b') WHERE job = 'a'")
+	r.State = store.OK
+	var taken *store.TakenError
+	if err := s.Put(r); !errors.As(err, &taken) || taken.ID != r.ID || !fault.Is(err, fault.Interrupted) {
+		t.Errorf("recorded: %v", err)
+	}
+	if err := lock.Note(r.ID); !errors.As(err, &taken) {
+		t.Errorf("noted: %v", err)
+	}
+	lock.Release()
+	if _, err := s.Lock("a"); !fault.Is(err, fault.Overlap) {
+		t.Errorf("it gave up the other's lock: %v", err)
+	}
+	if got, err := s.Run(r.ID); err != nil || got.State != store.Running {
+		t.Errorf("the record is %v, %v", got.State, err)
 	}
 }
 
@@ -315,9 +295,7 @@ func TestKilledPut(t *testing.T) {
 			t.Errorf("run %s still runs", r.ID)
 		}
 	}
-	for _, name := range allFiles(t, dir) {
-		if !regexp.MustCompile(`\.(json|lock)$`).MatchString(name) {
-			t.Errorf("%s was left", name)
-		}
+	if n := count(t, s, "lh_progress"); n > 0 {
+		t.Errorf("%d rows of progress are left", n)
 	}
 }

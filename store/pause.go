@@ -3,12 +3,11 @@ package store
 import (
 	"encoding/json"
 	"errors"
-	"io/fs"
-	"os"
-	"path"
+	"fmt"
 	"time"
 
 	"linehaul/fault"
+	"linehaul/store/db"
 )
 
 // A Pause keeps a job from running by its schedule.
@@ -30,42 +29,21 @@ func (p Pause) String() string {
 	return text
 }
 
-// pausedDir has a file for each job that is paused.
-const pausedDir = "paused"
+// maxNote bounds what is read of a small note, in bytes.
+const maxNote = 64 << 10
 
 // Pause pauses a job, in place of an earlier pause.
 func (s *Store) Pause(job string, p Pause) error {
-	err := checkJob(job)
-	var data []byte
-	if err == nil {
-		data, err = json.MarshalIndent(p, "", "  ")
+	data, err := json.Marshal(p)
+	if err = errors.Join(checkJob(job), err); err != nil {
+		return fault.New(fault.Internal, "pause a job: %w", err)
 	}
-	if err == nil {
-		err = s.writePause(job, append(data, '\n'))
-	}
-	if err != nil {
-		return fault.New(fault.LocalDisk, "pause %q in %q: %w", job, s.dir, err)
+	ctx, cancel := opContext(opTime)
+	defer cancel()
+	if _, err := s.db.Exec(ctx, "INSERT INTO lh_pause (job, content) VALUES ($1, $2) ON CONFLICT (job) DO UPDATE SET content = excluded.content", job, string(data)); err != nil {
+		return fmt.Errorf("pause %q: %w", job, err)
 	}
 	return nil
-}
-
-func (s *Store) writePause(job string, data []byte) error {
-	root, err := s.root()
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	if err := root.Mkdir(pausedDir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	name := path.Join(pausedDir, job+".json")
-	if err := writeSynced(root, name+".tmp", data); err != nil {
-		return err
-	}
-	if err := root.Rename(name+".tmp", name); err != nil {
-		return err
-	}
-	return syncDir(root, pausedDir)
 }
 
 // Resume ends the pause of a job, and reports whether there was one.
@@ -73,20 +51,13 @@ func (s *Store) Resume(job string) (bool, error) {
 	if err := checkJob(job); err != nil {
 		return false, fault.New(fault.Internal, "resume a job: %w", err)
 	}
-	root, err := s.root()
-	if err == nil {
-		defer root.Close()
-		if err = root.Remove(path.Join(pausedDir, job+".json")); err == nil {
-			err = syncDir(root, pausedDir)
-		}
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
+	ctx, cancel := opContext(opTime)
+	defer cancel()
+	n, err := s.db.Exec(ctx, "DELETE FROM lh_pause WHERE job = $1", job)
 	if err != nil {
-		return false, fault.New(fault.LocalDisk, "resume %q in %q: %w", job, s.dir, err)
+		return false, fmt.Errorf("resume %q: %w", job, err)
 	}
-	return true, nil
+	return n > 0, nil
 }
 
 // Paused is the pause of a job, if it is paused at an instant.
@@ -94,36 +65,20 @@ func (s *Store) Paused(job string, at time.Time) (Pause, bool, error) {
 	if err := checkJob(job); err != nil {
 		return Pause{}, false, fault.New(fault.Internal, "ask for the pause of a job: %w", err)
 	}
-	root, err := s.root()
+	ctx, cancel := opContext(opTime)
+	defer cancel()
+	var p Pause
+	var text string
+	found, err := db.One(ctx, s.db, "SELECT substr(content, 1, $2) FROM lh_pause WHERE job = $1", []any{job, maxNote}, &text)
 	if err != nil {
-		return Pause{}, false, s.readFault(err)
+		return Pause{}, false, fmt.Errorf("read the pause of %q: %w", job, err)
 	}
-	defer root.Close()
-	data, err := readBounded(root, path.Join(pausedDir, job+".json"))
-	if errors.Is(err, fs.ErrNotExist) {
+	if !found {
 		return Pause{}, false, nil
 	}
-	var p Pause
-	if err == nil {
-		err = json.Unmarshal(data, &p)
-	}
-	if err != nil {
-		return Pause{}, false, fault.New(fault.LocalDisk, "read the pause of %q in %q: %w", job, s.dir, err).
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return Pause{}, false, fault.New(fault.LocalDisk, "read the pause of %q: %w", job, err).
 			WithHint("`linehaul jobs resume` takes it away")
 	}
 	return p, p.Until.IsZero() || at.Before(p.Until), nil
-}
-
-// maxPause bounds what is read of a pause, in bytes.
-const maxPause = 64 << 10
-
-func readBounded(root *os.Root, name string) ([]byte, error) {
-	info, err := root.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxPause {
-		return nil, errors.New("it is too large to be one")
-	}
-	return root.ReadFile(name)
 }

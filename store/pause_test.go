@@ -1,8 +1,6 @@
 package store_test
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +9,7 @@ import (
 )
 
 func TestPause(t *testing.T) {
-	s, dir := openStore(t)
+	s, _ := openStore(t)
 	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	paused := func(at time.Time) (store.Pause, bool) {
 		t.Helper()
@@ -51,9 +49,7 @@ func TestPause(t *testing.T) {
 		if err := s.Pause("nightly", store.Pause{Since: now}); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "paused", "nightly.json"), []byte(bad), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		alter(t, s, "UPDATE lh_pause SET content = $1", bad)
 		if _, _, err := s.Paused("nightly", now); err == nil || !strings.Contains(err.Error(), "nightly") {
 			t.Errorf("a damaged pause: %v", err)
 		}

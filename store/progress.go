@@ -2,9 +2,7 @@ package store
 
 import (
 	"encoding/json"
-	"io"
-	"os"
-	"path"
+	"fmt"
 	"time"
 
 	"linehaul/fault"
@@ -22,51 +20,28 @@ type Progress struct {
 	Left    float64   `json:"left,omitempty"` // seconds for the rest at that rate; 0: not known
 }
 
-// maxProgress bounds what is read of it, in bytes.
-const maxProgress = 4 << 10
-
-func (r record) progress() string { return path.Join(progressDir, r.base()+".json") }
-
 // SetProgress notes how far a run is, in place of what was noted before. It is
-// for people who look on: it costs no sync, a crash may lose it, and it is gone
-// when the run has ended.
+// gone when the run has ended.
 func (s *Store) SetProgress(id, job string, p Progress) error {
 	if err := (Run{ID: id, Job: job, State: Running}).check(); err != nil {
 		return fault.New(fault.Internal, "note progress: %w", err)
 	}
 	data, err := json.Marshal(p)
-	if err == nil {
-		err = s.setProgress(record{id, job}, data)
-	}
 	if err != nil {
-		return fault.New(fault.LocalDisk, "note the progress of run %s in %q: %w", id, s.dir, err)
+		return fault.New(fault.Internal, "note progress: %w", err)
+	}
+	ctx, cancel := opContext(opTime)
+	defer cancel()
+	if _, err := s.db.Exec(ctx, "INSERT INTO lh_progress (run, content) VALUES ($1, $2) ON CONFLICT (run) DO UPDATE SET content = excluded.content", id, string(data)); err != nil {
+		return fmt.Errorf("note the progress of run %s: %w", id, err)
 	}
 	return nil
 }
 
-func (s *Store) setProgress(rec record, data []byte) error {
-	root, err := s.root()
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	temp := rec.progress() + ".tmp"
-	if err := root.WriteFile(temp, data, 0o640); err != nil {
-		return err
-	}
-	return root.Rename(temp, rec.progress())
-}
-
-// readProgress returns what was noted of a run, nil if there is nothing.
-func readProgress(root *os.Root, rec record) *Progress {
-	f, err := root.Open(rec.progress())
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
+// decodeProgress returns what was noted of a run, nil if there is nothing.
+func decodeProgress(text string) *Progress {
 	var p Progress
-	data, err := io.ReadAll(io.LimitReader(f, maxProgress))
-	if err != nil || json.Unmarshal(data, &p) != nil {
+	if text == "" || len(text) > maxNote || json.Unmarshal([]byte(text), &p) != nil {
 		return nil
 	}
 	return &p

@@ -3,19 +3,18 @@ package store_test
 import (
 	"encoding/json"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"linehaul/store"
+	"linehaul/store/db"
 )
 
 // TestProgress: it is seen while the run goes on, by whoever reads the run, and
 // gone afterwards.
 func TestProgress(t *testing.T) {
-	s, dir := openStore(t)
+	s, _ := openStore(t)
 	r := fullRun(t)
 	ended := r
 	r.State, r.Ended = store.Running, time.Time{}
@@ -38,7 +37,8 @@ func TestProgress(t *testing.T) {
 	}
 	got, _ := s.Run(r.ID)
 	put(t, s, got) // as Recover does
-	data, err := os.ReadFile(filepath.Join(dir, "runs", "2026", "11", r.ID+"_nightly-db.json"))
+	var data []byte
+	_, err := db.One(t.Context(), s.DB(), "SELECT record FROM lh_run", nil, &data)
 	if err != nil || slices.Contains(fieldsOf(t, data), "progress") {
 		t.Errorf("the record holds it: %s, %v", data, err)
 	}
@@ -46,8 +46,8 @@ func TestProgress(t *testing.T) {
 	if got, err := s.Run(r.ID); err != nil || got.Progress != nil {
 		t.Errorf("after the end: %+v, %v", got.Progress, err)
 	}
-	if left := allFiles(t, dir); len(left) != 1 {
-		t.Errorf("files %q, want only the record", left)
+	if n := count(t, s, "lh_progress"); n > 0 {
+		t.Errorf("%d rows are left", n)
 	}
 	if err := s.SetProgress("x", r.Job, want); err == nil {
 		t.Error("the progress of what is no run is noted")
@@ -68,14 +68,14 @@ func fieldsOf(t *testing.T, data []byte) []string {
 func TestProgressDamaged(t *testing.T) {
 	s, dir := openStore(t)
 	r := fullRun(t)
-	r.State = store.Running
-	put(t, s, r)
-	if err := s.SetProgress(r.ID, r.Job, store.Progress{Files: 1}); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "progress", r.ID+"_nightly-db.json"), []byte("{"), 0o640); err != nil {
-		t.Fatal(err)
-	}
+	r.State, r.Queued = store.Running, false
+	dead(t, dir, func(s *store.Store) {
+		put(t, s, r)
+		if err := s.SetProgress(r.ID, r.Job, store.Progress{Files: 1}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	alter(t, s, "UPDATE lh_progress SET content = '{'")
 	if got, err := s.Run(r.ID); err != nil || got.Progress != nil {
 		t.Errorf("%+v, %v", got.Progress, err)
 	}
@@ -84,7 +84,7 @@ func TestProgressDamaged(t *testing.T) {
 	if err != nil || len(dead) != 1 {
 		t.Fatalf("%d runs, %v", len(dead), err)
 	}
-	if left, err := os.ReadDir(filepath.Join(dir, "progress")); err != nil || len(left) != 0 {
-		t.Errorf("left: %v, %v", left, err)
+	if n := count(t, s, "lh_progress"); n > 0 {
+		t.Errorf("%d rows are left", n)
 	}
 }

@@ -1,95 +1,103 @@
 package store
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 
 	"linehaul/fault"
+	"linehaul/store/db"
 )
 
-// recoverLock keeps two processes from recovering at once. No job is called so.
-const recoverLock = ".recover"
-
 // Recover finds the runs whose process ended before they did, marks them as
-// interrupted and returns them. It also cleans up after writes of records that
-// were cut off. A run for which that fails does not keep it from the others;
-// the error joins them all. While another process recovers, it does nothing.
+// interrupted and returns them, but for those that the queue hands to another
+// process. It also cleans up after processes that died. A run for which that fails
+// does not keep it from the others; the error joins them all.
 func (s *Store) Recover() ([]Run, error) {
-	lock, err := s.tryLock(recoverLock)
-	if lock == nil {
-		return nil, err
-	}
-	defer lock.Release()
-	root, err := s.root()
-	if err != nil {
-		return nil, s.readFault(err)
-	}
-	defer root.Close()
-	names, err := list(root, runningDir)
+	s.dropLocks()
+	rows, err := s.rows("state = $1 AND queued = 0 ORDER BY id", []any{string(Running)})
 	if err != nil {
 		return nil, s.readFault(err)
 	}
 	var runs []Run
 	var errs []error
-	for _, name := range names {
-		rec, ok := parseBase(name)
-		if !ok {
-			continue // not ours
-		}
-		alive, err := s.alive(rec)
-		if alive || err != nil {
-			errs = append(errs, err)
+	living := map[string]bool{}
+	for _, row := range rows {
+		if living[row.owner] {
 			continue
 		}
-		r, changed, err := s.bury(root, rec)
-		errs = append(errs, err)
-		if changed && err == nil {
+		r, dead, err := s.bury(row)
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("clean up after run %s: %w", row.id, err))
+		case dead:
 			runs = append(runs, r)
+		default:
+			living[row.owner] = true
 		}
 	}
 	return runs, errors.Join(errs...)
 }
 
-// alive reports whether a process may be at work on a run that is not known to
-// have ended: its job's lock is held, by that run or by one that does not say.
-func (s *Store) alive(rec record) (bool, error) {
-	lock, err := s.tryLock(rec.job)
-	switch {
-	case err != nil:
-		return false, err
-	case lock != nil:
-		lock.Release()
-		return false, nil
-	}
-	by, known := readHolder(s.lockPath(rec.job))
-	return !known || by.Run == "" || by.Run == rec.id, nil
-}
-
-// bury marks a dead run as interrupted. It reports whether it was running.
-func (s *Store) bury(root *os.Root, rec record) (Run, bool, error) {
-	r, err := read(root, rec)
-	switch {
-	case err == nil && r.State == Running:
+// bury marks a run as interrupted if its process is dead, and reports whether this
+// call did.
+func (s *Store) bury(row row) (r Run, dead bool, err error) {
+	ctx, cancel := opContext(opTime)
+	defer cancel()
+	err = s.db.Tx(ctx, func(t *db.Tx) error {
+		dead = false
+		alive, err := s.alive(ctx, t, row.owner)
+		if alive || err != nil {
+			return err
+		}
+		if r, err = s.read(row); err != nil {
+			return err
+		}
 		why := fault.New(fault.Interrupted, "process %d ended in the middle of the run", r.PID)
 		r.State, r.Code = Interrupted, fault.ExitCode(why)
 		r.Layer, r.Error, r.Hint = fault.KindOf(why).String(), why.Error(), fault.HintOf(why)
-		if r.MoreFiles == 0 {
-			if err := removeAny(root, rec.more()); err != nil {
-				return r, true, fault.New(fault.LocalDisk, "clean up after run %s in %q: %w", rec.id, s.dir, err)
-			}
+		r.Progress = nil
+		record, err := encodeRecord(r)
+		if err != nil {
+			return fault.New(fault.Internal, "%w", err)
 		}
-		return r, true, errors.Join(s.Put(r), dropHalves(root, rec))
-	case errors.Is(err, os.ErrNotExist):
-		err = nil // cut off before there was a record
+		n, err := t.Exec(ctx, "UPDATE lh_run SET state = $3, record = $4 WHERE id = $1 AND owner = $2 AND state = $5",
+			row.id, row.owner, string(r.State), record, string(Running))
+		if err != nil || n == 0 {
+			return err // another process was first
+		}
+		dead = true
+		return forgetUnfinished(ctx, t, r)
+	})
+	if dead && err == nil {
+		err = s.dropList(r.ID)
 	}
-	// It has ended after all, or is damaged, which Runs will say too.
-	return Run{}, false, errors.Join(fault.Wrap(fault.LocalDisk, err), s.cleanUp(root, rec))
+	return r, dead, err
 }
 
-func (s *Store) cleanUp(root *os.Root, rec record) error {
-	err := errors.Join(removeAny(root, rec.temp()), removeAny(root, rec.progress()), removeAny(root, rec.progress()+".tmp"), dropHalves(root, rec), removeAny(root, rec.marker()))
-	if err != nil {
-		return fault.New(fault.LocalDisk, "clean up after run %s in %q: %w", rec.id, s.dir, err)
+// forgetUnfinished removes what a run had noted besides its record, as far as the
+// record does not say that it is there.
+func forgetUnfinished(ctx context.Context, t *db.Tx, r Run) error {
+	if _, err := t.Exec(ctx, "DELETE FROM lh_progress WHERE run = $1", r.ID); err != nil || r.MoreFiles > 0 {
+		return err
+	}
+	_, err := t.Exec(ctx, "DELETE FROM lh_run_files WHERE run = $1", r.ID)
+	return err
+}
+
+// listPath is the file with a run's list of files while it is under way.
+func (s *Store) listPath(run string) string {
+	return filepath.Join(s.place.Dir, listsDir, run+".jsonl")
+}
+
+// dropList removes the list of a run that died.
+func (s *Store) dropList(run string) error {
+	for _, name := range []string{s.listPath(run), s.listPath(run) + ".tmp"} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fault.New(fault.LocalDisk, "%w", err)
+		}
 	}
 	return nil
 }

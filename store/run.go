@@ -74,7 +74,15 @@ type Run struct {
 	Version string `json:"version,omitempty"` // of linehaul
 	PID     int    `json:"pid,omitempty"`
 
-	more string // the path of the file with MoreFiles
+	// Take counts the processes that the queue has handed the run to, from 1; 0:
+	// it came to this one without the queue.
+	Take int `json:"take,omitempty"`
+	// Queued is whether the queue hands the run to another process if this one
+	// dies.
+	Queued bool `json:"queued,omitempty"`
+
+	more func(do func(File) error) error // reads MoreFiles
+	lies string                          // the path of the file with MoreFiles, of a run that no store keeps
 }
 
 // Link is the tunnel that carried a run, and what of the run went through it: the
@@ -214,8 +222,7 @@ func (r Run) Summary() string {
 // maxJob is how long the name of a job may be, in bytes.
 const maxJob = 64
 
-// checkJob refuses names that the configuration refuses too, since names of
-// files are made of them.
+// checkJob refuses names that the configuration refuses too.
 func checkJob(job string) error {
 	ok := job != "" && len(job) <= maxJob && !strings.ContainsAny(job[:1], "._-") && !strings.HasSuffix(job, ".")
 	for _, c := range []byte(job) {
@@ -241,10 +248,20 @@ func (r Run) check() error {
 	return nil
 }
 
+// encodeRecord is a run as the database has it.
+func encodeRecord(r Run) (string, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(r)
+	return b.String(), err
+}
+
+// encode is a run as people read it.
 func encode(r Run) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // people read these files
+	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	err := e.Encode(r)
 	return b.Bytes(), err

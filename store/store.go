@@ -1,73 +1,105 @@
-// Package store keeps the record of runs, as one JSON file a run, and the
-// locks that keep a job from running twice at once:
+// Package store keeps the record of runs, with what belongs to it: the files of
+// each run, what was measured, how far it is, which jobs are paused, and the locks
+// that keep a job from running twice at once. It lies in a database, see
+// store/db: SQLite in the state folder, or a PostgreSQL that several machines
+// share.
 //
-//	DIR/runs/2026/11/20261123T023001Z-123x7k2q_nightly-db.json
-//	DIR/runs/2026/11/20261123T023001Z-123x7k2q_nightly-db.files.jsonl
-//	DIR/runs/2026/11/20261123T023001Z-123x7k2q_nightly-db+line.json
-//	DIR/running/20261123T023001Z-123x7k2q_nightly-db    (empty)
-//	DIR/progress/20261123T023001Z-123x7k2q_nightly-db.json
-//	DIR/locks/nightly-db.lock
-//
-// The second holds the files of a run that are too many for its record, and is
-// written as they end: one JSON object a line. The third is an attachment, as
-// many as are asked for: what was measured while the run went on.
-//
-// The id begins with the time, so the newest page is found without reading
-// more than it shows; the job stands in the name, so its runs are found
-// without reading those of others. What stands in running/ is not known to
-// have ended: Recover looks at these only.
-//
-// A record is replaced in one step, and is durable when Put returns. Several
-// processes may use one folder. Not here: removing old records (with one, all
-// goes that begins with its id), and queries beyond job, state and time; a
-// database can take this package's place behind the same methods.
+// A run's id begins with its time, so that ids sort by time; a record is one JSON
+// document, replaced as a whole and durable when Put returns. Whatever this
+// process holds, a lock or a run that is under way, is held in the name of its
+// owner, see owner: when the process dies, everybody sees that, and what it held is
+// free.
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"iter"
 	"os"
-	"path"
 	"path/filepath"
-	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"linehaul/fault"
+	"linehaul/store/db"
 )
 
-// Store is the record of runs in one folder. Its methods are safe for
-// concurrent use. Errors are of kind fault.LocalDisk where nothing else is
-// said.
-type Store struct {
-	dir string
+// Place says where a store is and who opens it.
+type Place struct {
+	Dir     string           // the state folder
+	URL     string           // of a PostgreSQL; empty: SQLite in Dir
+	Node    string           // this machine's name among those that share the store
+	Version string           // of linehaul, for people
+	Now     func() time.Time // names things; what is compared between machines is the database's clock
+	Random  io.Reader
+	// SetAside is whether a damaged SQLite file is set aside and a new one begun.
+	SetAside bool
 }
 
-// The folders below a Store's own.
+// Store is the record of runs. Its methods are safe for concurrent use, and each
+// has a deadline of its own. Errors are of kind fault.LocalDisk where SQLite is at
+// fault, fault.TCP where PostgreSQL is not reached, if nothing else is said.
+type Store struct {
+	db    *db.DB
+	place Place
+
+	mu    sync.Mutex
+	owner *owner        // of what this process holds; nil: it has held nothing yet
+	owed  []releaseOwed // locks that could not be given up
+}
+
 const (
-	runsDir    = "runs"
-	runningDir = "running"
-	locksDir   = "locks"
-	// progressDir has how far runs are that are under way.
-	progressDir = "progress"
+	// opTime bounds what is done for somebody who waits.
+	opTime = 30 * time.Second
+	// keepTime bounds how long the end of a run is tried to be recorded while a
+	// PostgreSQL is away: a restart, or another one that takes its place.
+	keepTime = 10 * time.Minute
 )
 
-// maxRecord bounds what is read of one record, in bytes: enough for a million
-// files in one run.
-const maxRecord = 512 << 20
+// listsDir has the lists of files of runs that are under way, where they are long.
+const listsDir = "lists"
 
-// Open opens the store in dir, and makes the folder, for owner and group,
-// where it is absent.
-func Open(dir string) (*Store, error) {
-	for _, sub := range []string{runsDir, runningDir, locksDir, progressDir} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o750); err != nil {
-			return nil, fault.New(fault.LocalDisk, "open the record of runs in %q: %w", dir, err)
+// Open opens the store of a place, and makes it where it is absent.
+func Open(p Place) (*Store, error) {
+	for _, dir := range []string{p.Dir, filepath.Join(p.Dir, locksDir)} {
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return nil, fault.New(fault.LocalDisk, "open the record of runs in %q: %w", p.Dir, err)
 		}
 	}
-	return &Store{dir: dir}, nil
+	ctx, cancel := opContext(opTime)
+	defer cancel()
+	d, err := db.Open(ctx, db.Place{Dir: p.Dir, URL: p.URL, Now: p.Now, SetAside: p.SetAside})
+	if err != nil {
+		return nil, fmt.Errorf("open the record of runs: %w", err)
+	}
+	return &Store{db: d, place: p}, nil
+}
+
+// opContext bounds one operation. It does not end with a run: what a run leaves is
+// recorded when its own context has ended.
+func opContext(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(context.Background(), d, fault.New(fault.Timeout, "the record of runs did not answer within %s", d))
+}
+
+// DB is the database that it lies in.
+func (s *Store) DB() *db.DB { return s.db }
+
+// Aside is the damaged file that was set aside when it was opened; empty: none was.
+func (s *Store) Aside() string { return s.db.Aside() }
+
+// Close gives up what this process holds, and ends the use of the database. Runs
+// that are recorded as under way are then those of a process that died.
+func (s *Store) Close() {
+	s.mu.Lock()
+	o := s.owner
+	s.owner = nil
+	s.mu.Unlock()
+	if o != nil {
+		o.end()
+	}
+	s.db.Close()
 }
 
 // NotFoundError says that there is no run of that id. It comes wrapped in a
@@ -87,169 +119,75 @@ func (e *AmbiguousError) Error() string {
 	return fmt.Sprintf("several runs begin with %q: %s", e.ID, strings.Join(e.IDs, ", "))
 }
 
-// record is a record's place: what its path says.
-type record struct {
-	id, job string
+// TakenError says that a run is another process's by now: this one was taken for
+// dead. It comes wrapped in a fault of kind Interrupted.
+type TakenError struct{ ID string }
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("run %s is another process's by now, which took this one for dead", e.ID)
 }
 
-func (r record) base() string { return r.id + "_" + r.job }
-
-// folder is the month, of a record whose id is known to be good.
-func (r record) folder() string { return path.Join(runsDir, r.id[:4], r.id[4:6]) }
-
-func (r record) path() string { return path.Join(r.folder(), r.base()+".json") }
-
-func (r record) temp() string { return r.path() + ".tmp" }
-
-// more holds the files that are too many for the record.
-func (r record) more() string { return path.Join(r.folder(), r.base()+moreSuffix) }
-
-func (r record) marker() string { return path.Join(runningDir, r.base()) }
-
-// parseBase reads ID_JOB.
-func parseBase(base string) (record, bool) {
-	id, job, ok := strings.Cut(base, "_")
-	if _, good := parseID(id); !ok || !good || checkJob(job) != nil {
-		return record{}, false
-	}
-	return record{id, job}, true
-}
-
-// root opens the folder for one operation. Through an os.Root, files can be
-// replaced on Windows too while another process reads them.
-func (s *Store) root() (*os.Root, error) { return os.OpenRoot(s.dir) }
-
-// Put writes the record of a run, in place of an earlier one of its id. When
-// it returns, the record is on the disk; killed at any instant, it leaves the
-// old record or the new one.
+// Put writes the record of a run, in place of an earlier one of its id, and is the
+// only one who may: a *TakenError is in the chain of the error if the run has
+// become another process's. When it returns, the record is durable; killed at any
+// instant, it leaves the old record or the new one.
 func (s *Store) Put(r Run) error {
 	if err := r.check(); err != nil {
 		return fault.New(fault.Internal, "record run: %w", err)
 	}
 	r.Progress = nil // it has a place of its own
-	data, err := encode(r)
+	record, err := encodeRecord(r)
 	if err != nil {
 		return fault.New(fault.Internal, "record run %s: %w", r.ID, err)
 	}
-	if err := s.put(record{r.ID, r.Job}, data, r.State == Running); err != nil {
-		return fault.New(fault.LocalDisk, "record run %s in %q: %w", r.ID, s.dir, err)
+	within := opTime
+	if r.State != Running {
+		within = keepTime
+	}
+	ctx, cancel := opContext(within)
+	defer cancel()
+	owner, err := s.ownerFor(ctx, r.State == Running)
+	if err == nil {
+		err = s.db.Tx(ctx, func(t *db.Tx) error { return putRun(ctx, t, r, owner, record) })
+	}
+	if err != nil {
+		return fmt.Errorf("record run %s: %w", r.ID, err)
 	}
 	return nil
 }
 
-// put writes the marker, then the record, then takes the marker away unless
-// the run goes on. So a record that says "running", and a temporary file that
-// a crash leaves, always have a marker by which Recover finds them.
-func (s *Store) put(rec record, data []byte, running bool) error {
-	root, err := s.root()
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	if err := mark(root, rec); err != nil {
-		return err
-	}
-	err = replace(root, rec, data)
-	if errors.Is(err, fs.ErrNotExist) {
-		// Recover, or an administrator, cleaned up in the middle.
-		err = replace(root, rec, data)
-	}
-	if err != nil || running {
-		return err
-	}
-	return errors.Join(removeAny(root, rec.progress()), removeAny(root, rec.marker()))
-}
-
-func mark(root *os.Root, rec record) error {
-	f, err := root.OpenFile(rec.marker(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return syncDir(root, runningDir)
-}
-
-func replace(root *os.Root, rec record, data []byte) error {
-	if err := makeFolder(root, rec.folder()); err != nil {
-		return err
-	}
-	if err := writeSynced(root, rec.temp(), data); err != nil {
-		return errors.Join(err, removeAny(root, rec.temp()))
-	}
-	if err := root.Rename(rec.temp(), rec.path()); err != nil {
-		return err
-	}
-	return syncDir(root, rec.folder())
-}
-
-// makeFolder makes a month's folder and makes its names durable.
-func makeFolder(root *os.Root, folder string) error {
-	if _, err := root.Stat(folder); err == nil {
-		return nil
-	}
-	if err := root.MkdirAll(folder, 0o750); err != nil {
-		return err
-	}
-	for dir := path.Dir(folder); dir != "."; dir = path.Dir(dir) {
-		if err := syncDir(root, dir); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func writeSynced(root *os.Root, name string, data []byte) error {
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	return f.Close()
-}
-
-// removeAny removes a file, which may be gone already.
-func removeAny(root *os.Root, name string) error {
-	if err := root.Remove(name); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-func read(root *os.Root, rec record) (Run, error) {
-	f, err := root.Open(rec.path())
-	if err != nil {
-		return Run{}, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxRecord))
-	if err != nil {
-		return Run{}, err
-	}
-	r, err := decode(data)
+func putRun(ctx context.Context, t *db.Tx, r Run, owner, record string) error {
+	n, err := t.Exec(ctx, `INSERT INTO lh_run (id, job, state, owner, take, queued, nominal, ended, cancel, record)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', $9)
+		ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended = excluded.ended, record = excluded.record
+		WHERE lh_run.owner = excluded.owner AND lh_run.take = excluded.take AND lh_run.job = excluded.job`,
+		r.ID, r.Job, string(r.State), owner, r.Take, flag(r.Queued), millis(r.Nominal), millis(r.Ended), record)
 	switch {
 	case err != nil:
-		return Run{}, fmt.Errorf("damaged record %q: %w", rec.path(), err)
-	case r.ID != rec.id || r.Job != rec.job:
-		return Run{}, fmt.Errorf("damaged record %q: it is of run %s of job %q", rec.path(), r.ID, r.Job)
+		return err
+	case n == 0:
+		return fault.New(fault.Interrupted, "%w", &TakenError{r.ID})
+	case r.State == Running:
+		return nil
 	}
-	if r.State == Running {
-		r.Progress = readProgress(root, rec)
+	_, err = t.Exec(ctx, "DELETE FROM lh_progress WHERE run = $1", r.ID)
+	return err
+}
+
+// flag is a truth value as the database has it.
+func flag(b bool) int {
+	if b {
+		return 1
 	}
-	if r.MoreFiles > 0 {
-		r.more = filepath.Join(root.Name(), filepath.FromSlash(rec.more()))
+	return 0
+}
+
+// millis is an instant as the database has it; 0 is none.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
 	}
-	return r, nil
+	return t.UnixMilli()
 }
 
 // Filter says which runs are wanted. The zero value wants all.
@@ -270,42 +208,95 @@ func (s *Store) Runs(f Filter) (runs []Run, warnings []error, err error) {
 	return runs, warnings, err
 }
 
+// page is how many records are held in memory at a time.
+const page = 50
+
 // Each calls yield with what Runs would return, one run at a time, until it
 // returns false.
 func (s *Store) Each(f Filter, yield func(Run) bool) (warnings []error, err error) {
-	root, err := s.root()
-	if err != nil {
-		return nil, s.readFault(err)
-	}
-	defer root.Close()
 	seen := 0
-	for rec, err := range walk(root, "") {
+	for before := "~"; ; { // which is greater than all ids
+		want := page
+		if f.Limit > 0 {
+			want = min(page, f.Limit-seen)
+		}
+		rows, err := s.page(f, before, want)
 		if err != nil {
 			return warnings, s.readFault(err)
 		}
-		if f.Job != "" && rec.job != f.Job {
-			continue
+		for _, row := range rows {
+			r, err := s.read(row)
+			if err != nil {
+				warnings = append(warnings, err)
+				continue
+			}
+			seen++
+			if !yield(r) || seen == f.Limit {
+				return warnings, nil
+			}
 		}
-		// An id has milliseconds only.
-		if t, ok := parseID(rec.id); ok && t.Before(f.Since.Truncate(time.Millisecond)) {
-			break
+		if len(rows) < want {
+			return warnings, nil
 		}
-		r, err := read(root, rec)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			continue // removed meanwhile
-		case err != nil:
-			warnings = append(warnings, err)
-			continue
-		case f.State != "" && r.State != f.State:
-			continue
-		}
-		seen++
-		if !yield(r) || seen == f.Limit {
-			break
-		}
+		before = rows[len(rows)-1].id
 	}
-	return warnings, nil
+}
+
+// row is a run as the database has it.
+type row struct {
+	id, job, owner, record string
+	progress               string
+}
+
+// page reads the runs that are older than one, the newest first.
+func (s *Store) page(f Filter, before string, want int) ([]row, error) {
+	query, args := "id < $1", []any{before}
+	and := func(condition string, arg any) {
+		args = append(args, arg)
+		query += fmt.Sprintf(" AND %s $%d", condition, len(args))
+	}
+	if f.Job != "" {
+		and("job =", f.Job)
+	}
+	if f.State != "" {
+		and("state =", string(f.State))
+	}
+	if !f.Since.IsZero() {
+		// An id has milliseconds only.
+		and("id >=", idTime(f.Since))
+	}
+	return s.rows(query+fmt.Sprintf(" ORDER BY id DESC LIMIT %d", want), args)
+}
+
+func (s *Store) rows(where string, args []any) ([]row, error) {
+	ctx, cancel := opContext(opTime)
+	defer cancel()
+	var rows []row
+	err := s.db.Each(ctx, `SELECT id, job, owner, record, coalesce((SELECT content FROM lh_progress WHERE run = id), '')
+		FROM lh_run WHERE `+where, args, func(scan func(...any) error) error {
+		var r row
+		err := scan(&r.id, &r.job, &r.owner, &r.record, &r.progress)
+		rows = append(rows, r)
+		return err
+	})
+	return rows, err
+}
+
+func (s *Store) read(row row) (Run, error) {
+	r, err := decode([]byte(row.record))
+	switch {
+	case err != nil:
+		return Run{}, fault.New(fault.LocalDisk, "damaged record of run %s of job %q: %w", row.id, row.job, err)
+	case r.ID != row.id || r.Job != row.job:
+		return Run{}, fault.New(fault.LocalDisk, "damaged record of run %s of job %q: it is of run %s of job %q", row.id, row.job, r.ID, r.Job)
+	}
+	if r.State == Running {
+		r.Progress = decodeProgress(row.progress)
+	}
+	if r.MoreFiles > 0 {
+		r.more = func(do func(File) error) error { return s.eachFile(r.ID, do) }
+	}
+	return r, nil
 }
 
 // Last returns the newest run of a job, and whether there is any.
@@ -324,111 +315,33 @@ const maxAmbiguous = 5
 // only one that begins so. A *NotFoundError or *AmbiguousError is in the chain
 // of the error otherwise.
 func (s *Store) Run(id string) (Run, error) {
-	root, err := s.root()
-	if err != nil {
-		return Run{}, s.readFault(err)
-	}
-	defer root.Close()
-	var found []record
-	if id != "" {
-		for rec, err := range walk(root, id) {
-			if err != nil {
-				return Run{}, s.readFault(err)
-			}
-			if found = append(found, rec); len(found) == maxAmbiguous {
-				break
-			}
+	var found []row
+	if id != "" && len(id) <= idLength {
+		var err error
+		if found, err = s.rows(fmt.Sprintf("id >= $1 AND id < $2 ORDER BY id DESC LIMIT %d", maxAmbiguous), []any{id, id + "~"}); err != nil {
+			return Run{}, s.readFault(err)
 		}
 	}
 	switch len(found) {
 	case 0:
 		return Run{}, fault.New(fault.Usage, "%w", &NotFoundError{id}).WithHint("`linehaul history` lists what ran")
 	case 1:
-		r, err := read(root, found[0])
+		r, err := s.read(found[0])
 		if err != nil {
 			return Run{}, s.readFault(err)
 		}
 		return r, nil
 	}
 	ambiguous := &AmbiguousError{ID: id}
-	for _, rec := range found {
-		ambiguous.IDs = append(ambiguous.IDs, rec.id)
+	for _, row := range found {
+		ambiguous.IDs = append(ambiguous.IDs, row.id)
 	}
 	return Run{}, fault.New(fault.Usage, "%w", ambiguous).WithHint("give more of the id")
 }
 
 func (s *Store) readFault(err error) error {
-	return fault.New(fault.LocalDisk, "read the record of runs in %q: %w", s.dir, err)
-}
-
-// walk yields the records whose id begins with prefix, the newest first. It
-// reads one month's folder at a time, and no record.
-func walk(root *os.Root, prefix string) iter.Seq2[record, error] {
-	return func(yield func(record, error) bool) {
-		years, err := list(root, runsDir)
-		if err != nil {
-			yield(record{}, err)
-			return
-		}
-		for _, year := range years {
-			if len(year) != 4 || !agree(year, prefix) {
-				continue
-			}
-			months, err := list(root, path.Join(runsDir, year))
-			if err != nil {
-				yield(record{}, err)
-				return
-			}
-			for _, month := range months {
-				if len(month) != 2 || !agree(year+month, prefix) {
-					continue
-				}
-				if !walkMonth(root, year+month, prefix, yield) {
-					return
-				}
-			}
-		}
+	if f := (*fault.Error)(nil); errors.As(err, &f) {
+		return fmt.Errorf("read the record of runs: %w", err)
 	}
-}
-
-func walkMonth(root *os.Root, month, prefix string, yield func(record, error) bool) bool {
-	names, err := list(root, path.Join(runsDir, month[:4], month[4:]))
-	if err != nil {
-		yield(record{}, err)
-		return false
-	}
-	for _, name := range names {
-		base, isRecord := strings.CutSuffix(name, ".json")
-		rec, ok := parseBase(base)
-		// A record in the wrong folder would not be found by its own path.
-		if !isRecord || !ok || !strings.HasPrefix(rec.id, month) || !strings.HasPrefix(rec.id, prefix) {
-			continue
-		}
-		if !yield(rec, nil) {
-			return false
-		}
-	}
-	return true
-}
-
-// agree reports whether ids that begin with folder may begin with prefix.
-func agree(folder, prefix string) bool {
-	n := min(len(folder), len(prefix))
-	return folder[:n] == prefix[:n]
-}
-
-// list returns the names in a folder, the greatest first. A folder that is not
-// there holds none.
-func list(root *os.Root, dir string) ([]string, error) {
-	f, err := root.Open(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	names, err := f.Readdirnames(-1)
-	slices.SortFunc(names, func(a, b string) int { return strings.Compare(b, a) })
-	return names, err
+	return fault.New(fault.LocalDisk, "read the record of runs: %w", err)
 }

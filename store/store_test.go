@@ -16,19 +16,10 @@ import (
 
 	"linehaul/fault"
 	"linehaul/store"
+	"linehaul/store/db"
 )
 
 func at() time.Time { return time.Date(2026, 11, 23, 2, 30, 1, 123456789, time.UTC) }
-
-func openStore(t testing.TB) (*store.Store, string) {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "state")
-	s, err := store.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, dir
-}
 
 // newID makes an id whose random part counts.
 func newID(t testing.TB, now time.Time, n int) string {
@@ -60,7 +51,7 @@ func fullRun(t testing.TB) store.Run {
 		MoreFiles: 6, Matched: 4, Moved: 1, Failed: 2, Skipped: 1, Reconnects: 5,
 		Checks: &store.Checks{Verdict: "warn", Layer: "route", Summary: "3 of 10 lost", Sent: 10, Loss: 0.3, MedianMS: 80, P95MS: 90, JitterMS: 2, Hops: 7},
 		Line:   &store.Line{By: store.ByTheSystem, Connections: 1, Samples: 2, RTTMS: 80.5, RTT95MS: 90, MinRTTMS: 80, Sent: 1000, Resent: 8, ResentShare: 0.008, OutOfOrder: 6, SentBytes: 4, ReceivedBytes: 5, Unknown: []string{"x"}},
-		Link:   &store.Link{Name: "hongkong", SPIs: []string{"87137862/065721d4"}, Sent: 1 << 20, Received: 1 << 41}, Bytes: 1 << 40, Removed: 3, Root: "/backup/20261123", LogPath: "/var/log/linehaul/a.log", Version: "1.0", PID: 42,
+		Link:   &store.Link{Name: "hongkong", SPIs: []string{"87137862/065721d4"}, Sent: 1 << 20, Received: 1 << 41}, Bytes: 1 << 40, Removed: 3, Root: "/backup/20261123", LogPath: "/var/log/linehaul/a.log", Version: "1.0", PID: 42, Take: 2, Queued: true,
 	}
 }
 
@@ -92,16 +83,11 @@ func TestPutAndRead(t *testing.T) {
 	if got, want := text(got), text(want); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	path := filepath.Join(dir, "runs", "2026", "11", want.ID+"_nightly-db.json")
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
+	if left := leftFiles(t, dir); len(left) != 1 || !strings.HasSuffix(left[0], ".lock") {
+		t.Errorf("files %q, want only the lock of this process", left)
 	}
-	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o640 {
-		t.Errorf("the record may be read by %v", info.Mode())
-	}
-	if left := allFiles(t, dir); !slices.Equal(left, []string{path}) {
-		t.Errorf("files %q, want only the record", left)
+	if info, err := os.Stat(filepath.Join(dir, db.FileName)); os.Getenv(urlVar) == "" && runtime.GOOS != "windows" && (err != nil || info.Mode().Perm() != 0o640) {
+		t.Errorf("the record may be read by %v, %v", info.Mode(), err)
 	}
 }
 
@@ -130,23 +116,8 @@ func TestEach(t *testing.T) {
 	}
 }
 
-func allFiles(t *testing.T, dir string) []string {
-	t.Helper()
-	var all []string
-	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			all = append(all, path)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
 func TestPutRefuses(t *testing.T) {
-	s, dir := openStore(t)
+	s, _ := openStore(t)
 	good := fullRun(t)
 	tests := map[string]func(*store.Run){
 		"no id":          func(r *store.Run) { r.ID = "" },
@@ -168,8 +139,8 @@ func TestPutRefuses(t *testing.T) {
 			}
 		})
 	}
-	if left := allFiles(t, dir); len(left) > 0 {
-		t.Errorf("files %q were written", left)
+	if n := count(t, s, "lh_run"); n > 0 {
+		t.Errorf("%d were recorded", n)
 	}
 }
 
@@ -241,7 +212,7 @@ func TestRuns(t *testing.T) {
 }
 
 func TestLast(t *testing.T) {
-	s, dir := openStore(t)
+	s, _ := openStore(t)
 	if _, found, err := s.Last("even"); found || err != nil {
 		t.Errorf("of an empty store: %v, %v", found, err)
 	}
@@ -250,9 +221,7 @@ func TestLast(t *testing.T) {
 		t.Errorf("got %q, %v, %v, want %q", r.ID, found, err, all[2])
 	}
 	// A damaged record gives way to the one before.
-	if err := os.WriteFile(filepath.Join(dir, "runs", "2026", "11", all[2]+"_even.json"), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	alter(t, s, "UPDATE lh_run SET record = '{' WHERE id = $1", all[2])
 	if r, found, err := s.Last("even"); !found || err != nil || r.ID != all[0] {
 		t.Errorf("got %q, %v, %v, want %q", r.ID, found, err, all[0])
 	}
@@ -280,42 +249,21 @@ func TestRunByPrefix(t *testing.T) {
 	}
 }
 
-// TestDamage: what does not belong there, or is damaged, costs nobody else.
+// TestDamage: a record that is damaged costs nobody else.
 func TestDamage(t *testing.T) {
-	s, dir := openStore(t)
+	s, _ := openStore(t)
 	all := fill(t, s, 3)
-	month := filepath.Join(dir, "runs", "2026", "11")
-	good, err := os.ReadFile(filepath.Join(month, all[0]+"_even.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	other := newID(t, at(), 99)
-	for name, text := range map[string]string{
-		newID(t, at(), 50) + "_even.json":                  "",
-		newID(t, at(), 51) + "_even.json":                  "null",
-		newID(t, at(), 52) + "_even.json":                  string(good[:len(good)/2]),
-		newID(t, at(), 53) + "_even.json":                  `{"id":"` + other + `","job":"even","state":"ok","started":"2026-11-23T02:30:01Z"}`,
-		newID(t, at(), 54) + "_even.json.tmp":              "half",
-		newID(t, at().AddDate(0, 1, 0), 55) + "_even.json": "wrong month",
-		"README.json": "not ours",
-		strings.ToLower(newID(t, at(), 56)) + "_even.json":   "not ours",
-		newID(t, at(), 57) + ".json":                         "no job",
-		filepath.Join("..", "12", "x"):                       "",
-		filepath.Join("..", "..", "old", "01", other+"_a.x"): "",
-	} {
-		path := filepath.Join(month, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	enter := func(id, record string) {
+		t.Helper()
+		alter(t, s, "INSERT INTO lh_run (id, job, state, owner, take, queued, nominal, ended, cancel, record) VALUES ($1, 'even', 'ok', '', 0, 0, 0, 0, '', $2)", id, record)
 	}
+	enter(newID(t, at(), 50), "")
+	enter(newID(t, at(), 51), "null")
+	enter(newID(t, at(), 52), `{"id":"`+newID(t, at(), 52)+`","job":"even","sta`)
+	enter(newID(t, at(), 53), `{"id":"`+other+`","job":"even","state":"ok","started":"2026-11-23T02:30:01Z"}`)
 	// A newer version knows more than we do.
-	newer := `{"id":"` + other + `","job":"even","state":"parked","started":"2026-11-23T02:30:01Z","tunnel":{"bytes":1}}`
-	if err := os.WriteFile(filepath.Join(month, other+"_even.json"), []byte(newer), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	enter(other, `{"id":"`+other+`","job":"even","state":"parked","started":"2026-11-23T02:30:01Z","tunnel":{"bytes":1}}`)
 	runs, warnings, err := s.Runs(store.Filter{})
 	if err != nil {
 		t.Fatal(err)
@@ -327,7 +275,7 @@ func TestDamage(t *testing.T) {
 		t.Errorf("%d warnings, want 4: %v", len(warnings), warnings)
 	}
 	for _, w := range warnings {
-		if !strings.Contains(w.Error(), "damaged record \"runs/2026/11/") {
+		if !strings.Contains(w.Error(), "damaged record of run 20261123T") {
 			t.Errorf("warning %q", w)
 		}
 	}
@@ -357,7 +305,7 @@ func TestOpenError(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Open(path); !fault.Is(err, fault.LocalDisk) {
+	if _, err := store.Open(place(path)); !fault.Is(err, fault.LocalDisk) {
 		t.Errorf("open: %v", err)
 	}
 }
@@ -365,16 +313,10 @@ func TestOpenError(t *testing.T) {
 // BenchmarkLast finds the newest run of a job that ran once, before many runs
 // of another.
 func BenchmarkLast(b *testing.B) {
-	s, dir := openStore(b)
+	s, _ := openStore(b)
 	put(b, s, store.Run{ID: newID(b, at().AddDate(0, -2, 0), 0), Job: "rare", State: store.OK})
-	month := filepath.Join(dir, "runs", "2026", "11")
-	if err := os.MkdirAll(month, 0o700); err != nil {
-		b.Fatal(err)
-	}
 	for i := range 10000 {
-		if err := os.WriteFile(filepath.Join(month, newID(b, at(), i)+"_often.json"), nil, 0o600); err != nil {
-			b.Fatal(err)
-		}
+		put(b, s, store.Run{ID: newID(b, at().Add(time.Duration(i)*time.Second), i), Job: "often", State: store.OK})
 	}
 	for b.Loop() {
 		if _, found, err := s.Last("rare"); !found || err != nil {

@@ -44,6 +44,10 @@ type app struct {
 	seen  job.Look
 	sayer *sayer
 	ends  []func()
+	// records are the records of runs, by their folders; sets is whether a damaged
+	// one is set aside.
+	records map[string]*store.Store
+	sets    bool
 	verb  string // without the program's name
 
 	configPath string
@@ -61,14 +65,20 @@ func (a *app) main(ctx context.Context, args []string) int {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
+	a.close()
+	a.report(err)
+	return fault.ExitCode(err)
+}
+
+// close ends what the verb has begun.
+func (a *app) close() {
 	if a.links != nil {
 		a.links.Close()
 	}
 	for _, end := range a.ends {
 		end()
 	}
-	a.report(err)
-	return fault.ExitCode(err)
+	a.links, a.ends, a.records = nil, nil, nil
 }
 
 func (a *app) root() *cobra.Command {
@@ -331,9 +341,36 @@ func (a *app) note(format string, args ...any) {
 	}
 }
 
+// record is the record of runs of a config. Through every reading of it, it is
+// opened once, and closed when the invocation has ended.
+func (a *app) record(f *config.File) (*store.Store, error) {
+	if s := a.records[f.State]; s != nil {
+		return s, nil
+	}
+	node, err := os.Hostname()
+	if err != nil {
+		node = "unknown"
+	}
+	s, err := store.Open(store.Place{
+		Dir: f.State, Node: node, Version: versionText(), Now: a.now, Random: randomReader(), SetAside: a.sets,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if aside := s.Aside(); aside != "" {
+		a.note("the record of runs was damaged: it is set aside as %s, and a new one begun; what it had of runs and pauses is not there any more", aside)
+	}
+	if a.records == nil {
+		a.records = map[string]*store.Store{}
+	}
+	a.records[f.State] = s
+	a.ends = append(a.ends, s.Close)
+	return s, nil
+}
+
 // runner makes what runs the jobs of a config.
 func (a *app) runner(f *config.File) (*job.Runner, error) {
-	s, err := store.Open(f.State)
+	s, err := a.record(f)
 	if err != nil {
 		return nil, err
 	}

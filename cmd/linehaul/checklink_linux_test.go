@@ -17,6 +17,7 @@ import (
 	"linehaul/preflight"
 	"linehaul/preflight/port"
 	"linehaul/store"
+	"linehaul/store/storetest"
 )
 
 // A checkLinkSite is a linkSite with hosts and jobs of all kinds behind it. The
@@ -420,11 +421,7 @@ func (s *linkSite) falls(t *testing.T) {
 // runs is the record of runs.
 func (s *checkLinkSite) runs(t *testing.T) *store.Store {
 	t.Helper()
-	runs, err := store.Open(filepath.Join(s.Home, "state"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return runs
+	return storetest.Open(t, filepath.Join(s.Home, "state"))
 }
 
 // TestCheckRouteLink looks at a link that is a route, where a strongSwan on this

@@ -175,7 +175,7 @@ func (a *app) nights(name string, days int) ([]plot.Night, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.Open(f.State)
+	s, err := a.record(f)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +230,7 @@ func (a *app) lastReport(name string) (r preflight.Report, before *preflight.Rep
 	if err != nil {
 		return r, nil, err
 	}
-	s, err := store.Open(f.State)
+	s, err := a.record(f)
 	if err != nil {
 		return r, nil, err
 	}

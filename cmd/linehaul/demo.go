@@ -59,6 +59,7 @@ func (a *app) demo(ctx context.Context, keep bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.server.Close()) }()
+	defer d.close()
 	if err := d.serve(ctx); err != nil {
 		return err
 	}
@@ -177,7 +178,7 @@ func (d *demonstration) showRuns(job string, want int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	s, err := store.Open(f.State)
+	s, err := d.record(f)
 	if err != nil {
 		return 0, err
 	}

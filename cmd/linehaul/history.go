@@ -50,7 +50,7 @@ func (a *app) history(name string, o historyOptions) error {
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(f.State)
+	s, err := a.record(f)
 	if err != nil {
 		return err
 	}

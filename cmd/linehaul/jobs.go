@@ -49,7 +49,7 @@ func (a *app) jobs() error {
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(f.State)
+	s, err := a.record(f)
 	if err != nil {
 		return err
 	}

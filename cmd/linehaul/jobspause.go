@@ -101,5 +101,5 @@ func (a *app) storeOf(jobs []string) (*store.Store, error) {
 			return nil, noJob(f, name)
 		}
 	}
-	return store.Open(f.State)
+	return a.record(f)
 }

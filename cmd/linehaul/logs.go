@@ -44,7 +44,7 @@ func (a *app) logs(ctx context.Context, which string, o logsOptions) error {
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(f.State)
+	s, err := a.record(f)
 	if err != nil {
 		return err
 	}

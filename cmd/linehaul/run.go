@@ -48,6 +48,7 @@ func (a *app) run(ctx context.Context, names []string, dryRun bool, progress pro
 		}
 		jobs = append(jobs, j)
 	}
+	a.sets = !dryRun
 	r, err := a.runner(f)
 	if err != nil {
 		return err

@@ -54,6 +54,7 @@ func (a *app) serve(ctx context.Context, service string) (err error) {
 	log := slog.New(slog.NewMultiHandler(handlers...))
 	log.Info("linehaul serves", logs.Version, versionText())
 
+	a.sets = true
 	d := a.daemon(log)
 	err = winsvc.Run(ctx, service, func(ctx context.Context, ready func()) error {
 		reload, stop := reloads()

@@ -126,7 +126,7 @@ jobs:
   big: {get: "h:%s/big.bin", to: "got/{time}/{name}"}
 `, s.Addr, s.User, s.key, s.Fingerprint(), s.remote))
 	b := start(t, "-c", file, "run", "big")
-	for deadline := time.Now().Add(20 * time.Second); len(temporaries(t, dir)) == 0; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); len(temporaries(t, filepath.Join(dir, "got"))) == 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the pull did not begin:\n%s", &b.out)
 		}
