@@ -74,6 +74,7 @@ func rows() map[string]int {
 		"internal/lab/gateway":       2,
 		"internal/lab/netns":         1,
 		"internal/lab/path":          2,
+		"internal/lab/postgres":      1,
 		"internal/leak":              0,
 		"internal/pattern":           0,
 		"internal/plainstack":        0,
@@ -85,6 +86,7 @@ func rows() map[string]int {
 func homes() map[string][]string {
 	return map[string][]string{
 		"golang.org/x/crypto/ssh":       {"keys", "keys/ppk", "transfer/remote", "transfer/remote/remotetest"},
+		"github.com/jackc/pgx":          {"store/db", "schedule/queue", "internal/lab/postgres"},
 		"github.com/pkg/sftp":           {"transfer/remote/remotetest"},
 		"github.com/goccy/go-yaml":      {"config"},
 		"github.com/invopop/jsonschema": {"config"},

@@ -79,6 +79,10 @@ func (p *Process) Signal(sig syscall.Signal) {
 	}
 }
 
+// Tell sends a signal to the process alone, as a server's own administrator
+// would. One that has ended does not hear it.
+func (p *Process) Tell(sig syscall.Signal) { p.cmd.Process.Signal(sig) }
+
 // SignalChildren sends a signal to all that descend from the process, and not
 // to itself.
 func (p *Process) SignalChildren(sig syscall.Signal) {

@@ -34,6 +34,9 @@ func (p *Process) Await(testing.TB, string) {}
 // Signal does nothing.
 func (p *Process) Signal(syscall.Signal) {}
 
+// Tell does nothing.
+func (p *Process) Tell(syscall.Signal) {}
+
 // SignalChildren does nothing.
 func (p *Process) SignalChildren(syscall.Signal) {}
 

@@ -20,8 +20,13 @@ const settle = 3 * time.Second
 // result is for os.Exit:
 //
 //	func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
-func Main(m *testing.M) int {
+//
+// What all tests share is ended by ends, before it looks.
+func Main(m *testing.M, ends ...func()) int {
 	code := m.Run()
+	for _, end := range ends {
+		end()
+	}
 	if code != 0 {
 		return code
 	}
