@@ -6,6 +6,8 @@ VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo d
 LDFLAGS    := -s -w -X main.version=$(VERSION)
 GOFLAGS    += -trimpath
 LINTER     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+VULN       := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+VULNDB     ?=
 TARGETS    := linux/amd64 linux/arm64 windows/amd64 windows/arm64 darwin/amd64 darwin/arm64 \
               freebsd/amd64 freebsd/arm64 openbsd/amd64 openbsd/arm64
 T          ?= 30s
@@ -60,6 +62,19 @@ lint: $(BIN)/golangci-lint ## gofmt, vet, staticcheck and the rules of .golangci
 $(BIN)/golangci-lint: Makefile
 	@mkdir -p $(BIN)
 	GOBIN=$(CURDIR)/$(BIN) go install $(LINTER)
+	@touch $@
+
+# For each system, as each builds something else; tests too.
+.PHONY: vuln
+vuln: $(BIN)/govulncheck ## known vulnerabilities in what linehaul calls (VULNDB=file:///DIR for a copy of Go's database)
+	@set -e; for os in linux windows darwin; do echo "$$os:"; \
+	  GOOS=$$os CGO_ENABLED=0 $(CURDIR)/$(BIN)/govulncheck $(if $(VULNDB),-db '$(VULNDB)') -test ./...; \
+	done
+
+# Built apart, as the linter is.
+$(BIN)/govulncheck: Makefile
+	@mkdir -p $(BIN)
+	GOBIN=$(CURDIR)/$(BIN) go install $(VULN)
 	@touch $@
 
 .PHONY: cross
