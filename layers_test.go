@@ -98,7 +98,6 @@ func homes() map[string][]string {
 		"github.com/oschwald":           {"preflight/trace"},
 		"github.com/cloudflare/circl":   {"tunnel/suite"},
 		"gvisor.dev/gvisor":             {"tunnel/netstack", "internal/plainstack"},
-		"github.com/jackc/pgx":          {"store/db", "schedule/queue", "internal/lab/postgres"},
 		"modernc.org/sqlite":            {"store/db"},
 		"github.com/riverqueue/river":   {"schedule/queue"},
 	}

@@ -25,12 +25,10 @@ type Lock struct {
 // holder is a lock as the database has it.
 type holder struct {
 	job, owner, run string
+	token           string // of this one Lock
 	pid             int
 	node            string
 }
-
-// releaseOwed is a lock that could not be given up, as the database was away.
-type releaseOwed struct{ job, owner, run string }
 
 // Lock takes the lock of a job without waiting for another run to end: if one
 // holds it, the error is of kind fault.Overlap and names it.
@@ -45,7 +43,11 @@ func (s *Store) Lock(job string) (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock job %q: %w", job, err)
 	}
-	l := &Lock{s: s, held: holder{job: job, owner: owner, pid: os.Getpid()}}
+	token, err := NewRunID(s.place.Now(), s.place.Random)
+	if err != nil {
+		return nil, fault.New(fault.Internal, "lock job %q: %w", job, err)
+	}
+	l := &Lock{s: s, held: holder{job: job, owner: owner, pid: os.Getpid(), token: token}}
 	err = s.db.Tx(ctx, func(t *db.Tx) error { return s.lock(ctx, t, l.held) })
 	if err != nil {
 		if fault.Is(err, fault.Overlap) {
@@ -57,14 +59,19 @@ func (s *Store) Lock(job string) (*Lock, error) {
 }
 
 func (s *Store) lock(ctx context.Context, t *db.Tx, want holder) error {
-	n, err := t.Exec(ctx, "INSERT INTO lh_lock (job, owner, pid, run) VALUES ($1, $2, $3, '') ON CONFLICT (job) DO NOTHING", want.job, want.owner, want.pid)
-	if err != nil || n == 1 {
-		return err
-	}
 	by := holder{job: want.job}
-	if _, err := db.One(ctx, t, "SELECT owner, pid, run, coalesce((SELECT name FROM lh_node WHERE id = owner), '') FROM lh_lock WHERE job = $1"+s.db.Kind().Locked(),
-		[]any{want.job}, &by.owner, &by.pid, &by.run, &by.node); err != nil {
-		return err
+	for found := false; !found; {
+		n, err := t.Exec(ctx, "INSERT INTO lh_lock (job, owner, pid, run, token) VALUES ($1, $2, $3, '', $4) ON CONFLICT (job) DO NOTHING",
+			want.job, want.owner, want.pid, want.token)
+		if err != nil || n == 1 {
+			return err
+		}
+		// Nobody has it any more if it was given up just now.
+		found, err = db.One(ctx, t, "SELECT owner, pid, run, coalesce((SELECT name FROM lh_node WHERE id = owner), '') FROM lh_lock WHERE job = $1"+s.db.Kind().Locked(),
+			[]any{want.job}, &by.owner, &by.pid, &by.run, &by.node)
+		if err != nil {
+			return err
+		}
 	}
 	alive, err := s.alive(ctx, t, by.owner)
 	if err != nil {
@@ -81,7 +88,7 @@ func (s *Store) lock(ctx context.Context, t *db.Tx, want holder) error {
 	if alive {
 		return s.overlap(by)
 	}
-	_, err = t.Exec(ctx, "UPDATE lh_lock SET owner = $2, pid = $3, run = '' WHERE job = $1", want.job, want.owner, want.pid)
+	_, err = t.Exec(ctx, "UPDATE lh_lock SET owner = $2, pid = $3, run = '', token = $4 WHERE job = $1", want.job, want.owner, want.pid, want.token)
 	return err
 }
 
@@ -95,7 +102,7 @@ func (l *Lock) Note(runID string) error {
 	}
 	ctx, cancel := opContext(opTime)
 	defer cancel()
-	n, err := l.s.db.Exec(ctx, "UPDATE lh_lock SET run = $3 WHERE job = $1 AND owner = $2", l.held.job, l.held.owner, runID)
+	n, err := l.s.db.Exec(ctx, "UPDATE lh_lock SET run = $3 WHERE job = $1 AND token = $2", l.held.job, l.held.token, runID)
 	switch {
 	case err != nil:
 		return fmt.Errorf("note run %s in the lock of job %q: %w", runID, l.held.job, err)
@@ -116,16 +123,15 @@ func (l *Lock) Release() {
 	l.free = true
 	ctx, cancel := opContext(opTime)
 	defer cancel()
-	owed := releaseOwed{l.held.job, l.held.owner, l.held.run}
-	if l.s.release(ctx, owed) != nil {
+	if l.s.release(ctx, l.held) != nil {
 		l.s.mu.Lock()
-		l.s.owed = append(l.s.owed, owed)
+		l.s.owed = append(l.s.owed, l.held)
 		l.s.mu.Unlock()
 	}
 }
 
-func (s *Store) release(ctx context.Context, r releaseOwed) error {
-	_, err := s.db.Exec(ctx, "DELETE FROM lh_lock WHERE job = $1 AND owner = $2 AND run = $3", r.job, r.owner, r.run)
+func (s *Store) release(ctx context.Context, h holder) error {
+	_, err := s.db.Exec(ctx, "DELETE FROM lh_lock WHERE job = $1 AND token = $2", h.job, h.token)
 	return err
 }
 

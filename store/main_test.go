@@ -5,12 +5,15 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	neturl "net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"linehaul/internal/lab/postgres"
 	"linehaul/internal/leak"
 	"linehaul/store"
 	"linehaul/store/db"
@@ -34,15 +37,41 @@ func TestMain(m *testing.M) {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	os.Exit(leak.Main(m))
+	os.Exit(leak.Main(m, server.End))
+}
+
+// server is the PostgreSQL of TestOnPostgreSQL.
+var server postgres.Shared
+
+// TestOnPostgreSQL runs all other tests with the stores in a PostgreSQL.
+func TestOnPostgreSQL(t *testing.T) {
+	if os.Getenv(urlVar) != "" {
+		return // this is one of them
+	}
+	args := []string{"-test.skip=^(TestOnPostgreSQL|Fuzz)"}
+	if testing.Verbose() {
+		args = append(args, "-test.v")
+	}
+	c := exec.CommandContext(t.Context(), os.Args[0], args...)
+	c.Env = append(os.Environ(), urlVar+"="+server.NewDatabase(t))
+	out, err := c.CombinedOutput()
+	if t.Log(string(out)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // place is a store of the test's, in a folder.
 func place(dir string) store.Place {
 	p := store.Place{Dir: dir, Node: "here", Version: "1.0", Now: time.Now, Random: rand.Reader}
 	if url := os.Getenv(urlVar); url != "" {
-		// A schema for each folder.
-		p.URL = url + "search_path=" + schemaOf(dir)
+		u, err := neturl.Parse(url)
+		if err != nil {
+			panic(err)
+		}
+		q := u.Query()
+		q.Set("search_path", schemaOf(dir)) // a schema for each folder
+		u.RawQuery = q.Encode()
+		p.URL = u.String()
 	}
 	return p
 }

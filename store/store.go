@@ -46,8 +46,8 @@ type Store struct {
 	place Place
 
 	mu    sync.Mutex
-	owner *owner        // of what this process holds; nil: it has held nothing yet
-	owed  []releaseOwed // locks that could not be given up
+	owner *owner   // of what this process holds; nil: it has held nothing yet
+	owed  []holder // locks that could not be given up
 }
 
 const (

@@ -48,7 +48,8 @@ CREATE TABLE lh_lock (
   job TEXT PRIMARY KEY,
   owner TEXT NOT NULL,
   pid BIGINT NOT NULL,
-  run TEXT NOT NULL
+  run TEXT NOT NULL,
+  token TEXT NOT NULL
 );
 CREATE TABLE lh_schedule (
   job TEXT PRIMARY KEY,
