@@ -42,7 +42,7 @@ func (c *conn) carry() {
 		return
 	}
 	var d net.Dialer
-	dialled, err := d.DialContext(c.ctx, "tcp", l.target)
+	dialled, err := d.DialContext(c.ctx, "tcp", l.leads())
 	if err != nil {
 		c.end(true)
 		return

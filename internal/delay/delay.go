@@ -67,7 +67,6 @@ type Options struct {
 // A Line listens on a loopback port and forwards each connection to a target.
 // All its methods may be called at any time, from any goroutine.
 type Line struct {
-	target string
 	opts   Options
 	ln     *net.TCPListener
 	ctx    context.Context // ends with Close
@@ -78,6 +77,7 @@ type Line struct {
 	up, down atomic.Int64 // bytes delivered
 
 	mu      sync.Mutex
+	target  string
 	conns   map[*conn]struct{}
 	paused  bool
 	swallow bool
@@ -175,6 +175,21 @@ const acceptPause = 10 * time.Millisecond
 // Cut closes all connections at both ends at once; what was under way is lost.
 // New connections are carried.
 func (l *Line) Cut() { l.endAll(false) }
+
+// Lead has connections that are dialled from now on carried to another target,
+// as a name or an address does that has moved to another machine. Those that
+// are carried already are left alone; Cut ends them.
+func (l *Line) Lead(target string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.target = target
+}
+
+func (l *Line) leads() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.target
+}
 
 // Reset is Cut with a reset (RST) at both ends.
 func (l *Line) Reset() { l.endAll(true) }

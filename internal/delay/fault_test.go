@@ -224,3 +224,36 @@ func TestCloseEnds(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLead: a line that leads elsewhere keeps what it carries.
+func TestLead(t *testing.T) {
+	echo := func(mark byte) string {
+		return serve(t, func(c *net.TCPConn) {
+			for b := make([]byte, 1); ; c.Write([]byte{mark}) {
+				if _, err := io.ReadFull(c, b); err != nil {
+					return
+				}
+			}
+		})
+	}
+	l := line(t, echo('a'), Options{})
+	ask := func(c net.Conn) string {
+		b := make([]byte, 1)
+		c.Write([]byte("?"))
+		if _, err := io.ReadFull(c, b); err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	old := dial(t, l)
+	if got := ask(old); got != "a" {
+		t.Errorf("the first target says %q", got)
+	}
+	l.Lead(echo('b'))
+	if got := ask(dial(t, l)); got != "b" {
+		t.Errorf("a new connection leads to %q", got)
+	}
+	if got := ask(old); got != "a" {
+		t.Errorf("the old connection leads to %q", got)
+	}
+}

@@ -26,8 +26,8 @@ func At(t testing.TB, database, addr string) string {
 }
 
 // Line puts a line before a database, which can be held (Pause, Resume), cut
-// (Cut, Reset, Blackhole) and slowed down, and returns the database's URL
-// through it.
+// (Cut, Reset, Blackhole), slowed down, and led to another server (Lead), and
+// returns the database's URL through it.
 func Line(t testing.TB, database string) (line *delay.Line, through string) {
 	t.Helper()
 	line = listen(t, host(t, database))

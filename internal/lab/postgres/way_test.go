@@ -79,6 +79,8 @@ func TestFollower(t *testing.T) {
 		t.Error("a follower was written to")
 	}
 
+	line, name := postgres.Line(t, database)
+	client := connect(t, name)
 	late.Line.Pause()
 	do(t, leader, "INSERT INTO seen VALUES (2)")
 	eventually(t, of(quick), rows, "1 2")
@@ -86,6 +88,14 @@ func TestFollower(t *testing.T) {
 	c := of(late)
 	if got := ask(t, c, rows); got != "1" {
 		t.Errorf("a new leader has %q, and received 1 only", got)
+	}
+	line.Lead(late.Addr())
+	if got := ask(t, client, rows); got != "1 2" {
+		t.Errorf("a client of the old leader sees %q", got)
+	}
+	line.Cut()
+	if got := ask(t, connect(t, name), rows); got != "1" {
+		t.Errorf("a client that connects to the same address again sees %q", got)
 	}
 	do(t, c, "INSERT INTO seen VALUES (3)")
 	if got := ask(t, leader, rows); got != "1 2" {
