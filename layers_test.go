@@ -43,6 +43,7 @@ func rows() map[string]int {
 		"preflight/tcpinfo":          0,
 		"preflight/trace":            2,
 		"retention":                  1,
+		"schedule/queue":             4,
 		"schedule/cron":              1,
 		"schedule/calendar":          1,
 		"schedule/week":              0,

@@ -203,6 +203,40 @@ func (m *Memory) Next(ctx context.Context) (Firing, error) {
 	}
 }
 
+// Due waits until firings are due and takes them, so many at most, those that are
+// due first before others. It returns ctx's cause when ctx ends first.
+func (m *Memory) Due(ctx context.Context, most int) ([]Firing, error) {
+	first, err := m.Next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	due := []Firing{first}
+	for len(due) < most {
+		f, _, more := m.take()
+		if !more {
+			break
+		}
+		due = append(due, f)
+	}
+	return due, nil
+}
+
+// Between is how many firings a job has after one instant and before another.
+func (m *Memory) Between(job string, after, before time.Time) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for _, p := range m.jobs {
+		if p.Job != job {
+			continue
+		}
+		for t := p.Schedule.Next(after); !t.IsZero() && t.Before(before) && n < manyMissed; t = p.Schedule.Next(t) {
+			n++
+		}
+	}
+	return n
+}
+
 // take returns the firing that is due, or how long to wait before looking
 // again.
 func (m *Memory) take() (Firing, time.Duration, bool) {

@@ -240,3 +240,11 @@ func (s *Store) dropLocks() {
 		}
 	}
 }
+
+// Owner is the id of this process among those that use the store, which is entered
+// if it was not yet.
+func (s *Store) Owner() (string, error) {
+	ctx, cancel := opContext(opTime)
+	defer cancel()
+	return s.ownerFor(ctx, true)
+}

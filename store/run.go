@@ -17,6 +17,7 @@ type State string
 
 // The states.
 const (
+	Waiting     State = "waiting" // in the queue: nobody has begun it, or who had is gone
 	Running     State = "running"
 	OK          State = "ok"
 	Warning     State = "warning"

@@ -48,6 +48,8 @@ type Store struct {
 	mu    sync.Mutex
 	owner *owner   // of what this process holds; nil: it has held nothing yet
 	owed  []holder // locks that could not be given up
+
+	guards guards
 }
 
 const (
@@ -159,8 +161,10 @@ func (s *Store) Put(r Run) error {
 func putRun(ctx context.Context, t *db.Tx, r Run, owner, record string) error {
 	n, err := t.Exec(ctx, `INSERT INTO lh_run (id, job, state, owner, take, queued, nominal, ended, cancel, record)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', $9)
-		ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended = excluded.ended, record = excluded.record
-		WHERE lh_run.owner = excluded.owner AND lh_run.take = excluded.take AND lh_run.job = excluded.job`,
+		ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended = excluded.ended, record = excluded.record,
+			owner = CASE WHEN excluded.state = 'waiting' THEN '' ELSE excluded.owner END
+		WHERE (lh_run.owner = excluded.owner OR lh_run.state = 'waiting') AND lh_run.take = excluded.take AND lh_run.job = excluded.job
+			AND lh_run.state IN ('running', 'waiting', excluded.state)`,
 		r.ID, r.Job, string(r.State), owner, r.Take, flag(r.Queued), millis(r.Nominal), millis(r.Ended), record)
 	switch {
 	case err != nil:
