@@ -46,6 +46,7 @@ func rows() map[string]int {
 		"schedule/queue":             4,
 		"schedule/cron":              1,
 		"schedule/calendar":          1,
+		"schedule/depend":            1,
 		"schedule/week":              0,
 		"stamp":                      1,
 		"transfer":                   1,
