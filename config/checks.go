@@ -174,7 +174,7 @@ func (r *rules) checks(s *checksEntry) Checks {
 	}
 	e := &s.Ping.more
 	p.Ping = ping.Options{Count: e.Count.value, Interval: e.Interval.value, Size: e.Size.value, Timeout: r.positive(&e.Timeout)}
-	if e.Interval.value < minInterval {
+	if e.Interval.given && e.Interval.value < minInterval {
 		r.problem(e.Interval.at, "`interval` wants at least %s", minInterval)
 	}
 	p.Limits = preflight.Limits{MaxLoss: -1, MaxRTT: e.MaxRTT.value, MaxJitter: e.MaxJitter.value}
