@@ -29,6 +29,7 @@ import (
 	"linehaul/retention"
 	"linehaul/schedule/calendar"
 	"linehaul/schedule/cron"
+	"linehaul/schedule/depend"
 	"linehaul/stamp"
 	"linehaul/transfer"
 )
@@ -107,12 +108,16 @@ type Host struct {
 // Job is what to transfer, from where to where, and when.
 type Job struct {
 	Name     string
-	Schedule *cron.Schedule // nil: by hand only
+	Schedule *cron.Schedule // nil: by hand, or when what it depends on has succeeded
 	Splay    time.Duration
 	NotOn    *calendar.Calendar // nil: it always runs
 	CatchUp  string             // none, once or all
 	Window   time.Duration      // of catch_up; 0: any time
 	Timezone *time.Location     // time.Local where the file names none
+
+	// DependsOn is what must have succeeded, all of it jobs of the file, and there
+	// is no circle.
+	DependsOn depend.Condition
 
 	Host string   // the one host of Get, or of To for a put
 	Get  []string // remote paths, perhaps with wildcards

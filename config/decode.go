@@ -334,6 +334,10 @@ func (d *decoder) unknownKey(e entry, at spot, known []field) int {
 func (d *decoder) wrongType(n ast.Node, at spot, wants string) {
 	a := d.problem(d.place(n, at), "`%s` wants %s, got %s", at.name, wants, describe(n))
 	switch v := n.(type) {
+	case *ast.SequenceNode:
+		if at.name == "after" {
+			a.suggest("`after` is what becomes of the source; jobs to wait for stand in `depends_on`")
+		}
 	case *ast.MappingNode:
 		if v.IsFlowStyle && len(v.Values) == 1 && v.Values[0].Value.Type() == ast.NullType {
 			a.suggest("text that begins with { wants quotes: '{%s}'", shown(v.Values[0].Key.GetToken().Value))

@@ -16,6 +16,7 @@ import (
 
 	"linehaul/config"
 	"linehaul/retention"
+	"linehaul/schedule/depend"
 	"linehaul/stamp"
 	"linehaul/transfer"
 	"linehaul/tunnel/ikemsg"
@@ -112,7 +113,16 @@ func checkInvariants(t testing.TB, f *config.File) {
 			}
 		}
 	}
+	depends := depend.NewGraph(f.JobOrder, func(job string) []depend.Dep { return f.Jobs[job].DependsOn.Deps })
+	if cycles := depends.Cycles(1); cycles != nil {
+		t.Errorf("jobs wait for each other: %v", cycles)
+	}
 	for name, j := range f.Jobs {
+		for _, d := range j.DependsOn.Deps {
+			if f.Jobs[d.Job] == nil || d.Within < 0 || !d.Before.IsZero() && !d.Today || d.Today && d.Within > 0 {
+				t.Errorf("job %q depends on %+v", name, d)
+			}
+		}
 		absolute("put", j.Put...)
 		if j.To == nil {
 			t.Fatalf("job %q has no target", name)
@@ -287,6 +297,7 @@ func TestWarnings(t *testing.T) {
 		{"moved in a folder that is taken", "hosts:\n  hk1: {address: a, user: b}\njobs:\n  a: {get: 'hk1:out', recursive: true, to: y/, after: {source: {move: done}}}\n", "would be taken again"},
 		{"keep names nothing", "hosts:\n  hk1: {address: a, user: b}\njobs:\n  a: {get: 'hk1:x', to: y, keep: {last: 0}}\n", "none is ever removed"},
 		{"two jobs keep the same names", "hosts:\n  hk1: {address: a, user: b}\n  hk2: {address: a, user: b}\njobs:\n  a: {get: 'hk1:x/*.gz', to: 'y/{date}/{name}', keep: {last: 1}}\n  b: {get: 'hk2:z/*.gz', to: 'y/{date}/{name}'}\n", "copies of both"},
+		{"depends on what is disabled", "hosts:\n  hk1: {address: a, user: b}\njobs:\n  a: {get: 'hk1:x', to: y, disabled: true}\n  b: {get: 'hk1:x', to: z, depends_on: a}\n  c: {get: 'hk1:x', to: w, depends_on: a, disabled: true}\n", `"b" depends on "a", which is disabled`},
 		{"backslash", "hosts:\n  hk1: {address: a, user: b}\njobs:\n  a: {get: 'hk1:x', to: 'y\\x'}\n", "is part of a name"},
 	}
 	if runtime.GOOS == "windows" { // where a backslash divides
@@ -406,6 +417,21 @@ func TestSSHConfig(t *testing.T) {
 	for name, want := range map[string][2]bool{"hk1": {true, true}, "hk3": {true, false}, "hk4": {false, true}, "hk5": {true, false}} {
 		equal(t, name+": agent, identities only", [2]bool{f.Hosts[name].Agent, f.Hosts[name].IdentitiesOnly}, want)
 	}
+}
+
+func TestDependencies(t *testing.T) {
+	f := decode(t, "testdata/good/depends.yaml")
+	half, five := depend.Clock{Hour: 8, Minute: 30}, depend.Clock{Hour: 9, Minute: 5}
+	for name, want := range map[string][]depend.Dep{
+		"report": {{Job: "rates"}, {Job: "export", Today: true, Before: half}, {Job: "ledger", Within: 6 * time.Hour}},
+		"rates":  nil, "export": {{Job: "rates"}}, "ledger": {{Job: "export", Today: true, Before: five}, {Job: "rates"}},
+	} {
+		same(t, name, f.Jobs[name].DependsOn.Deps, want)
+	}
+	equal(t, "wait", f.Jobs["report"].DependsOn.Wait, 150*time.Minute)
+	equal(t, "no wait", f.Jobs["ledger"].DependsOn.Wait, 0)
+	equal(t, "zone", f.Jobs["report"].DependsOn.Zone.String(), "Europe/Berlin")
+	equal(t, "no zone", f.Jobs["ledger"].DependsOn.Zone, time.Local)
 }
 
 // TestMoveTargets: where a source is moved to.

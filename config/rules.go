@@ -57,6 +57,7 @@ func (r *rules) file(doc *document) *File {
 		f.JobOrder = append(f.JobOrder, j.name)
 	}
 	r.sharedTargets(doc.Jobs.items, f.Jobs)
+	r.dependents(doc.Jobs.items, f.Jobs)
 	return f
 }
 

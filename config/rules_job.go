@@ -44,6 +44,7 @@ func (r *rules) job(name string, at spot, s *jobEntry) *Job {
 	j.Schedule = r.schedule(&s.Schedule, j.Timezone)
 	j.Splay, j.CatchUp, j.Window = s.Splay.value, s.CatchUp.value, s.Window.value
 	j.NotOn = r.notOn(&s.NotOn, j.Timezone)
+	j.DependsOn = r.depends(j, s)
 	if s.Log.given {
 		j.Log = r.logName(&s.Log)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"github.com/invopop/jsonschema"
@@ -155,6 +156,21 @@ func (*checkOf[T]) schema(field) *jsonschema.Schema {
 		words.Enum = append(words.Enum, word)
 	}
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{words, sectionSchema(reflect.TypeFor[T]())}}
+}
+
+func (*dependencies) schema(field) *jsonschema.Schema {
+	one := uint64(1)
+	forms := []*jsonschema.Schema{someText(), sectionSchema(reflect.TypeFor[dependEntry]())}
+	list := &jsonschema.Schema{Type: "array", Items: &jsonschema.Schema{AnyOf: forms}, MinItems: &one}
+	return &jsonschema.Schema{AnyOf: append(slices.Clone(forms), list)}
+}
+
+func (*recent) schema(field) *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: "^(" + today + "|" + durationPattern + ")$"}
+}
+
+func (*clock) schema(field) *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: clockPattern}
 }
 
 func (*ports) schema(field) *jsonschema.Schema {

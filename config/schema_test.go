@@ -76,7 +76,7 @@ func TestSchemaTakesGoodFiles(t *testing.T) {
 func TestSchemaRefusesBadFiles(t *testing.T) {
 	schema, _ := compileSchema(t)
 	for _, name := range []string{
-		"unknown-keys", "wrong-types", "missing", "planned", "retention", "bandwidth", "secrets", "secrets-misspelt", "names", "values-missing",
+		"unknown-keys", "wrong-types", "missing", "planned", "retention", "depends", "bandwidth", "secrets", "secrets-misspelt", "names", "values-missing",
 		"not-a-mapping", "only-text", "brace-unquoted", "crlf", "bom", "long-snippet",
 	} {
 		data, err := os.ReadFile("testdata/bad/" + name + ".yaml")
@@ -182,7 +182,8 @@ func TestExamplesAreValid(t *testing.T) {
 	file["logs"] = values("properties", "logs")
 	file["hosts"] = map[string]any{"hk1": host, "bastion": bastion}
 	file["links"] = map[string]any{"hongkong": map[string]any{"ipsec": link}}
-	file["jobs"] = map[string]any{"nightly": job, "mirror": mirror}
+	rates := map[string]any{"get": "hk1:rates/*", "to": "rates/"} // which the others depend on
+	file["jobs"] = map[string]any{"nightly": job, "mirror": mirror, "fetch-rates": rates}
 	data, err := json.Marshal(file)
 	if err != nil {
 		t.Fatal(err)
