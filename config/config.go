@@ -133,7 +133,7 @@ type Job struct {
 
 	Retry         Retry
 	Timeout       time.Duration        // of the whole run, above 0
-	Overlap       string               // skip
+	Overlap       Overlap              // what becomes of a firing while it still runs
 	IfNone        string               // ok, warn or fail
 	Verify        string               // size, auto or sha256
 	Connections   int                  // that large files are moved over; 0: as many as help

@@ -42,7 +42,7 @@ type leaf interface {
 //	doc:"one or two sentences, for the editor and the manual"
 //	default:"as it would be written in the file"
 //	example:"as it would be written in the file"
-//	choices:"the words that it may be" later:"words that are planned"
+//	choices:"the words that it may be"
 //	range:"the least and the greatest number"
 //	also:"what people call it elsewhere, for suggestions"
 //	flag:"what the help of the command line says, with the |VALUE| marked"
@@ -53,7 +53,6 @@ type field struct {
 	doc      string
 	example  string
 	choices  []string
-	later    []string
 	also     []string
 	flag     string
 	least    int
@@ -71,8 +70,8 @@ func fields(t reflect.Type) []field {
 		all[i] = field{
 			name: name, required: option == "required", index: i, kind: f.Type,
 			preset: f.Tag.Get("default"), doc: f.Tag.Get("doc"), example: f.Tag.Get("example"),
-			choices: strings.Fields(f.Tag.Get("choices")), later: strings.Fields(f.Tag.Get("later")),
-			also: strings.Fields(f.Tag.Get("also")), flag: strings.ReplaceAll(f.Tag.Get("flag"), "|", "`"),
+			choices: strings.Fields(f.Tag.Get("choices")),
+			also:    strings.Fields(f.Tag.Get("also")), flag: strings.ReplaceAll(f.Tag.Get("flag"), "|", "`"),
 		}
 		if numbers := strings.Fields(f.Tag.Get("range")); len(numbers) == 2 {
 			all[i].least, _ = strconv.Atoi(numbers[0])

@@ -91,7 +91,7 @@ type jobEntry struct {
 
 	Retry         retryEntry `yaml:"retry" also:"retries" doc:"What happens when a run fails for a reason that may pass."`
 	Timeout       duration   `yaml:"timeout" default:"24h" doc:"How long a run may take, with all its attempts." example:"2h"`
-	Overlap       choice     `yaml:"overlap" choices:"skip" later:"queue cancel" default:"skip" doc:"What happens when the job is due while it still runs."`
+	Overlap       choice     `yaml:"overlap" also:"concurrency concurrencypolicy" choices:"skip queue cancel allow" default:"skip" doc:"What becomes of a firing, or a run by hand, while the job still runs: it is left out, it waits, the run under way is stopped for it, or both run. The last needs {run} in to."`
 	IfNone        choice     `yaml:"if_none" choices:"ok warn fail" default:"fail" doc:"What it means when nothing matches."`
 	Verify        choice     `yaml:"verify" choices:"size auto sha256" default:"auto" also:"checksum verification" doc:"How a copy is held against its source before it gets its name: size and time; auto, the SHA-256 too for files from 1 MiB on, where the server can say it by a program or a file beside the source does; sha256, for every file, and a failure where that cannot be done." example:"auto"`
 	Connections   number     `yaml:"connections" range:"0 16" default:"0" doc:"How many connections large files are moved over; 0 leaves it to the line: as many as make it faster, at most 2." example:"4"`

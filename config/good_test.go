@@ -141,7 +141,9 @@ func checkInvariants(t testing.TB, f *config.File) {
 			t.Errorf("job %q has after %+v", name, j.After)
 		case j.Select.Check() != nil:
 			t.Errorf("job %q selects %+v: %v", name, j.Select, j.Select.Check())
-		case j.Overlap != "skip" || !slices.Contains([]string{"ok", "warn", "fail"}, j.IfNone):
+		case j.Overlap == config.OverlapAllow && (j.Sync != nil || j.After.Source != "keep" || !strings.Contains(j.To.String(), "{run")):
+			t.Errorf("job %q may run beside itself: %+v", name, j)
+		case !slices.Contains([]config.Overlap{"skip", "queue", "cancel", "allow"}, j.Overlap) || !slices.Contains([]string{"ok", "warn", "fail"}, j.IfNone):
 			t.Errorf("job %+v", j)
 		}
 	}
@@ -432,6 +434,16 @@ func TestDependencies(t *testing.T) {
 	equal(t, "no wait", f.Jobs["ledger"].DependsOn.Wait, 0)
 	equal(t, "zone", f.Jobs["report"].DependsOn.Zone.String(), "Europe/Berlin")
 	equal(t, "no zone", f.Jobs["ledger"].DependsOn.Zone, time.Local)
+}
+
+func TestOverlap(t *testing.T) {
+	f := decode(t, "testdata/good/overlap.yaml")
+	for name, want := range map[string]config.Overlap{
+		"usual": config.OverlapSkip, "skip": config.OverlapSkip, "queue": config.OverlapQueue, "cancel": config.OverlapCancel,
+		"allow": config.OverlapAllow, "allow-put": config.OverlapAllow,
+	} {
+		equal(t, name, f.Jobs[name].Overlap, want)
+	}
 }
 
 // TestMoveTargets: where a source is moved to.

@@ -367,8 +367,6 @@ func (v *choice) take(d *decoder, n ast.Node, at spot, f field) {
 	case slices.Contains(f.choices, t.value):
 		v.set(t.at, true)
 		v.value = t.value
-	case slices.Contains(f.later, t.value):
-		d.problem(t.at, "`%s: %s` is planned and not in this version yet", at.name, t.value).suggest("write %s", wants)
 	default:
 		a := d.problem(t.at, "`%s` wants %s, got %s", at.name, wants, quote(t.value))
 		if near := Nearest(t.value, f.choices); near != "" {

@@ -26,7 +26,7 @@ func (r *rules) job(name string, at spot, s *jobEntry) *Job {
 		Retry: Retry{
 			Attempts: s.Retry.Attempts.value, BackoffMin: s.Retry.Backoff.least, BackoffMax: s.Retry.Backoff.most,
 		},
-		Timeout: r.positive(&s.Timeout), Overlap: s.Overlap.value, IfNone: s.IfNone.value, Disabled: s.Disabled.value,
+		Timeout: r.positive(&s.Timeout), Overlap: Overlap(s.Overlap.value), IfNone: s.IfNone.value, Disabled: s.Disabled.value,
 		Verify: s.Verify.value, Connections: s.Connections.value, FilesInFlight: s.FilesInFlight.value,
 		MaxTransfer: s.MaxTransfer.value, MaxDuration: s.MaxDuration.value, Preserve: s.Preserve.value, KeepBad: s.KeepBad.value, NoSpaceCheck: !s.SpaceCheck.value,
 	}
@@ -66,6 +66,7 @@ func (r *rules) job(name string, at spot, s *jobEntry) *Job {
 	r.keep(j, s)
 	r.after(j, &s.After.Source)
 	j.Select = r.selection(s, j.To)
+	r.overlap(j, s)
 	return j
 }
 

@@ -49,6 +49,8 @@ type Job struct {
 	After config.After     // what becomes of the sources; the zero value keeps them
 	Keep  retention.Policy // which copies stay; the zero value removes none
 
+	Overlap config.Overlap // what becomes of a firing while another run goes on; empty: it is left out
+
 	Zone    *time.Location // of stamps and log lines
 	Retry   Retry
 	Timeout time.Duration // of the whole run; 0 is none
@@ -129,6 +131,7 @@ func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 			Bandwidth: c.Bandwidth, Shared: SharedLimits(f, c.Host), MaxTransfer: c.MaxTransfer, MaxDuration: c.MaxDuration,
 		},
 		Preserve: c.Preserve, KeepBad: c.KeepBad, NoSpaceCheck: c.NoSpaceCheck,
+		Overlap: c.Overlap,
 		Zone:    c.Timezone,
 		Retry:   Retry{Attempts: c.Retry.Attempts, Min: c.Retry.BackoffMin, Max: c.Retry.BackoffMax, Reconnect: c.Retry.Attempts > 1},
 		Timeout: c.Timeout, Log: c.Log,
