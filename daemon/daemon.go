@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -13,17 +14,17 @@ import (
 	"linehaul/job"
 	"linehaul/logs"
 	"linehaul/schedule"
+	"linehaul/schedule/queue"
 	"linehaul/store"
 )
 
-// Queue hands out firings. A queue in a database may take over from
-// schedule.Memory.
+// Queue hands out firings, see schedule/queue.
 type Queue interface {
 	// Set replaces what fires and when.
-	Set(entries []schedule.Entry)
-	// Next waits for a firing and takes it; it returns ctx's cause when ctx
-	// ends first.
-	Next(ctx context.Context) (schedule.Firing, error)
+	Set(ctx context.Context, entries []schedule.Entry) error
+	// Run hands out what is due until ctx ends, and returns when all that was
+	// handed out has ended.
+	Run(ctx context.Context, handle queue.Handler) error
 }
 
 // Daemon runs the schedule of one config file.
@@ -33,14 +34,19 @@ type Daemon struct {
 	// Runner makes what runs jobs under that config.
 	Runner func(f *config.File) (*job.Runner, error)
 	Place  job.Place
-	Queue  Queue
-	Log    *slog.Logger
+	// Queue opens the queue, once, over what runs jobs.
+	Queue func(ctx context.Context, r *job.Runner) (Queue, error)
+	Log   *slog.Logger
 	// Reloading is told that the config is about to be read anew. It may be
 	// nil.
 	Reloading func()
 	// Ended is told of each run that ended. It may be nil; it may be called
 	// from several goroutines at once.
 	Ended func(store.Run, error)
+
+	queue Queue
+	mu    sync.Mutex
+	now   setting // in force
 }
 
 // setting is one config that is in force, with its runner.
@@ -50,10 +56,10 @@ type setting struct {
 }
 
 // Run serves until ctx ends, and returns nil then, after every run under way
-// has been stopped and has cleaned up. It calls ready once the schedule is in
-// force, and again after each reload: for each value from reload the config is
-// read anew; one with errors leaves the old one in force. Run fails only if the
-// first config does.
+// has been stopped and has cleaned up; they go back to the queue. It calls ready
+// once the schedule is in force, and again after each reload: for each value from
+// reload the config is read anew; one with errors leaves the old one in force. Run
+// fails if the first config does, or if the queue does.
 func (d *Daemon) Run(ctx context.Context, reload <-chan struct{}, ready func()) error {
 	now, err := d.load()
 	if err != nil {
@@ -62,58 +68,48 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan struct{}, ready func()) 
 	if s := now.runner.Store; s != nil && s.Aside() != "" {
 		d.Log.Error("the record of runs was damaged: it is set aside, and a new one begun", "file", s.Aside())
 	}
-	d.announce(ctx, now)
+	if d.queue, err = d.Queue(ctx, now.runner); err != nil {
+		return err
+	}
+	if err := d.force(ctx, now); err != nil {
+		return err
+	}
 	ready()
 
-	firings := make(chan schedule.Firing)
-	var reader, runs sync.WaitGroup
-	defer runs.Wait()
-	defer reader.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	reader.Go(func() { d.read(ctx, firings) })
+	running, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	ended := make(chan error, 1)
+	go func() { ended <- d.queue.Run(running, d.fire) }()
 	for {
 		select {
 		case <-ctx.Done():
 			d.Log.Info("stopping: runs under way are interrupted and clean up")
-			return nil
+			stop(fault.New(fault.Interrupted, "%w", &job.StopError{}))
+			return <-ended
+		case err := <-ended:
+			return err
 		case <-reload:
-			if d.Reloading != nil {
-				d.Reloading()
-			}
-			if next, err := d.load(); err != nil {
-				d.Log.Error("the new config has errors: the old one stays in force", logs.Error, err.Error())
-			} else {
-				now = next
-				d.announce(ctx, now)
-			}
+			d.reload(ctx)
 			ready()
-		case f := <-firings:
-			s := now
-			runs.Go(func() { d.fire(ctx, s, f) })
 		}
 	}
 }
 
-// read passes firings on until ctx ends.
-func (d *Daemon) read(ctx context.Context, firings chan<- schedule.Firing) {
-	for {
-		f, err := d.Queue.Next(ctx)
-		if err != nil {
-			if ctx.Err() == nil {
-				d.Log.Error("the queue of firings failed", logs.Error, err.Error())
-			}
-			return
-		}
-		select {
-		case firings <- f:
-		case <-ctx.Done():
-			return
-		}
+// reload brings the config into force as it is now.
+func (d *Daemon) reload(ctx context.Context) {
+	if d.Reloading != nil {
+		d.Reloading()
+	}
+	next, err := d.load()
+	if err == nil {
+		err = d.force(ctx, next)
+	}
+	if err != nil {
+		d.Log.Error("the new config has errors: the old one stays in force", logs.Error, err.Error())
 	}
 }
 
-// load reads the config and brings it into force.
+// load reads the config.
 func (d *Daemon) load() (setting, error) {
 	f, err := d.Load()
 	if err != nil {
@@ -123,32 +119,35 @@ func (d *Daemon) load() (setting, error) {
 	if err != nil {
 		return setting{}, err
 	}
-	var entries []schedule.Entry
-	for _, name := range f.JobOrder {
-		if c := f.Jobs[name]; c.Schedule != nil && !c.Disabled {
-			entries = append(entries, schedule.Entry{
-				Job: name, Schedule: c.Schedule, Splay: c.Splay, Calendar: c.NotOn,
-				CatchUp: schedule.CatchUp(c.CatchUp), Window: c.Window, Last: d.last(runner, name),
-			})
-		}
-	}
-	d.Queue.Set(entries)
 	return setting{file: f, runner: runner}, nil
 }
 
-// last is the nominal time of the last firing of a job that the record knows of.
-func (d *Daemon) last(r *job.Runner, name string) (nominal time.Time) {
-	if r.Store == nil {
-		return time.Time{}
+// force brings a config into force, and says so.
+func (d *Daemon) force(ctx context.Context, s setting) error {
+	var entries []schedule.Entry
+	for _, name := range s.file.JobOrder {
+		if c := s.file.Jobs[name]; c.Schedule != nil && !c.Disabled {
+			entries = append(entries, schedule.Entry{
+				Job: name, Schedule: c.Schedule, Splay: c.Splay, Calendar: c.NotOn,
+				CatchUp: schedule.CatchUp(c.CatchUp), Window: c.Window,
+			})
+		}
 	}
-	_, err := r.Store.Each(store.Filter{Job: name}, func(run store.Run) bool {
-		nominal = run.Nominal
-		return nominal.IsZero() // one by hand
-	})
-	if err != nil {
-		d.Log.Warn("cannot tell when a job fired last: what it missed is not made up for", logs.Job, name, logs.Error, err.Error())
+	if err := d.queue.Set(ctx, entries); err != nil {
+		return err
 	}
-	return nominal
+	d.mu.Lock()
+	d.now = s
+	d.mu.Unlock()
+	d.announce(ctx, s)
+	return nil
+}
+
+// setting is what is in force.
+func (d *Daemon) setting() setting {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.now
 }
 
 // announce says what is in force and when each job fires next.
@@ -201,35 +200,69 @@ func (d *Daemon) note(run store.Run, err error) {
 	}
 }
 
-// fire runs one firing's job.
-func (d *Daemon) fire(ctx context.Context, s setting, f schedule.Firing) {
-	var run store.Run
-	j, err := job.FromConfig(s.file, f.Job, d.Place)
-	if err == nil {
-		t := job.Trigger{Nominal: f.Nominal, Missed: f.Missed}
-		switch {
-		case f.Blocked != "":
-			d.note(s.runner.Leave(j, t, store.Skipped, "its calendar is in the way: "+f.Blocked))
-			return
-		case f.Passed:
-			d.note(s.runner.Leave(j, t, store.Missed, "linehaul did not run then, or the machine slept, and the job makes up for nothing that long ago"))
-			return
+const (
+	// knownWithin is how long a run waits for a process that knows its job, and
+	// knownAgain how often it is handed out meanwhile.
+	knownWithin = time.Minute
+	knownAgain  = 2 * time.Second
+)
+
+// fire runs what the queue hands out.
+func (d *Daemon) fire(ctx context.Context, task queue.Task) (again time.Duration) {
+	s := d.setting()
+	t := job.Trigger{Nominal: task.Nominal, Missed: task.Missed, Run: task.Run, Take: task.Take}
+	j, err := job.FromConfig(s.file, task.Job, d.Place)
+	if err != nil {
+		if queued, idErr := store.RunTime(task.Run); idErr == nil && s.file.Jobs[task.Job] == nil && s.runner.Now().Sub(queued) < knownWithin {
+			return knownAgain // another machine's config may have it
 		}
-		if why := d.paused(s.runner, f.Job); why != "" {
-			d.note(s.runner.Leave(j, t, store.Skipped, why))
-			return
+		d.note(s.runner.Refuse(task.Job, t, err))
+		return 0
+	}
+	if !task.Nominal.IsZero() && task.Take <= 1 {
+		state, why := d.leaves(s, task)
+		if why != "" {
+			d.note(s.runner.Leave(j, t, state, why))
+			return 0
 		}
-		d.Log.Info("job fires", logs.Job, f.Job, "nominal", f.Nominal.Format(time.RFC3339))
-		run, err = s.runner.Run(ctx, j, t)
+	}
+	d.Log.Info("job fires", logs.Job, task.Job, "nominal", task.Nominal.Format(time.RFC3339))
+	run, err := s.runner.Run(ctx, j, t)
+	if wait := (*job.WaitError)(nil); errors.As(err, &wait) {
+		d.Log.Info("the run waits", logs.Job, task.Job, logs.Run, task.Run, logs.Reason, wait.Why.Error())
+		return wait.For
+	}
+	if run.State == store.Running {
+		d.Log.Warn("the run is another process's", logs.Job, task.Job, logs.Run, run.ID, logs.Error, err.Error())
+		return 0
 	}
 	if err != nil {
-		d.Log.Error("run ended", logs.Job, f.Job, logs.Run, run.ID, logs.Code, fault.ExitCode(err),
+		d.Log.Error("run ended", logs.Job, task.Job, logs.Run, run.ID, logs.Code, fault.ExitCode(err),
 			logs.Layer, fault.KindOf(err).String(), logs.Error, err.Error())
 	} else {
-		d.Log.Info("run ended", logs.Job, f.Job, logs.Run, run.ID, logs.Result, string(run.State),
+		d.Log.Info("run ended", logs.Job, task.Job, logs.Run, run.ID, logs.Result, string(run.State),
 			logs.Files, run.Moved, logs.Bytes, run.Bytes)
 	}
 	if d.Ended != nil {
 		d.Ended(run, err)
 	}
+	if run.State == store.Waiting {
+		return handedOver
+	}
+	return 0
+}
+
+// handedOver is after how long a run may be handed out that a process gave back
+// when it stopped.
+const handedOver = time.Second
+
+// leaves says why a firing does not run, and as what it is recorded; empty: it runs.
+func (d *Daemon) leaves(s setting, task queue.Task) (store.State, string) {
+	switch {
+	case task.Blocked != "":
+		return store.Skipped, "its calendar is in the way: " + task.Blocked
+	case task.Passed:
+		return store.Missed, "linehaul did not run then, or the machine slept, and the job makes up for nothing that long ago"
+	}
+	return store.Skipped, d.paused(s.runner, task.Job)
 }

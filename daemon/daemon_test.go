@@ -22,7 +22,9 @@ import (
 	"linehaul/job"
 	"linehaul/logs"
 	"linehaul/schedule"
+	"linehaul/schedule/queue"
 	"linehaul/store"
+	"linehaul/store/db"
 	"linehaul/store/storetest"
 	"linehaul/transfer/remote/remotetest"
 )
@@ -32,14 +34,16 @@ func TestMain(m *testing.M) { os.Exit(leak.Main(m)) }
 // hand is a queue whose firings a test gives by hand.
 type hand struct {
 	firings chan schedule.Firing
+	record  *store.Store
 	mu      sync.Mutex
 	entries []schedule.Entry
 }
 
-func (h *hand) Set(e []schedule.Entry) {
+func (h *hand) Set(_ context.Context, e []schedule.Entry) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.entries = e
+	return nil
 }
 
 func (h *hand) set() []schedule.Entry {
@@ -48,12 +52,31 @@ func (h *hand) set() []schedule.Entry {
 	return h.entries
 }
 
-func (h *hand) Next(ctx context.Context) (schedule.Firing, error) {
-	select {
-	case f := <-h.firings:
-		return f, nil
-	case <-ctx.Done():
-		return schedule.Firing{}, context.Cause(ctx)
+// Run hands out what the test gives, as long as a handler wants it again.
+func (h *hand) Run(ctx context.Context, handle queue.Handler) error {
+	var group sync.WaitGroup
+	defer group.Wait()
+	for {
+		select {
+		case f := <-h.firings:
+			id, err := store.NewRunID(time.Now(), rand.Reader)
+			if err == nil {
+				err = h.record.DB().Tx(ctx, func(t *db.Tx) error {
+					return h.record.Enter(ctx, t, store.Run{ID: id, Job: f.Job, Nominal: f.Nominal, Trigger: "schedule", Take: 1})
+				})
+			}
+			if err != nil {
+				return err
+			}
+			task := queue.Task{Run: id, Take: 1, Job: f.Job, Nominal: f.Nominal, Missed: f.Missed, Blocked: f.Blocked, Passed: f.Passed}
+			group.Go(func() {
+				for handle(ctx, task) > 0 && ctx.Err() == nil {
+					time.Sleep(10 * time.Millisecond)
+				}
+			})
+		case <-ctx.Done():
+			return nil
+		}
 	}
 }
 
@@ -111,7 +134,11 @@ jobs:
 		Runner: func(f *config.File) (*job.Runner, error) {
 			return &job.Runner{Dialer: &net.Dialer{}, Now: time.Now, Random: rand.Reader, Store: storetest.Open(t, f.State)}, nil
 		},
-		Queue: b.queue, Log: log,
+		Queue: func(_ context.Context, r *job.Runner) (daemon.Queue, error) {
+			b.queue.record = r.Store
+			return b.queue, nil
+		},
+		Log:   log,
 		Ended: func(run store.Run, err error) { b.ended <- result{run, err} },
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -196,7 +223,9 @@ func TestReload(t *testing.T) {
 	}
 }
 
-func TestStopInterruptsAndCleansUp(t *testing.T) {
+// TestStopHandsBack: a run that is under way when the process is to stop goes back
+// to the queue.
+func TestStopHandsBack(t *testing.T) {
 	b := start(t, remotetest.Faults{StallSession: 200000})
 	b.queue.firings <- schedule.Firing{Job: "a", Nominal: time.Now()}
 	for deadline := time.Now().Add(20 * time.Second); len(parts(b.dir)) == 0; time.Sleep(5 * time.Millisecond) {
@@ -206,8 +235,8 @@ func TestStopInterruptsAndCleansUp(t *testing.T) {
 	}
 	b.stop()
 	r := b.await(t)
-	if !fault.Is(r.err, fault.Interrupted) || r.run.State != store.Interrupted {
-		t.Errorf("state %q, error %v; want interrupted", r.run.State, r.err)
+	if !fault.Is(r.err, fault.Interrupted) || r.run.State != store.Waiting || !r.run.Ended.IsZero() || len(r.run.Attempts) != 1 {
+		t.Errorf("state %q, error %v; want one that goes back to the queue", r.run.State, r.err)
 	}
 	if left := parts(b.dir); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
@@ -268,32 +297,33 @@ func TestLeftOut(t *testing.T) {
 	}
 }
 
-// TestKnowsTheLastFiring: the queue is told which firing of a job was the last
-// before this process, runs by hand aside.
-func TestKnowsTheLastFiring(t *testing.T) {
+// TestUnknownJob: a run of a job that this config has not is handed out again, as
+// another machine may know it, and refused when none does; one that no longer
+// makes sense is refused at once.
+func TestUnknownJob(t *testing.T) {
 	b := start(t, remotetest.Faults{})
-	if set := b.queue.set(); len(set) != 1 || !set[0].Last.IsZero() || set[0].CatchUp != schedule.CatchUpOnce || set[0].Window != 24*time.Hour {
-		t.Fatalf("before any run: %+v", set)
-	}
-	nominal := time.Now().Truncate(time.Minute)
-	b.queue.firings <- schedule.Firing{Job: "a", Nominal: nominal}
-	b.await(t)
-	s := storetest.Open(t, filepath.Join(b.dir, "state"))
-	id, err := store.NewRunID(time.Now().Add(time.Second), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Put(store.Run{ID: id, Job: "a", State: store.OK, Started: time.Now(), Ended: time.Now()}); err != nil {
-		t.Fatal(err)
+	at := time.Now()
+	var mu sync.Mutex
+	b.Daemon.Runner = func(f *config.File) (*job.Runner, error) {
+		now := func() time.Time {
+			mu.Lock()
+			defer mu.Unlock()
+			return at
+		}
+		return &job.Runner{Dialer: &net.Dialer{}, Now: now, Random: rand.Reader, Store: b.queue.record}, nil
 	}
 	b.reload <- struct{}{}
-	for deadline := time.Now().Add(20 * time.Second); ; <-time.After(5 * time.Millisecond) {
-		if set := b.queue.set(); len(set) == 1 && set[0].Last.Equal(nominal) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("after a run: %+v, want the last at %s", b.queue.set(), nominal)
-		}
+	b.queue.firings <- schedule.Firing{Job: "elsewhere", Nominal: time.Now()}
+	select {
+	case r := <-b.ended:
+		t.Fatalf("refused at once: %+v", r)
+	case <-time.After(300 * time.Millisecond):
+	}
+	mu.Lock()
+	at = at.Add(2 * time.Minute)
+	mu.Unlock()
+	if r := b.await(t); r.run.State != store.Failed || r.run.Job != "elsewhere" || !strings.Contains(r.run.Error, `no job "elsewhere"`) || r.run.Code != 2 {
+		t.Errorf("%+v, %v", r.run, r.err)
 	}
 }
 

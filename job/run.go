@@ -56,6 +56,10 @@ type Trigger struct {
 	Nominal time.Time
 	// Missed is the number of earlier firings that this run stands for too.
 	Missed int
+	// Run is the id of a run that the queue hands out, and Take how many processes
+	// have had it, with this one. Run is empty where there is no queue.
+	Run  string
+	Take int
 }
 
 func (t Trigger) String() string {
@@ -79,7 +83,10 @@ func (r *Runner) Run(ctx context.Context, j *Job, t Trigger) (store.Run, error) 
 		ID: id, Job: j.Name, Host: j.Host.Name, Trigger: t.String(), Nominal: t.Nominal,
 		Started: started, State: store.Running, Version: r.Version, PID: os.Getpid(),
 	}
-	values := stamp.Values{At: started, Job: j.Name, Host: j.Host.Name, Run: id}
+	if err := r.taken(&run, t); err != nil {
+		return run, err
+	}
+	values := stamp.Values{At: run.Started, Job: j.Name, Host: j.Host.Name, Run: run.ID}
 	if !t.Nominal.IsZero() {
 		values.At = t.Nominal.In(j.Zone)
 	}
@@ -110,6 +117,22 @@ func (r *Runner) Leave(j *Job, t Trigger, state store.State, reason string) (sto
 		ID: id, Job: j.Name, Host: j.Host.Name, Trigger: t.String(), Nominal: t.Nominal, Started: now, Ended: now,
 		State: state, Code: fault.Skipped.ExitCode(), Error: reason, Version: r.Version, PID: os.Getpid(),
 	}
+	if t.Run != "" {
+		run.ID, run.Take, run.Queued = t.Run, t.Take, true
+	}
+	if r.Store == nil {
+		return run, nil
+	}
+	return run, r.Store.Put(run)
+}
+
+// Refuse records a run that the queue has handed out and that cannot be a run.
+func (r *Runner) Refuse(name string, t Trigger, why error) (store.Run, error) {
+	now := r.Now()
+	run := store.Run{
+		ID: t.Run, Job: name, Trigger: t.String(), Nominal: t.Nominal, Started: now, Ended: now, State: store.Failed, Code: fault.ExitCode(why),
+		Layer: fault.KindOf(why).String(), Error: why.Error(), Hint: fault.HintOf(why), Version: r.Version, PID: os.Getpid(), Take: t.Take, Queued: true,
+	}
 	if r.Store == nil {
 		return run, nil
 	}
@@ -123,17 +146,28 @@ func (r *Runner) guarded(ctx context.Context, j *Job, run store.Run, v stamp.Val
 	}
 	if r.Store != nil {
 		r.Recover(ctx, log)
-		lock, err := r.Store.Lock(j.Name)
+		lock, err := r.lock(ctx, j, run, log)
+		if wait := (*WaitError)(nil); errors.As(err, &wait) {
+			return run, err
+		}
 		if err != nil {
 			return r.end(run, err, log)
 		}
-		defer lock.Release()
-		if err := lock.Note(run.ID); err != nil {
-			return r.end(run, err, log)
+		if lock != nil {
+			defer lock.Release()
+			if err := lock.Note(run.ID); err != nil {
+				return r.end(run, err, log)
+			}
 		}
 		if err := r.Store.Put(run); err != nil {
+			if run.Queued && errors.As(err, new(*store.TakenError)) {
+				return run, err // handed out twice: it is the other's
+			}
 			return r.end(run, err, log)
 		}
+		guarded, release := r.Store.Guard(ctx, run.ID)
+		defer release()
+		ctx = guarded
 	}
 	if j.Timeout > 0 {
 		late := fault.New(fault.Timeout, "the run did not end within %s", j.Timeout)
@@ -195,7 +229,8 @@ func (r *Runner) unfinished(run *store.Run, log *slog.Logger) []store.Run {
 	}
 	var before []store.Run
 	_, err := r.Store.Each(store.Filter{Job: run.Job, Limit: maxUnfinished}, func(b store.Run) bool {
-		if b.ID != run.ID && b.State != store.Skipped && b.State != store.OK && b.State != store.Warning {
+		// Those that are under way are others' where several may be.
+		if b.ID != run.ID && b.State != store.Skipped && b.State != store.OK && b.State != store.Warning && b.State != store.Running {
 			before = append(before, b)
 		}
 		return b.State != store.OK && b.State != store.Warning
@@ -247,14 +282,18 @@ func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.V
 	defer cancel()
 	before := r.unfinished(run, log)
 	for _, b := range before {
-		a.dead = append(a.dead, b.ID)
+		a.dead = append(a.dead, b.WriterIDs()...)
 	}
-	for n := 1; ; n++ {
+	if n := len(run.Writers); n > 1 && r.Store.Certain() {
+		a.dead = append(a.dead, run.Writers[:n-1]...)
+	}
+	taken := len(run.Attempts) // by processes that had the run before
+	for n := taken + 1; ; n++ {
 		a.log = log
 		if n > 1 {
 			a.log = log.With(logs.Attempt, n)
 		}
-		a.last = n >= j.Retry.Attempts
+		a.last = n-taken >= j.Retry.Attempts
 		began := r.Now()
 		err := a.do(ctx, moving)
 		if moving.Err() != nil && err != nil {
@@ -278,12 +317,12 @@ func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.V
 			}
 			n--
 			continue
-		case n >= j.Retry.Attempts && n > 1:
-			return fmt.Errorf("%w (attempt %d of %d)", err, n, j.Retry.Attempts)
-		case n >= j.Retry.Attempts:
+		case n-taken >= j.Retry.Attempts && n-taken > 1:
+			return fmt.Errorf("%w (attempt %d of %d)", err, n-taken, j.Retry.Attempts)
+		case n-taken >= j.Retry.Attempts:
 			return err
 		}
-		wait := j.Retry.Wait(n, rand.Float64())
+		wait := j.Retry.Wait(n-taken, rand.Float64())
 		a.log.Warn("attempt failed, trying again", logs.Layer, fault.KindOf(err).String(), logs.Error, err.Error(), "wait", wait.Round(time.Millisecond))
 		if err := sleep(moving, wait); err != nil {
 			return stopped(moving, err)
@@ -317,6 +356,8 @@ func (r *Runner) end(run store.Run, err error, log *slog.Logger) (store.Run, err
 	run.Ended = r.Now().In(run.Started.Location())
 	run.Code = fault.ExitCode(err)
 	switch {
+	case handedBack(run, err):
+		run.State, run.Ended = store.Waiting, time.Time{}
 	case err == nil && run.State == store.Running:
 		run.State = store.OK
 	case fault.Is(err, fault.Overlap), fault.Is(err, fault.Skipped):
@@ -328,7 +369,7 @@ func (r *Runner) end(run store.Run, err error, log *slog.Logger) (store.Run, err
 	}
 	fields := []any{
 		logs.Result, string(run.State), logs.Files, run.Moved, logs.Bytes, run.Bytes,
-		logs.Seconds, run.Ended.Sub(run.Started).Round(time.Millisecond).Seconds(),
+		logs.Seconds, r.Now().Sub(run.Started).Round(time.Millisecond).Seconds(),
 	}
 	if l := run.Link; l != nil {
 		fields = append(fields, logs.Link, l.Name, logs.SPI, strings.Join(l.SPIs, ","), logs.Sent, l.Sent, logs.Received, l.Received)

@@ -82,6 +82,10 @@ type Run struct {
 	// dies.
 	Queued bool `json:"queued,omitempty"`
 
+	// Writers are the names under which its unfinished files lie, one for each
+	// process that had the run, the last one's last.
+	Writers []string `json:"writers,omitempty"`
+
 	more func(do func(File) error) error // reads MoreFiles
 	lies string                          // the path of the file with MoreFiles, of a run that no store keeps
 }
@@ -201,6 +205,20 @@ type File struct {
 	Listed *int64 `json:"listed,omitempty"`
 
 	place int // in a FileList
+}
+
+// WriterIDs are the names under which the run's unfinished files may lie.
+func (r Run) WriterIDs() []string {
+	if len(r.Writers) == 0 {
+		return []string{r.ID}
+	}
+	return r.Writers
+}
+
+// Writer is the name under which those of this process lie.
+func (r Run) Writer() string {
+	ids := r.WriterIDs()
+	return ids[len(ids)-1]
 }
 
 // Summary says in one line how a run is or ended: the state and, where

@@ -129,6 +129,10 @@ func (e *TakenError) Error() string {
 	return fmt.Sprintf("run %s is another process's by now, which took this one for dead", e.ID)
 }
 
+// Certain reports whether a process that counts as dead is dead, and not only out
+// of sight.
+func (s *Store) Certain() bool { return s.db.Kind() == db.SQLite }
+
 // Put writes the record of a run, in place of an earlier one of its id, and is the
 // only one who may: a *TakenError is in the chain of the error if the run has
 // become another process's. When it returns, the record is durable; killed at any

@@ -48,7 +48,7 @@ type app struct {
 	// one is set aside.
 	records map[string]*store.Store
 	sets    bool
-	verb  string // without the program's name
+	verb    string // without the program's name
 
 	configPath string
 	json       bool

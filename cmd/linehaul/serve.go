@@ -13,7 +13,7 @@ import (
 	"linehaul/fault"
 	"linehaul/job"
 	"linehaul/logs"
-	"linehaul/schedule"
+	"linehaul/schedule/queue"
 	"linehaul/winsvc"
 )
 
@@ -78,8 +78,10 @@ func (a *app) daemon(log *slog.Logger) *daemon.Daemon {
 		Load:   a.load,
 		Runner: func(f *config.File) (*job.Runner, error) { return a.runner(f) },
 		Place:  place,
-		Queue:  schedule.NewMemory(a.now, log),
-		Log:    log,
+		Queue: func(ctx context.Context, r *job.Runner) (daemon.Queue, error) {
+			return queue.Open(ctx, queue.Place{Store: r.Store, Now: a.now, Random: randomReader(), Log: log})
+		},
+		Log: log,
 		Reloading: func() {
 			if err := winsvc.Reloading(); err != nil {
 				log.Warn("the service manager could not be told of the reload", logs.Error, err.Error())

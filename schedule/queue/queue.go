@@ -17,6 +17,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -183,7 +184,23 @@ func (q *Queue) work(t Task) (again time.Duration) {
 	if ctx.Err() != nil {
 		return time.Second
 	}
+	switch waits, err := q.waits(t); {
+	case err != nil:
+		q.place.Log.Error("a run could not be looked up, trying again", logs.Job, t.Job, logs.Run, t.Run, logs.Error, err.Error())
+		return retryEvery
+	case !waits:
+		return 0
+	}
 	return handle(ctx, t)
+}
+
+// waits reports whether a task is to be run: nobody has it or had it.
+func (q *Queue) waits(t Task) (bool, error) {
+	r, err := q.place.Store.Run(t.Run)
+	if missing := (*store.NotFoundError)(nil); errors.As(err, &missing) {
+		return false, nil // its history is gone
+	}
+	return err == nil && r.State == store.Waiting && r.Take == t.Take, err
 }
 
 // claims claims what is due, until ctx ends. While the database is away, what has

@@ -1,0 +1,129 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"linehaul/config"
+	"linehaul/fault"
+	"linehaul/logs"
+	"linehaul/store"
+)
+
+// StopError ends the context of a run whose process is asked to stop: one that came
+// from the queue goes back there.
+type StopError struct{}
+
+func (*StopError) Error() string { return "linehaul stops" }
+
+// WaitError says that a run from the queue cannot begin yet, and after how long it
+// may be tried again.
+type WaitError struct {
+	For time.Duration
+	Why error
+}
+
+func (e *WaitError) Error() string { return "the run waits: " + e.Why.Error() }
+
+func (e *WaitError) Unwrap() error { return e.Why }
+
+// overlapAgain is after how long a run is tried again that waits for another to end.
+const overlapAgain = 2 * time.Second
+
+// taken enters into a run what it is by the queue: its id, which take of it this
+// is, and what was there of it before.
+func (r *Runner) taken(run *store.Run, t Trigger) error {
+	if t.Run == "" {
+		run.Writers = []string{run.ID}
+		return nil
+	}
+	run.ID, run.Take, run.Queued = t.Run, t.Take, true
+	if r.Store == nil {
+		return nil
+	}
+	before, err := r.Store.Run(t.Run)
+	if err != nil {
+		return fmt.Errorf("go on with run %s: %w", t.Run, err)
+	}
+	if run.Trigger = before.Trigger; len(before.Attempts) > 0 || before.Take > 1 {
+		run.Started = before.Started.In(run.Started.Location())
+	}
+	run.Attempts, run.Reconnects = before.Attempts, before.Reconnects
+	// Whoever had it before may still write, if he only seems to be dead: his
+	// files on the server are left to him.
+	writer := run.ID
+	if len(before.Writers) > 0 {
+		if writer, err = store.NewRunID(r.Now(), r.Random); err != nil {
+			return fmt.Errorf("make an id for the files under way: %w", err)
+		}
+	}
+	run.Writers = append(before.Writers, writer)
+	return nil
+}
+
+// lock takes the job's lock for a run, and none where several may be under way.
+// Where another one has it, the job says what becomes of this run: a *WaitError is in
+// the chain of the error if the queue is to hand it out again.
+func (r *Runner) lock(ctx context.Context, j *Job, run store.Run, log *slog.Logger) (*store.Lock, error) {
+	if j.Overlap == config.OverlapAllow {
+		return nil, nil
+	}
+	told := false
+	for {
+		lock, err := r.Store.Lock(j.Name)
+		if !fault.Is(err, fault.Overlap) || j.Overlap != config.OverlapQueue && j.Overlap != config.OverlapCancel {
+			return lock, err
+		}
+		if run.Queued {
+			before, countErr := r.Store.WaitingBefore(run)
+			if countErr != nil {
+				return nil, countErr
+			}
+			if before > 0 {
+				return nil, fmt.Errorf("%w, and another run waits for that", err)
+			}
+		}
+		if j.Overlap == config.OverlapCancel && !told {
+			if err := r.cancelRunning(j, run, log); err != nil {
+				return nil, err
+			}
+		}
+		if run.Queued {
+			return nil, &WaitError{For: overlapAgain, Why: err}
+		}
+		if !told {
+			log.Info("the run waits", logs.Reason, err.Error())
+		}
+		told = true
+		if err := sleep(ctx, overlapAgain); err != nil {
+			return nil, stopped(ctx, err)
+		}
+	}
+}
+
+// cancelRunning tells the run of a job that is under way to end.
+func (r *Runner) cancelRunning(j *Job, run store.Run, log *slog.Logger) error {
+	others, _, err := r.Store.Runs(store.Filter{Job: j.Name, State: store.Running})
+	if err != nil {
+		return err
+	}
+	for _, o := range others {
+		if o.ID == run.ID {
+			continue
+		}
+		if _, err := r.Store.Cancel(o.ID, "run "+run.ID+" takes its place"); err != nil {
+			return err
+		}
+		log.Warn("the run before is told to end", logs.Job, j.Name, "run_before", o.ID)
+	}
+	return nil
+}
+
+// handedBack reports whether a run ended because its process stops, and goes back
+// to the queue.
+func handedBack(run store.Run, err error) bool {
+	return run.Queued && fault.Is(err, fault.Interrupted) && errors.As(err, new(*StopError))
+}
