@@ -47,6 +47,11 @@ type File struct {
 
 	Bandwidth *bandwidth.Timetable // of all runs together; nil: no limit
 
+	Store   Store
+	Node    Node
+	Limits  RunLimits
+	History History
+
 	Hosts     map[string]*Host
 	Links     map[string]*Link
 	Jobs      map[string]*Job
@@ -118,6 +123,8 @@ type Job struct {
 	// DependsOn is what must have succeeded, all of it jobs of the file, and there
 	// is no circle.
 	DependsOn depend.Condition
+
+	RunOn []string // names and labels of nodes; empty: any
 
 	Host string   // the one host of Get, or of To for a put
 	Get  []string // remote paths, perhaps with wildcards

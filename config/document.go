@@ -15,7 +15,11 @@ type document struct {
 	Links      named[linkEntry] `yaml:"links" also:"tunnels vpns" doc:"The ways to networks, each under a name of your choice."`
 	Jobs       named[jobEntry]  `yaml:"jobs" doc:"What to transfer, from where to where, and when, each under a name of your choice."`
 
-	Store  planned `yaml:"store"`
+	Store   storeRef       `yaml:"store" also:"database db" doc:"The database that runs, firings and all else that is remembered are kept in, for machines that share a schedule: a URL of PostgreSQL without a password, or a reference to a secret that is one with it. A file in the state folder if left out." example:"file:store.url"`
+	Node    nodeSection    `yaml:"node" doc:"This machine among those that share a schedule."`
+	Limits  limitsSection  `yaml:"limits" also:"concurrency" doc:"How many runs may be under way at a time."`
+	History historySection `yaml:"history" also:"retention" doc:"How long the record keeps runs."`
+
 	Notify planned `yaml:"notify"`
 	Web    planned `yaml:"web"`
 }
@@ -65,6 +69,7 @@ type jobEntry struct {
 	CatchUp     choice       `yaml:"catch_up" also:"catchup missed misfire" choices:"none once all" default:"once" doc:"What becomes of firings that passed while linehaul did not run or the machine slept: none of them runs, the last one for all, or each, up to 100."`
 	Window      duration     `yaml:"catch_up_window" also:"catchup_window deadline" default:"24h" doc:"How long ago a firing may have passed and still be made up for; 0s: any time." example:"24h"`
 	Timezone    text         `yaml:"timezone" also:"tz zone" doc:"IANA name of the zone of schedule and stamps; the machine's own if left out." example:"Asia/Singapore"`
+	RunOn       texts        `yaml:"run_on" also:"runon nodes onnode" doc:"Names or labels of the nodes that the job may run on, where several machines share a schedule; each will do. Any node if left out." example:"hk-mover-1"`
 	Get         texts        `yaml:"get" also:"source sources from pull download" doc:"What to fetch: HOST:PATH, or a list of them from one host. Wildcards are expanded on the server." example:"hk1:/var/backups/*.sql.gz"`
 	Put         texts        `yaml:"put" also:"push upload" doc:"What to send: local paths, relative to this file. Wildcards are expanded." example:"reports/*.pdf"`
 	Sync        text         `yaml:"sync" also:"mirror rsync" doc:"The folder that is mirrored, HOST:PATH or a local one: afterwards the folder of to holds what it does." example:"hk1:/srv/www"`

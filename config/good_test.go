@@ -90,6 +90,9 @@ func checkInvariants(t testing.TB, f *config.File) {
 	if len(f.HostOrder) != len(f.Hosts) || len(f.JobOrder) != len(f.Jobs) {
 		t.Errorf("%d of %d hosts and %d of %d jobs are in order", len(f.HostOrder), len(f.Hosts), len(f.JobOrder), len(f.Jobs))
 	}
+	if f.Node.Name == "" || f.Limits.Runs < 0 || f.Limits.PerHost < 0 || f.Limits.PerLink < 0 || f.History.MaxAge < 0 || f.History.Keep < 0 {
+		t.Errorf("node %+v, limits %+v, history %+v", f.Node, f.Limits, f.History)
+	}
 	for name, h := range f.Hosts {
 		absolute("keys", h.Keys...)
 		absolute("known_hosts", h.KnownHosts...)

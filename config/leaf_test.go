@@ -142,3 +142,26 @@ func TestErrors(t *testing.T) {
 		t.Errorf("nothing to report: %q", got)
 	}
 }
+
+// TestNodeNames: what a node is called by its host's name.
+func TestNodeNames(t *testing.T) {
+	for host, want := range map[string]string{
+		"mover": "mover", "hk1.example.net": "hk1.example.net", "PC 7_ä": "PC-7_", "": "node", "...": "node", "-x.": "x", "büro": "b-ro",
+		strings.Repeat("a", 63) + ".b": strings.Repeat("a", 63), "ä": "node",
+	} {
+		if got := nodeName(host); got != want || !nameForm.MatchString(got) {
+			t.Errorf("%q: got %q, want %q", host, got, want)
+		}
+	}
+}
+
+func TestShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", time.Second: "1s", 10 * time.Second: "10s", time.Minute: "1m", 10 * time.Minute: "10m", time.Hour: "1h", 20 * time.Hour: "20h",
+		90 * time.Minute: "1h30m", 2*time.Hour + 5*time.Second: "2h0m5s", 1500 * time.Millisecond: "1.5s",
+	} {
+		if got := short(d); got != want {
+			t.Errorf("%v: got %s, want %s", d, got, want)
+		}
+	}
+}

@@ -66,6 +66,7 @@ func (h *hiding) line(line string) string {
 // is not followed by a reference to one. The function found, if any, is told
 // what was hidden.
 func maskWords(line string, found func(rest string)) string {
+	line = urlPassword.ReplaceAllString(line, "${1}"+mask+"@")
 	at := 0
 	for {
 		loc := word.FindStringIndex(line[at:])
@@ -107,6 +108,9 @@ func firstByte(s string) byte {
 var (
 	word       = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_-]*`)
 	keyAtStart = regexp.MustCompile(`^["']?[A-Za-z0-9_.-]+["']?\s*:(\s|$)`)
+	// urlPassword matches what of a URL stands before the host, if it has a
+	// password, and whatever looks like that.
+	urlPassword = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s:/@]*:)\S*@`)
 	// reference matches a reference to a secret that names it without being
 	// it. A command is not among them: it may hold a secret itself.
 	reference = regexp.MustCompile(`^(["']?(?:env:\w+|credential:[\w.-]+|file:[^\s"',}\]]+)["']?)\s*(?:$|[#,}\]])`)

@@ -34,6 +34,9 @@ func (r *rules) file(doc *document) *File {
 		Jobs:       make(map[string]*Job),
 	}
 	f.Bandwidth = r.bandwidth(&doc.Bandwidth, time.Local)
+	f.Store, f.Node = r.store(&doc.Store), r.node(&doc.Node)
+	f.Limits = RunLimits{Runs: doc.Limits.Runs.value, PerHost: doc.Limits.PerHost.value, PerLink: doc.Limits.PerLink.value}
+	f.History = History{MaxAge: doc.History.MaxAge.value, Keep: doc.History.Keep.value}
 	for _, h := range doc.Hosts.items {
 		r.hosts = append(r.hosts, h.name)
 	}

@@ -44,7 +44,7 @@ func (r *rules) job(name string, at spot, s *jobEntry) *Job {
 	j.Schedule = r.schedule(&s.Schedule, j.Timezone)
 	j.Splay, j.CatchUp, j.Window = s.Splay.value, s.CatchUp.value, s.Window.value
 	j.NotOn = r.notOn(&s.NotOn, j.Timezone)
-	j.DependsOn = r.depends(j, s)
+	j.DependsOn, j.RunOn = r.depends(j, s), r.nodeNames(&s.RunOn)
 	if s.Log.given {
 		j.Log = r.logName(&s.Log)
 	}

@@ -205,6 +205,10 @@ func (*secretRef) schema(field) *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Pattern: `^(env|file|command|credential):.+`}
 }
 
+func (*storeRef) schema(field) *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: storePattern}
+}
+
 func (*planned) schema(field) *jsonschema.Schema { return nil }
 
 func (*named[T]) schema(field) *jsonschema.Schema {

@@ -76,7 +76,7 @@ func TestSchemaTakesGoodFiles(t *testing.T) {
 func TestSchemaRefusesBadFiles(t *testing.T) {
 	schema, _ := compileSchema(t)
 	for _, name := range []string{
-		"unknown-keys", "wrong-types", "missing", "planned", "retention", "depends", "overlap", "bandwidth", "secrets", "secrets-misspelt", "names", "values-missing",
+		"unknown-keys", "wrong-types", "missing", "planned", "retention", "depends", "overlap", "nodes", "bandwidth", "secrets", "secrets-misspelt", "names", "values-missing",
 		"not-a-mapping", "only-text", "brace-unquoted", "crlf", "bom", "long-snippet",
 	} {
 		data, err := os.ReadFile("testdata/bad/" + name + ".yaml")
