@@ -70,16 +70,16 @@ type Run struct {
 
 // A History is what is known of a job.
 type History struct {
-	// Runs are the last ones, in any order. Those that succeeded must go back as
-	// far as the job that asks has to look: since its last firing, over the
-	// duration of its entry, or over the day.
+	// Runs are those that ended since a time, or go on, and the last one whenever
+	// that was; in any order. More do no harm.
 	Runs []Run
 	// Next is when it fires next; zero: nobody knows.
 	Next time.Time
 }
 
-// A Lookup gives the history of a job.
-type Lookup func(job string) History
+// A Lookup gives the history of a job since a time; the zero time is the
+// beginning.
+type Lookup func(job string, since time.Time) History
 
 // A Dep is an entry: a job that must have succeeded.
 type Dep struct {
@@ -290,6 +290,14 @@ func (w window) has(t time.Time) bool {
 	return t.After(w.after) && !t.Before(w.from) && !w.late(t)
 }
 
+// start is the earliest instant that may be in it.
+func (w window) start() time.Time {
+	if w.after.After(w.from) {
+		return w.after
+	}
+	return w.from
+}
+
 // over reports whether nothing that ends from now on can count.
 func (w window) over(now time.Time) bool {
 	return w.late(now) || !w.by.IsZero() && !now.Before(w.by)
@@ -307,7 +315,8 @@ func (w window) until() time.Time {
 func (c Condition) judge(now time.Time, windows []window, look Lookup) Answer {
 	a := Answer{Verdict: Met, zone: c.zone()}
 	for i, d := range c.Deps {
-		w, h := windows[i], look(d.Job)
+		w := windows[i]
+		h := look(d.Job, w.start())
 		if best, ok := h.success(w); ok {
 			best.Job = d.Job
 			a.Runs = append(a.Runs, best)

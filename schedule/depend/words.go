@@ -46,10 +46,7 @@ func when(t time.Time, loc *time.Location) string {
 func (c Condition) why(now time.Time, d Dep, w window, h History) string {
 	var b strings.Builder
 	b.WriteString("has not succeeded")
-	start := w.from
-	if w.after.After(start) {
-		start = w.after
-	}
+	start := w.start()
 	switch {
 	case w.day != (day{}) && start.Equal(w.from):
 		b.WriteString(" on " + w.day.String())
