@@ -46,6 +46,7 @@ type State string
 
 // The states.
 const (
+	Queued      State = "waiting" // for somebody to run it
 	Running     State = "running"
 	OK          State = "ok"
 	Warning     State = "warning"
@@ -57,6 +58,9 @@ const (
 
 // Success reports whether it is one that others wait for.
 func (s State) Success() bool { return s == OK || s == Warning }
+
+// open reports whether it may become another.
+func (s State) open() bool { return s == Queued || s == Running }
 
 // A Run is one execution of a job, or a firing that led to none.
 type Run struct {
@@ -351,7 +355,7 @@ func (h History) success(w window) (best Run, ok bool) {
 // early is when a further run may end; zero: nobody knows.
 func (h History) early(now time.Time) time.Time {
 	for _, r := range h.Runs {
-		if r.State == Running {
+		if r.State.open() {
 			return now
 		}
 	}

@@ -11,7 +11,7 @@ import (
 // TestStates: the states are the record's.
 func TestStates(t *testing.T) {
 	for want, state := range map[store.State]depend.State{
-		store.OK: depend.OK, store.Warning: depend.Warning, store.Running: depend.Running, store.Failed: depend.Failed,
+		store.OK: depend.OK, store.Warning: depend.Warning, store.Running: depend.Running, store.Waiting: depend.Queued, store.Failed: depend.Failed,
 		store.Skipped: depend.Skipped, store.Missed: depend.Missed, store.Interrupted: depend.Interrupted,
 	} {
 		if string(state) != string(want) {
@@ -62,6 +62,7 @@ func TestDue(t *testing.T) {
 		{name: "just after the last firing", deps: []depend.Dep{a}, now: at(9, 0), since: at(2, 0).Add(-time.Millisecond), known: map[string]depend.History{"a": runs(ok(2, 0))}, want: depend.Met, nominal: at(1, 0)},
 		{name: "one of two", deps: []depend.Dep{a, b}, now: at(9, 0), known: map[string]depend.History{"a": runs(ok(2, 0)), "b": {Next: at(11, 0)}}, want: depend.Waiting, earliest: at(11, 0)},
 		{name: "it runs", deps: []depend.Dep{a}, now: at(9, 0), known: map[string]depend.History{"a": {Runs: []depend.Run{{Started: at(8, 0), State: depend.Running}}, Next: at(11, 0)}}, want: depend.Waiting, earliest: at(9, 0)},
+		{name: "it waits in the queue", deps: []depend.Dep{a}, now: at(9, 0), known: map[string]depend.History{"a": {Runs: []depend.Run{ran(depend.Failed, at(8, 0)), {Started: at(8, 30), State: depend.Queued}}, Next: at(11, 0)}}, want: depend.Waiting, earliest: at(9, 0)},
 		{name: "the later of two to come", deps: []depend.Dep{a, b}, now: at(9, 0), known: map[string]depend.History{"a": {Next: at(12, 0)}, "b": {Next: at(11, 0)}}, want: depend.Waiting, earliest: at(12, 0)},
 		{name: "the later of two to come, the other way round", deps: []depend.Dep{b, a}, now: at(9, 0), known: map[string]depend.History{"a": {Next: at(12, 0)}, "b": {Next: at(11, 0)}}, want: depend.Waiting, earliest: at(12, 0)},
 		{name: "it should have come", deps: []depend.Dep{a}, now: at(9, 0), known: map[string]depend.History{"a": {Next: at(8, 0)}}, want: depend.Waiting, earliest: at(9, 0)},

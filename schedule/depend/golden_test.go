@@ -48,6 +48,12 @@ func scenes(t *testing.T) []scene {
 		{title: "it runs", deps: plain, now: local(23, 2, 5), since: local(22, 8, 0), history: map[string]depend.History{
 			"export": {Runs: []depend.Run{{Started: local(23, 2, 0), State: depend.Running}}, Next: local(24, 2, 0)},
 		}},
+		{title: "it waits in the queue", deps: plain, now: local(23, 2, 5), since: local(22, 8, 0), history: map[string]depend.History{
+			"export": {Runs: []depend.Run{{Started: local(23, 1, 0), Ended: local(23, 1, 5), State: depend.Failed}, {Started: local(23, 2, 0), State: depend.Queued}}, Next: local(24, 2, 0)},
+		}},
+		{title: "a state of a later version", deps: plain, now: local(23, 2, 5), since: local(22, 8, 0), history: map[string]depend.History{
+			"export": {Runs: []depend.Run{{Started: local(23, 1, 0), Ended: local(23, 1, 5), State: "postponed"}}},
+		}},
 		{title: "a firing, and no success", deps: plain, now: local(23, 6, 0), since: local(22, 6, 0), firing: six, history: map[string]depend.History{"export": run("E1", depend.Failed, local(23, 2, 0))}},
 		{title: "a firing that waits", deps: both, wait: 3 * time.Hour, now: local(23, 6, 0), since: local(22, 6, 0), firing: six, history: map[string]depend.History{
 			"export": run("E1", depend.Interrupted, local(23, 2, 0)), "rates": {Next: local(23, 8, 0)},

@@ -77,6 +77,8 @@ func (c Condition) latest(w window, h History) string {
 	}
 	at := when(last.Ended, c.zone())
 	switch last.State {
+	case Queued:
+		return "it is to run since " + when(last.Started, c.zone()) + ", and waits for its turn"
 	case Running:
 		return "it has been running since " + when(last.Started, c.zone())
 	case OK, Warning:
@@ -93,6 +95,9 @@ func (c Condition) latest(w window, h History) string {
 	case Missed:
 		return "its last firing was missed, as was noticed at " + at
 	}
+	if last.State != "" {
+		return "its last run is " + string(last.State)
+	}
 	return "no run of it is known"
 }
 
@@ -102,9 +107,9 @@ func (r Run) newer(than Run) bool {
 	switch {
 	case than.State == "":
 		return true
-	case (r.State == Running) != (than.State == Running):
-		return r.State == Running
-	case r.State == Running:
+	case r.State.open() != than.State.open():
+		return r.State.open()
+	case r.State.open():
 		return r.Started.After(than.Started)
 	}
 	return r.Ended.After(than.Ended)
