@@ -42,6 +42,7 @@ func rows() map[string]int {
 		"preflight/port":             1,
 		"preflight/tcpinfo":          0,
 		"preflight/trace":            2,
+		"receipt":                    1,
 		"retention":                  1,
 		"schedule/queue":             4,
 		"schedule/cron":              1,
