@@ -78,8 +78,10 @@ func (c *chain) walk(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := c.fill(ctx, c.after); err != nil {
-			return err
+		if next != nil { // what comes after it vouches for it
+			if err := c.fill(ctx, c.after); err != nil {
+				return err
+			}
 		}
 		if first {
 			c.beginning(next)
