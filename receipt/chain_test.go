@@ -226,15 +226,15 @@ func problems(r *receipt.Report) []receipt.Finding {
 // named, no other is, and the kind is one that it may be.
 func TestChainModel(t *testing.T) {
 	seen := map[string]int{}
-	for seed := range uint64(2000) {
+	for seed := range uint64(960) {
 		r := rand.New(rand.NewPCG(seed, 7))
-		n := 1 + r.IntN(9)
+		n := 1 + r.IntN(9) + 4*r.IntN(3)
 		if seed%50 == 0 {
 			n = 60 + r.IntN(100)
 		}
 		whole := someChain(t, r, r.IntN(3)*r.IntN(5), n)
 		all := spoilings()
-		s := all[r.IntN(len(all))]
+		s := all[seed%uint64(len(all))]
 		m := whole.clone()
 		end := whole.end().Seq
 		from, to, ok := s.do(t, r, m)
@@ -281,7 +281,7 @@ func TestChainModel(t *testing.T) {
 		seen[s.name]++
 	}
 	for _, s := range spoilings() {
-		if seen[s.name] < 20 {
+		if seen[s.name] < 15 {
 			t.Errorf("%q was tried %d times only", s.name, seen[s.name])
 		}
 	}
