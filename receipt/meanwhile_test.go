@@ -31,7 +31,7 @@ func (b *busy) Begin(ctx context.Context) (receipt.Place, error) {
 	begin := b.begin
 	if b.remove > 0 {
 		last := b.heads[b.remove-1]
-		b.memory.begin = receipt.Place{Seq: last.Seq, Hash: receipt.HashOf(last.Text)}
+		b.begin = receipt.Place{Seq: last.Seq, Hash: receipt.HashOf(last.Text)}
 		b.heads, b.remove = b.heads[b.remove:], 0
 	}
 	return begin, nil
