@@ -77,7 +77,7 @@ func (s *Store) newOwner(ctx context.Context) (*owner, error) {
 			return err
 		}
 		_, err := t.Exec(ctx, `INSERT INTO lh_node (id, name, labels, pid, serves, version, config, started, beat)
-			VALUES ($1, $2, '', $3, 0, $4, '', `+clock+`, `+clock+`) ON CONFLICT (id) DO NOTHING`, id, s.place.Node, os.Getpid(), s.place.Version)
+			VALUES ($1, $2, $5, $3, 0, $4, '', `+clock+`, `+clock+`) ON CONFLICT (id) DO NOTHING`, id, s.place.Node, os.Getpid(), s.place.Version, strings.Join(s.place.Labels, " "))
 		return err
 	})
 	if err != nil {

@@ -70,6 +70,10 @@ type Run struct {
 	// read and has not ended.
 	Progress *Progress `json:"progress,omitempty"`
 
+	Node    string `json:"node,omitempty"`    // the machine that ran it, among those that share the record
+	Through string `json:"through,omitempty"` // the link that its host has
+	Lane    string `json:"lane,omitempty"`    // of the queue, where not any machine may run it
+
 	Root    string `json:"root,omitempty"` // the local folder that files land below
 	LogPath string `json:"log_path,omitempty"`
 	Version string `json:"version,omitempty"` // of linehaul

@@ -31,6 +31,7 @@ type Place struct {
 	Dir     string           // the state folder
 	URL     string           // of a PostgreSQL; empty: SQLite in Dir
 	Node    string           // this machine's name among those that share the store
+	Labels  []string         // what it may be asked for by beside that
 	Version string           // of linehaul, for people
 	Now     func() time.Time // names things; what is compared between machines is the database's clock
 	Random  io.Reader
@@ -137,7 +138,11 @@ func (s *Store) Certain() bool { return s.db.Kind() == db.SQLite }
 // only one who may: a *TakenError is in the chain of the error if the run has
 // become another process's. When it returns, the record is durable; killed at any
 // instant, it leaves the old record or the new one.
-func (s *Store) Put(r Run) error {
+func (s *Store) Put(r Run) error { return s.Begin(r, nil) }
+
+// Begin is Put, of a run that is under way from now on, where there is room for it:
+// a *FullError is in the chain of the error if there is not.
+func (s *Store) Begin(r Run, rooms []Room) error {
 	if err := r.check(); err != nil {
 		return fault.New(fault.Internal, "record run: %w", err)
 	}
@@ -154,7 +159,12 @@ func (s *Store) Put(r Run) error {
 	defer cancel()
 	owner, err := s.ownerFor(ctx, r.State == Running)
 	if err == nil {
-		err = s.db.Tx(ctx, func(t *db.Tx) error { return putRun(ctx, t, r, owner, record) })
+		err = s.db.Tx(ctx, func(t *db.Tx) error {
+			if err := s.room(ctx, t, r, rooms); err != nil {
+				return err
+			}
+			return putRun(ctx, t, r, owner, record)
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("record run %s: %w", r.ID, err)
@@ -162,14 +172,58 @@ func (s *Store) Put(r Run) error {
 	return nil
 }
 
+// A Room is how many runs there may be at a time on all machines together: those to
+// and from a host, or through a link.
+type Room struct {
+	Host, Link string // one of them
+	Runs       int
+}
+
+func (m Room) String() string {
+	if m.Host != "" {
+		return fmt.Sprintf("host %q", m.Host)
+	}
+	return fmt.Sprintf("link %q", m.Link)
+}
+
+// FullError says that there are as many runs under way as there may be. It comes
+// wrapped in a fault of kind Overlap.
+type FullError struct{ Room Room }
+
+func (e *FullError) Error() string {
+	return fmt.Sprintf("%d runs are under way with %s, and there may be no more", e.Room.Runs, e.Room)
+}
+
+// room refuses a run for which there is no room. Until the transaction ends, nobody
+// else takes any.
+func (s *Store) room(ctx context.Context, t *db.Tx, r Run, rooms []Room) error {
+	for _, m := range rooms {
+		column, name := "host", m.Host
+		if m.Link != "" {
+			column, name = "link", m.Link
+		}
+		if err := s.db.Turn(ctx, t, column+" "+name); err != nil {
+			return err
+		}
+		var n int
+		if _, err := db.One(ctx, t, "SELECT count(*) FROM lh_run WHERE state = $1 AND "+column+" = $2 AND id <> $3", []any{string(Running), name, r.ID}, &n); err != nil {
+			return err
+		}
+		if n >= m.Runs {
+			return fault.New(fault.Overlap, "%w", &FullError{m})
+		}
+	}
+	return nil
+}
+
 func putRun(ctx context.Context, t *db.Tx, r Run, owner, record string) error {
-	n, err := t.Exec(ctx, `INSERT INTO lh_run (id, job, state, owner, take, queued, nominal, ended, cancel, record)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', $9)
-		ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended = excluded.ended, record = excluded.record,
+	n, err := t.Exec(ctx, `INSERT INTO lh_run (id, job, state, owner, take, queued, nominal, ended, cancel, record, host, link)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', $9, $10, $11)
+		ON CONFLICT (id) DO UPDATE SET state = excluded.state, ended = excluded.ended, record = excluded.record, host = excluded.host, link = excluded.link,
 			owner = CASE WHEN excluded.state = 'waiting' THEN '' ELSE excluded.owner END
 		WHERE (lh_run.owner = excluded.owner OR lh_run.state = 'waiting') AND lh_run.take = excluded.take AND lh_run.job = excluded.job
 			AND lh_run.state IN ('running', 'waiting', excluded.state)`,
-		r.ID, r.Job, string(r.State), owner, r.Take, flag(r.Queued), millis(r.Nominal), millis(r.Ended), record)
+		r.ID, r.Job, string(r.State), owner, r.Take, flag(r.Queued), millis(r.Nominal), millis(r.Ended), record, r.Host, r.Through)
 	switch {
 	case err != nil:
 		return err

@@ -85,6 +85,16 @@ func postgresFault(err error) error {
 	return fault.New(fault.Internal, "PostgreSQL: %w", err)
 }
 
+// Turn waits until nobody else has the turn of that name, and has it until the
+// transaction ends. In SQLite, the transaction itself is that.
+func (d *DB) Turn(ctx context.Context, t *Tx, name string) error {
+	if d.kind != PostgreSQL {
+		return nil
+	}
+	_, err := t.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", "linehaul "+name)
+	return err
+}
+
 // Exclusive does something that no other process may do at the same time, such
 // as bringing a schema up to date. In SQLite, do has to see to that by itself:
 // with one transaction.

@@ -16,6 +16,8 @@ CREATE TABLE lh_run (
   owner TEXT NOT NULL,
   take BIGINT NOT NULL,
   queued BIGINT NOT NULL,
+  host TEXT NOT NULL,
+  link TEXT NOT NULL,
   nominal BIGINT NOT NULL,
   ended BIGINT NOT NULL,
   cancel TEXT NOT NULL,
