@@ -20,8 +20,12 @@ import (
 
 // Queue hands out firings, see schedule/queue.
 type Queue interface {
-	// Set replaces what fires and when.
-	Set(ctx context.Context, entries []schedule.Entry) error
+	// Set replaces what fires and when, and how many runs this process has under way
+	// at a time; 0: any number.
+	Set(ctx context.Context, entries []schedule.Entry, runs int) error
+	// Fire fires a job without a schedule if due says so, and as of when, given the
+	// last time that it did.
+	Fire(ctx context.Context, job string, due func(last time.Time) (nominal time.Time, fires bool, err error)) error
 	// Run hands out what is due until ctx ends, and returns when all that was
 	// handed out has ended.
 	Run(ctx context.Context, handle queue.Handler) error
@@ -35,7 +39,7 @@ type Daemon struct {
 	Runner func(f *config.File) (*job.Runner, error)
 	Place  job.Place
 	// Queue opens the queue, once, over what runs jobs.
-	Queue func(ctx context.Context, r *job.Runner) (Queue, error)
+	Queue func(ctx context.Context, r *job.Runner, f *config.File) (Queue, error)
 	Log   *slog.Logger
 	// Reloading is told that the config is about to be read anew. It may be
 	// nil.
@@ -44,9 +48,11 @@ type Daemon struct {
 	// from several goroutines at once.
 	Ended func(store.Run, error)
 
-	queue Queue
-	mu    sync.Mutex
-	now   setting // in force
+	queue     Queue
+	someEnded chan struct{} // holds a token when a run has ended
+	mu        sync.Mutex
+	now       setting           // in force
+	waits     map[string]string // why runs wait, of what the log has
 }
 
 // setting is one config that is in force, with its runner.
@@ -68,7 +74,8 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan struct{}, ready func()) 
 	if s := now.runner.Store; s != nil && s.Aside() != "" {
 		d.Log.Error("the record of runs was damaged: it is set aside, and a new one begun", "file", s.Aside())
 	}
-	if d.queue, err = d.Queue(ctx, now.runner); err != nil {
+	d.someEnded = make(chan struct{}, 1)
+	if d.queue, err = d.Queue(ctx, now.runner, now.file); err != nil {
 		return err
 	}
 	if err := d.force(ctx, now); err != nil {
@@ -78,6 +85,9 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan struct{}, ready func()) 
 
 	running, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { d.dependents(running) })
 	ended := make(chan error, 1)
 	go func() { ended <- d.queue.Run(running, d.fire) }()
 	for {
@@ -87,6 +97,7 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan struct{}, ready func()) 
 			stop(fault.New(fault.Interrupted, "%w", &job.StopError{}))
 			return <-ended
 		case err := <-ended:
+			stop(nil)
 			return err
 		case <-reload:
 			d.reload(ctx)
@@ -126,14 +137,14 @@ func (d *Daemon) load() (setting, error) {
 func (d *Daemon) force(ctx context.Context, s setting) error {
 	var entries []schedule.Entry
 	for _, name := range s.file.JobOrder {
-		if c := s.file.Jobs[name]; c.Schedule != nil && !c.Disabled {
+		if c := s.file.Jobs[name]; !c.Disabled {
 			entries = append(entries, schedule.Entry{
-				Job: name, Schedule: c.Schedule, Splay: c.Splay, Calendar: c.NotOn,
+				Job: name, Schedule: c.Schedule, Splay: c.Splay, Calendar: c.NotOn, RunOn: c.RunOn, Here: s.file.Node.Takes(c.RunOn),
 				CatchUp: schedule.CatchUp(c.CatchUp), Window: c.Window,
 			})
 		}
 	}
-	if err := d.queue.Set(ctx, entries); err != nil {
+	if err := d.queue.Set(ctx, entries, s.file.Limits.Runs); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -164,6 +175,8 @@ func (d *Daemon) announce(ctx context.Context, s setting) {
 		switch c := s.file.Jobs[name]; {
 		case c.Disabled:
 			d.Log.Info("job is disabled", logs.Job, name)
+		case c.Schedule == nil && len(c.DependsOn.Deps) > 0:
+			d.Log.Info("job fires when others have succeeded", logs.Job, name, "depends_on", c.DependsOn.Jobs())
 		case c.Schedule == nil:
 			d.Log.Info("job has no schedule: it runs by hand only", logs.Job, name)
 		default:
@@ -210,7 +223,7 @@ const (
 // fire runs what the queue hands out.
 func (d *Daemon) fire(ctx context.Context, task queue.Task) (again time.Duration) {
 	s := d.setting()
-	t := job.Trigger{Nominal: task.Nominal, Missed: task.Missed, Run: task.Run, Take: task.Take}
+	t := job.Trigger{Nominal: task.Nominal, Missed: task.Missed, Run: task.Run, Take: task.Take, InTurn: task.MadeUp}
 	j, err := job.FromConfig(s.file, task.Job, d.Place)
 	if err != nil {
 		if queued, idErr := store.RunTime(task.Run); idErr == nil && s.file.Jobs[task.Job] == nil && s.runner.Now().Sub(queued) < knownWithin {
@@ -225,11 +238,23 @@ func (d *Daemon) fire(ctx context.Context, task queue.Task) (again time.Duration
 			d.note(s.runner.Leave(j, t, state, why))
 			return 0
 		}
+		again, why, err := d.met(s, s.file.Jobs[task.Job], task)
+		switch {
+		case err != nil:
+			d.Log.Error("cannot tell whether what a job depends on has succeeded, trying again", logs.Job, task.Job, logs.Error, err.Error())
+			return dependsLatest
+		case again > 0:
+			d.sayWaits(task, why)
+			return again
+		case why != "":
+			d.note(s.runner.Leave(j, t, store.Skipped, why))
+			return 0
+		}
 	}
 	d.Log.Info("job fires", logs.Job, task.Job, "nominal", task.Nominal.Format(time.RFC3339))
 	run, err := s.runner.Run(ctx, j, t)
 	if wait := (*job.WaitError)(nil); errors.As(err, &wait) {
-		d.Log.Info("the run waits", logs.Job, task.Job, logs.Run, task.Run, logs.Reason, wait.Why.Error())
+		d.sayWaits(task, wait.Why.Error())
 		return wait.For
 	}
 	if run.State == store.Running {
@@ -243,6 +268,10 @@ func (d *Daemon) fire(ctx context.Context, task queue.Task) (again time.Duration
 		d.Log.Info("run ended", logs.Job, task.Job, logs.Run, run.ID, logs.Result, string(run.State),
 			logs.Files, run.Moved, logs.Bytes, run.Bytes)
 	}
+	select {
+	case d.someEnded <- struct{}{}:
+	default:
+	}
 	if d.Ended != nil {
 		d.Ended(run, err)
 	}
@@ -250,6 +279,20 @@ func (d *Daemon) fire(ctx context.Context, task queue.Task) (again time.Duration
 		return handedOver
 	}
 	return 0
+}
+
+// sayWaits says once why a run waits.
+func (d *Daemon) sayWaits(task queue.Task, why string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.waits[task.Run] == why {
+		return
+	}
+	if d.waits == nil || len(d.waits) > manyRuns { // others may have run them
+		d.waits = map[string]string{}
+	}
+	d.waits[task.Run] = why
+	d.Log.Info("the run waits", logs.Job, task.Job, logs.Run, task.Run, logs.Reason, why)
 }
 
 // handedOver is after how long a run may be handed out that a process gave back

@@ -37,13 +37,38 @@ type hand struct {
 	record  *store.Store
 	mu      sync.Mutex
 	entries []schedule.Entry
+	last    map[string]time.Time
 }
 
-func (h *hand) Set(_ context.Context, e []schedule.Entry) error {
+func (h *hand) Set(_ context.Context, e []schedule.Entry, _ int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.entries = e
+	h.entries = nil
+	for _, e := range e {
+		if e.Schedule != nil {
+			h.entries = append(h.entries, e)
+		} else if h.last[e.Job].IsZero() {
+			h.last[e.Job] = time.Now()
+		}
+	}
 	return nil
+}
+
+func (h *hand) Fire(ctx context.Context, job string, due func(time.Time) (time.Time, bool, error)) error {
+	h.mu.Lock()
+	last := h.last[job]
+	h.mu.Unlock()
+	at, fires, err := due(last)
+	if err == nil && fires {
+		h.mu.Lock()
+		h.last[job] = at
+		h.mu.Unlock()
+		select {
+		case h.firings <- schedule.Firing{Job: job, Nominal: at}:
+		case <-ctx.Done():
+		}
+	}
+	return err
 }
 
 func (h *hand) set() []schedule.Entry {
@@ -119,7 +144,7 @@ func start(t *testing.T, faults remotetest.Faults) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{
-		queue: &hand{firings: make(chan schedule.Firing)}, dir: dir, ended: make(chan result, 10),
+		queue: &hand{firings: make(chan schedule.Firing), last: map[string]time.Time{}}, dir: dir, ended: make(chan result, 10),
 		reload: make(chan struct{}), done: make(chan error, 1), config: `
 state: state
 hosts:
@@ -134,7 +159,7 @@ jobs:
 		Runner: func(f *config.File) (*job.Runner, error) {
 			return &job.Runner{Dialer: &net.Dialer{}, Now: time.Now, Random: rand.Reader, Store: storetest.Open(t, f.State)}, nil
 		},
-		Queue: func(_ context.Context, r *job.Runner) (daemon.Queue, error) {
+		Queue: func(_ context.Context, r *job.Runner, _ *config.File) (daemon.Queue, error) {
 			b.queue.record = r.Store
 			return b.queue, nil
 		},
@@ -345,5 +370,96 @@ func TestPaused(t *testing.T) {
 	b.queue.firings <- schedule.Firing{Job: "a", Nominal: time.Now()}
 	if r := b.await(t); r.err != nil || r.run.Moved != 1 {
 		t.Errorf("resumed: %+v, %v", r.run, r.err)
+	}
+}
+
+// TestDependsOn: a job without a schedule runs when what it depends on has
+// succeeded, as of the same time, and once; one with a schedule is left out while
+// that has not succeeded, with the reason, or waits for it.
+func TestDependsOn(t *testing.T) {
+	b := start(t, remotetest.Faults{})
+	b.write(t, b.config+`  after-a: {get: "h:a.txt", to: "got/after/", depends_on: a}
+  early: {schedule: "0 2 * * *", get: "h:a.txt", to: "got/early/", depends_on: {job: a, within: 1h}}
+  patient: {schedule: "0 2 * * *", get: "h:a.txt", to: "got/patient/", depends_on: {job: a, within: 1h}, depends_wait: 1h}
+`)
+	b.reload <- struct{}{}
+	b.awaitLog(t, "jobs=4")
+	b.queue.firings <- schedule.Firing{Job: "early", Nominal: time.Now()}
+	if r := b.await(t); r.run.State != store.Skipped || !strings.Contains(r.run.Error, `"a"`) && !strings.Contains(r.run.Error, "a has") {
+		t.Errorf("before a has run: %+v, %v", r.run, r.err)
+	}
+	b.queue.firings <- schedule.Firing{Job: "patient", Nominal: time.Now()}
+	b.awaitLog(t, "the run waits")
+	nominal := time.Now().Truncate(time.Millisecond)
+	b.queue.firings <- schedule.Firing{Job: "a", Nominal: nominal}
+	got := map[string]result{}
+	for range 3 {
+		r := b.await(t)
+		got[r.run.Job] = r
+	}
+	for _, name := range []string{"a", "after-a", "patient"} {
+		if r := got[name]; r.err != nil || r.run.State != store.OK {
+			t.Errorf("%s: %+v, %v", name, r.run, r.err)
+		}
+	}
+	if r := got["after-a"]; !r.run.Nominal.Equal(nominal) {
+		t.Errorf("it runs as of %s, want %s", r.run.Nominal, nominal)
+	}
+	b.queue.firings <- schedule.Firing{Job: "early", Nominal: time.Now()}
+	if r := b.await(t); r.err != nil || r.run.State != store.OK {
+		t.Errorf("after a has run: %+v, %v", r.run, r.err)
+	}
+	select {
+	case r := <-b.ended:
+		t.Errorf("it fired again: %+v", r.run)
+	case <-time.After(100 * time.Millisecond):
+	}
+}
+
+// TestOverlapPolicies: while a run goes on, the next one waits for it, or takes its
+// place, as the job says.
+func TestOverlapPolicies(t *testing.T) {
+	for _, policy := range []string{"queue", "cancel"} {
+		t.Run(policy, func(t *testing.T) {
+			b := start(t, remotetest.Faults{StallSession: 200000})
+			b.write(t, strings.Replace(b.config, "retry: {attempts: 1}", "retry: {attempts: 1}, overlap: "+policy, 1))
+			b.reload <- struct{}{}
+			b.queue.firings <- schedule.Firing{Job: "a", Nominal: time.Now()}
+			for len(parts(b.dir)) == 0 {
+				time.Sleep(5 * time.Millisecond)
+			}
+			b.queue.firings <- schedule.Firing{Job: "a", Nominal: time.Now()}
+			b.awaitLog(t, "the run waits")
+			if policy == "queue" {
+				b.queue.firings <- schedule.Firing{Job: "a", Nominal: time.Now()}
+				if r := b.await(t); r.run.State != store.Skipped || !strings.Contains(r.run.Error, "another run waits for that already") {
+					t.Errorf("a third one: %+v, %v", r.run, r.err)
+				}
+				running, _, err := b.queue.record.Runs(store.Filter{Job: "a", State: store.Running})
+				if err != nil || len(running) != 1 {
+					t.Fatalf("%+v, %v", running, err)
+				}
+				if was, err := b.queue.record.Cancel(running[0].ID, "enough of it"); was != store.Running || err != nil {
+					t.Errorf("cancel: %v, %v", was, err)
+				}
+			}
+			r := b.await(t)
+			want := map[string]string{"queue": "cancelled: enough of it", "cancel": "takes its place"}[policy]
+			if r.run.State != store.Interrupted || !strings.Contains(r.run.Error, want) || r.run.Code != 130 {
+				t.Errorf("the first one: %+v, %v", r.run, r.err)
+			}
+			// The second one begins then, and stalls as the first one did.
+			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+				running, _, err := b.queue.record.Runs(store.Filter{Job: "a", State: store.Running})
+				if err == nil && len(running) == 1 && running[0].ID > r.run.ID {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("the second one did not begin: %v\n%s", err, &b.log)
+				}
+			}
+			b.stop()
+			b.await(t)
+		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"linehaul/fault"
 	"linehaul/retention"
 	"linehaul/stamp"
+	"linehaul/store"
 	"linehaul/transfer"
 	"linehaul/transfer/remote"
 	"time"
@@ -49,6 +50,8 @@ type Job struct {
 	After config.After     // what becomes of the sources; the zero value keeps them
 	Keep  retention.Policy // which copies stay; the zero value removes none
 
+	Rooms   []store.Room   // how many runs there may be at a time, with others of their host and link
+	RunOn   []string       // names and labels of the machines that may run it; empty: any
 	Overlap config.Overlap // what becomes of a firing while another run goes on; empty: it is left out
 
 	Zone    *time.Location // of stamps and log lines
@@ -108,6 +111,18 @@ const (
 	NoneOK    IfNone = "ok"
 )
 
+// rooms are the limits of runs at a time to a host and through its link.
+func rooms(f *config.File, host *remote.Host) []store.Room {
+	var all []store.Room
+	if n := f.Limits.PerHost; n > 0 {
+		all = append(all, store.Room{Host: host.Name, Runs: n})
+	}
+	if n := f.Limits.PerLink; n > 0 && host.Link != "" {
+		all = append(all, store.Room{Link: host.Link, Runs: n})
+	}
+	return all
+}
+
 // FromConfig makes the job of that name.
 func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 	c := f.Jobs[name]
@@ -131,7 +146,7 @@ func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 			Bandwidth: c.Bandwidth, Shared: SharedLimits(f, c.Host), MaxTransfer: c.MaxTransfer, MaxDuration: c.MaxDuration,
 		},
 		Preserve: c.Preserve, KeepBad: c.KeepBad, NoSpaceCheck: c.NoSpaceCheck,
-		Overlap: c.Overlap,
+		Overlap: c.Overlap, RunOn: c.RunOn, Rooms: rooms(f, host),
 		Zone:    c.Timezone,
 		Retry:   Retry{Attempts: c.Retry.Attempts, Min: c.Retry.BackoffMin, Max: c.Retry.BackoffMax, Reconnect: c.Retry.Attempts > 1},
 		Timeout: c.Timeout, Log: c.Log,

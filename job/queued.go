@@ -64,29 +64,27 @@ func (r *Runner) taken(run *store.Run, t Trigger) error {
 	return nil
 }
 
-// lock takes the job's lock for a run, and none where several may be under way.
-// Where another one has it, the job says what becomes of this run: a *WaitError is in
-// the chain of the error if the queue is to hand it out again.
-func (r *Runner) lock(ctx context.Context, j *Job, run store.Run, log *slog.Logger) (*store.Lock, error) {
-	if j.Overlap == config.OverlapAllow {
-		return nil, nil
-	}
-	told := false
-	for {
-		lock, err := r.Store.Lock(j.Name)
-		if !fault.Is(err, fault.Overlap) || j.Overlap != config.OverlapQueue && j.Overlap != config.OverlapCancel {
-			return lock, err
-		}
-		if run.Queued {
-			before, countErr := r.Store.WaitingBefore(run)
-			if countErr != nil {
-				return nil, countErr
+// begin takes the job's lock for a run, and records that it is under way. Where
+// another one has the lock, the job says what becomes of this run, and where there is
+// no room, it waits: a *WaitError is in the chain of the error if the queue is to
+// hand it out again. The lock is nil where several runs may be under way.
+func (r *Runner) begin(ctx context.Context, j *Job, run store.Run, inTurn bool, log *slog.Logger) (*store.Lock, error) {
+	for told := false; ; told = true {
+		if inTurn && run.Queued {
+			before, err := r.Store.WaitingBefore(run)
+			if err != nil {
+				return nil, err
 			}
 			if before > 0 {
-				return nil, fmt.Errorf("%w, and another run waits for that", err)
+				return nil, &WaitError{For: overlapAgain, Why: fault.New(fault.Overlap, "%d runs of the job come before it", before)}
 			}
 		}
-		if j.Overlap == config.OverlapCancel && !told {
+		lock, err := r.tryBegin(j, run)
+		waits, asks := r.waits(j, run, inTurn, err)
+		if !waits || asks != nil {
+			return lock, errors.Join(asks, err)
+		}
+		if j.Overlap == config.OverlapCancel && !told && !inTurn {
 			if err := r.cancelRunning(j, run, log); err != nil {
 				return nil, err
 			}
@@ -97,11 +95,45 @@ func (r *Runner) lock(ctx context.Context, j *Job, run store.Run, log *slog.Logg
 		if !told {
 			log.Info("the run waits", logs.Reason, err.Error())
 		}
-		told = true
 		if err := sleep(ctx, overlapAgain); err != nil {
 			return nil, stopped(ctx, err)
 		}
 	}
+}
+
+func (r *Runner) tryBegin(j *Job, run store.Run) (lock *store.Lock, err error) {
+	if j.Overlap != config.OverlapAllow {
+		if lock, err = r.Store.Lock(j.Name); err == nil {
+			err = lock.Note(run.ID)
+		}
+	}
+	if err == nil {
+		err = r.Store.Begin(run, j.Rooms)
+	}
+	if err != nil && lock != nil {
+		lock.Release()
+		lock = nil
+	}
+	return lock, err
+}
+
+// waits reports whether a run that could not begin is to be tried again.
+func (r *Runner) waits(j *Job, run store.Run, inTurn bool, why error) (bool, error) {
+	switch {
+	case !fault.Is(why, fault.Overlap):
+		return false, nil
+	case inTurn, errors.As(why, new(*store.FullError)):
+		return true, nil
+	case j.Overlap != config.OverlapQueue && j.Overlap != config.OverlapCancel:
+		return false, nil
+	case !run.Queued:
+		return true, nil
+	}
+	before, err := r.Store.WaitingBefore(run)
+	if err == nil && before > 0 {
+		err = fault.New(fault.Overlap, "another run waits for that already")
+	}
+	return true, err
 }
 
 // cancelRunning tells the run of a job that is under way to end.

@@ -29,6 +29,7 @@ type Runner struct {
 	Now     func() time.Time
 	Random  io.Reader // of run ids
 	Version string    // of linehaul, for the record
+	Node    string    // this machine's name among those that share the record
 
 	// Store keeps the record of runs and the locks of jobs. Without it a run
 	// is neither recorded nor guarded against another one.
@@ -60,6 +61,9 @@ type Trigger struct {
 	// have had it, with this one. Run is empty where there is no queue.
 	Run  string
 	Take int
+	// InTurn is whether it waits for the runs of its job before it, whatever the
+	// job says of firings that overlap: each of several is made up for.
+	InTurn bool
 }
 
 func (t Trigger) String() string {
@@ -81,7 +85,7 @@ func (r *Runner) Run(ctx context.Context, j *Job, t Trigger) (store.Run, error) 
 	}
 	run := store.Run{
 		ID: id, Job: j.Name, Host: j.Host.Name, Trigger: t.String(), Nominal: t.Nominal,
-		Started: started, State: store.Running, Version: r.Version, PID: os.Getpid(),
+		Started: started, State: store.Running, Version: r.Version, PID: os.Getpid(), Node: r.Node, Through: j.Host.Link,
 	}
 	if err := r.taken(&run, t); err != nil {
 		return run, err
@@ -146,24 +150,15 @@ func (r *Runner) guarded(ctx context.Context, j *Job, run store.Run, v stamp.Val
 	}
 	if r.Store != nil {
 		r.Recover(ctx, log)
-		lock, err := r.lock(ctx, j, run, log)
-		if wait := (*WaitError)(nil); errors.As(err, &wait) {
-			return run, err
+		lock, err := r.begin(ctx, j, run, t.InTurn, log)
+		if errors.As(err, new(*WaitError)) || run.Queued && errors.As(err, new(*store.TakenError)) {
+			return run, err // not yet; or it was handed out twice, and is the other's
 		}
 		if err != nil {
 			return r.end(run, err, log)
 		}
 		if lock != nil {
 			defer lock.Release()
-			if err := lock.Note(run.ID); err != nil {
-				return r.end(run, err, log)
-			}
-		}
-		if err := r.Store.Put(run); err != nil {
-			if run.Queued && errors.As(err, new(*store.TakenError)) {
-				return run, err // handed out twice: it is the other's
-			}
-			return r.end(run, err, log)
 		}
 		guarded, release := r.Store.Guard(ctx, run.ID)
 		defer release()

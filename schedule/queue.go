@@ -58,6 +58,10 @@ const (
 type Entry struct {
 	Job      string
 	Schedule *cron.Schedule
+	// RunOn are names and labels of the machines that may run it; empty: any. Here
+	// it is whether this one may.
+	RunOn []string
+	Here  bool
 	// Splay is by how much later than its nominal time a firing comes at most:
 	// by how much, the job's name decides, so that it is the same after a
 	// restart and on each machine.
@@ -80,6 +84,7 @@ type Firing struct {
 	Missed  int       // earlier ones that passed unnoticed and for which there is nothing else; at least
 	Blocked string    // what in the job's calendar is in the way; empty: nothing
 	Passed  bool      // it came too late to be made up for
+	MadeUp  bool      // it is one of several that are made up for each in its turn
 }
 
 // Memory is a queue of firings that lives with the process. Its methods may
@@ -293,7 +298,7 @@ func (p *planned) fire(now time.Time) Firing {
 			run = &f
 		}
 		if p.CatchUp == CatchUpAll && !f.Passed && p.within(now) {
-			f.Missed = missed
+			f.Missed, f.MadeUp = missed, now.Sub(p.last.Add(p.offset)) > late || more
 			return f
 		}
 		if !more {

@@ -83,12 +83,14 @@ func (s *Store) rescue(ctx context.Context, row row, enqueue func(*db.Tx, Run) e
 	return r, done && err == nil, err
 }
 
-// WaitingBefore is how many runs of a job wait in the queue that came there before
-// one.
+// WaitingBefore is how many runs of a job wait in the queue that come before one: by
+// the times that the schedule named, and by when they were asked for where it named
+// none.
 func (s *Store) WaitingBefore(r Run) (n int, err error) {
 	ctx, cancel := opContext(opTime)
 	defer cancel()
-	_, err = db.One(ctx, s.db, "SELECT count(*) FROM lh_run WHERE job = $1 AND state = $2 AND id < $3", []any{r.Job, string(Waiting), r.ID}, &n)
+	_, err = db.One(ctx, s.db, `SELECT count(*) FROM lh_run WHERE job = $1 AND state = $2 AND id <> $3
+		AND CASE WHEN nominal > 0 AND $4 > 0 THEN nominal < $4 ELSE id < $3 END`, []any{r.Job, string(Waiting), r.ID, millis(r.Nominal)}, &n)
 	if err != nil {
 		return 0, s.readFault(err)
 	}

@@ -44,7 +44,7 @@ type app struct {
 	seen  job.Look
 	sayer *sayer
 	ends  []func()
-	// records are the records of runs, by their folders; sets is whether a damaged
+	// records are the records of runs, by where they are; sets is whether a damaged
 	// one is set aside.
 	records map[string]*store.Store
 	sets    bool
@@ -341,18 +341,24 @@ func (a *app) note(format string, args ...any) {
 	}
 }
 
+// secretTime bounds how long the address of the database is asked for.
+const secretTime = 30 * time.Second
+
 // record is the record of runs of a config. Through every reading of it, it is
 // opened once, and closed when the invocation has ended.
 func (a *app) record(f *config.File) (*store.Store, error) {
-	if s := a.records[f.State]; s != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), secretTime)
+	defer cancel()
+	url, err := f.Store.URL(ctx)
+	if err != nil {
+		return nil, err
+	}
+	where := f.State + " " + url
+	if s := a.records[where]; s != nil {
 		return s, nil
 	}
-	node, err := os.Hostname()
-	if err != nil {
-		node = "unknown"
-	}
 	s, err := store.Open(store.Place{
-		Dir: f.State, Node: node, Version: versionText(), Now: a.now, Random: randomReader(), SetAside: a.sets,
+		Dir: f.State, URL: url, Node: f.Node.Name, Labels: f.Node.Labels, Version: versionText(), Now: a.now, Random: randomReader(), SetAside: a.sets,
 	})
 	if err != nil {
 		return nil, err
@@ -363,7 +369,7 @@ func (a *app) record(f *config.File) (*store.Store, error) {
 	if a.records == nil {
 		a.records = map[string]*store.Store{}
 	}
-	a.records[f.State] = s
+	a.records[where] = s
 	a.ends = append(a.ends, s.Close)
 	return s, nil
 }
@@ -376,7 +382,7 @@ func (a *app) runner(f *config.File) (*job.Runner, error) {
 	}
 	r := a.looseRunner()
 	r.Limits.Keep(job.SharedTables(f)) // runs under way go by the new ones too
-	r.Store = s
+	r.Store, r.Node = s, f.Node.Name
 	r.Temp = f.State // the system's folder for such is in memory on some
 	r.Logs = job.LogPlace{Dir: f.Logs.Dir, Name: f.Logs.Name, Options: a.logOptions(f.Logs)}
 	return r, nil

@@ -78,8 +78,8 @@ func (a *app) daemon(log *slog.Logger) *daemon.Daemon {
 		Load:   a.load,
 		Runner: func(f *config.File) (*job.Runner, error) { return a.runner(f) },
 		Place:  place,
-		Queue: func(ctx context.Context, r *job.Runner) (daemon.Queue, error) {
-			return queue.Open(ctx, queue.Place{Store: r.Store, Now: a.now, Random: randomReader(), Log: log})
+		Queue: func(ctx context.Context, r *job.Runner, f *config.File) (daemon.Queue, error) {
+			return queue.Open(ctx, queue.Place{Store: r.Store, Now: a.now, Random: randomReader(), Log: log, Runs: f.Limits.Runs})
 		},
 		Log: log,
 		Reloading: func() {

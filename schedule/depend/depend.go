@@ -124,6 +124,15 @@ type Condition struct {
 	Wait time.Duration
 }
 
+// Jobs are the names of what it depends on.
+func (c Condition) Jobs() []string {
+	names := make([]string, len(c.Deps))
+	for i, d := range c.Deps {
+		names[i] = d.Job
+	}
+	return names
+}
+
 // Verdict says whether a condition holds.
 type Verdict int
 

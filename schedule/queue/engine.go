@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -26,6 +27,9 @@ const (
 	// stuckAfter is after how long River looks at what it has handed out, see
 	// worker.Timeout.
 	stuckAfter = time.Hour
+	// manyRuns is how many tasks of a lane a process has at a time where nobody says
+	// how many runs.
+	manyRuns = 2000
 	// manyAttempts is more often than any process dies with the same run.
 	manyAttempts = 1000
 	// keepRiver is how long River keeps what is done, for people who look there.
@@ -34,8 +38,9 @@ const (
 
 // riverTx is River over one kind of transaction.
 type riverTx[T any] struct {
-	client *river.Client[T]
-	tx     func(*db.Tx) T
+	client  *river.Client[T]
+	tx      func(*db.Tx) T
+	workers int
 }
 
 // openEngine makes River's client. Everything is polled: that works through a pooler
@@ -61,15 +66,18 @@ func openRiver[T any](ctx context.Context, q *Queue, driver riverdriver.Driver[T
 	river.AddWorker(workers, &worker{queue: q, id: id})
 	client, err := river.NewClient(driver, &river.Config{
 		ID: id, Logger: log, PollOnly: true, FetchPollInterval: fetchEvery, FetchCooldown: fetchPause,
-		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: q.place.Runs}}, Workers: workers,
+		Queues: map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: q.workers()}}, Workers: workers,
 		JobTimeout: -1, RescueStuckJobsAfter: stuckAfter, MaxAttempts: manyAttempts,
 		CompletedJobRetentionPeriod: keepRiver, CancelledJobRetentionPeriod: keepRiver, DiscardedJobRetentionPeriod: keepRiver,
 	})
 	if err != nil {
 		return nil, fault.New(fault.Internal, "make the queue: %w", err)
 	}
-	return &riverTx[T]{client, tx}, nil
+	return &riverTx[T]{client, tx, q.workers()}, nil
 }
+
+// workers is how many tasks of a lane River gives this process at a time.
+func (q *Queue) workers() int { return cmp.Or(q.place.Runs, manyRuns) }
 
 // migrate brings River's tables up to date.
 func migrate[T any](ctx context.Context, d *db.DB, driver riverdriver.Driver[T], log *slog.Logger) error {
@@ -96,10 +104,14 @@ func migrate[T any](ctx context.Context, d *db.DB, driver riverdriver.Driver[T],
 func (r *riverTx[T]) insert(ctx context.Context, t *db.Tx, tasks []Task) error {
 	many := make([]river.InsertManyParams, 0, len(tasks))
 	for _, task := range tasks {
-		many = append(many, river.InsertManyParams{Args: args{task}})
+		many = append(many, river.InsertManyParams{Args: args{task}, InsertOpts: &river.InsertOpts{Queue: task.Lane}})
 	}
 	_, err := r.client.InsertManyFastTx(ctx, r.tx(t), many)
 	return err
+}
+
+func (r *riverTx[T]) serve(lane string) error {
+	return r.client.Queues().Add(lane, river.QueueConfig{MaxWorkers: r.workers})
 }
 
 func (r *riverTx[T]) start(ctx context.Context) error { return r.client.Start(ctx) }

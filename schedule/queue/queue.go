@@ -17,10 +17,14 @@ package queue
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,12 +41,8 @@ type Place struct {
 	Now    func() time.Time
 	Random io.Reader // of run ids
 	Log    *slog.Logger
-	// Runs is how many runs this process has under way at most; 0: DefaultRuns.
-	Runs int
+	Runs   int // how many this process has under way at first, see Set
 }
-
-// DefaultRuns is how many runs a process has under way at most, where nobody says.
-const DefaultRuns = 500
 
 const (
 	// sweepEvery is how often it is looked for runs of processes that died.
@@ -64,6 +64,8 @@ type Task struct {
 	Missed  int       `json:"missed,omitempty"`
 	Blocked string    `json:"blocked,omitempty"`
 	Passed  bool      `json:"passed,omitempty"`
+	MadeUp  bool      `json:"made_up,omitempty"` // see schedule.Firing
+	Lane    string    `json:"lane,omitempty"`    // the name of River's queue; empty: any machine may run it
 }
 
 // Handler runs a task. If it cannot run yet, it returns after how long it is to be
@@ -74,6 +76,8 @@ type Handler func(ctx context.Context, t Task) (again time.Duration)
 type engine interface {
 	// insert puts tasks into the queue within a transaction.
 	insert(ctx context.Context, t *db.Tx, tasks []Task) error
+	// serve has this process take what stands in a lane, too.
+	serve(lane string) error
 	// start begins to hand tasks out, and stop ends that, when all handlers have
 	// returned, whose contexts it ends.
 	start(ctx context.Context) error
@@ -87,7 +91,10 @@ type Queue struct {
 	engine engine
 
 	mu       sync.Mutex
-	busy     map[string]bool // the runs that this process has under way
+	busy     map[string]bool   // the runs that this process has under way
+	runs     int               // how many these may be; 0: any number
+	lanes    map[string]string // of the jobs that not any machine may run
+	served   map[string]bool   // lanes that this process takes from
 	handle   Handler
 	handling context.Context //nolint:containedctx // that of Run, while it goes on: River hands out with one of its own
 }
@@ -95,10 +102,7 @@ type Queue struct {
 // Open opens the queue that lies in a store, and brings River's tables up to date.
 // They begin with river_.
 func Open(ctx context.Context, p Place) (*Queue, error) {
-	if p.Runs == 0 {
-		p.Runs = DefaultRuns
-	}
-	q := &Queue{place: p, due: schedule.NewMemory(p.Now, p.Log), busy: map[string]bool{}}
+	q := &Queue{place: p, due: schedule.NewMemory(p.Now, p.Log), busy: map[string]bool{}, served: map[string]bool{}, runs: p.Runs}
 	e, err := q.openEngine(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open the queue: %w", err)
@@ -107,9 +111,51 @@ func Open(ctx context.Context, p Place) (*Queue, error) {
 	return q, nil
 }
 
-// Set replaces what fires and when. Of jobs that have fired before, the store knows
-// when they did last.
-func (q *Queue) Set(ctx context.Context, entries []schedule.Entry) error {
+// lane is the name of River's queue for jobs that run on some machines: the same on
+// all of them.
+func lane(runOn []string) string {
+	if len(runOn) == 0 {
+		return ""
+	}
+	names := make([]string, len(runOn))
+	for i, name := range runOn {
+		names[i] = strings.ToLower(name)
+	}
+	slices.Sort(names)
+	sum := sha256.Sum256([]byte(strings.Join(slices.Compact(names), " ")))
+	return "on_" + hex.EncodeToString(sum[:8])
+}
+
+// setLanes notes how many runs there may be and which jobs not any machine may run,
+// and serves those that this one may.
+func (q *Queue) setLanes(entries []schedule.Entry, runs int) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.runs = runs
+	q.lanes = map[string]string{}
+	for _, e := range entries {
+		name := lane(e.RunOn)
+		if name == "" {
+			continue
+		}
+		q.lanes[e.Job] = name
+		if e.Here && !q.served[name] {
+			if err := q.engine.serve(name); err != nil {
+				return fault.New(fault.Internal, "serve the runs of job %q: %w", e.Job, err)
+			}
+			q.served[name] = true
+		}
+	}
+	return nil
+}
+
+// Set replaces what fires and when; a job without a schedule is only known. Of jobs
+// that have fired before, the store knows when they did last. runs is how many runs
+// this process has under way at a time; 0: any number.
+func (q *Queue) Set(ctx context.Context, entries []schedule.Entry, runs int) error {
+	if err := q.setLanes(entries, runs); err != nil {
+		return err
+	}
 	last := map[string]int64{}
 	err := q.place.Store.DB().Each(ctx, "SELECT job, last FROM lh_schedule", nil, func(scan func(...any) error) error {
 		var job string
@@ -121,12 +167,19 @@ func (q *Queue) Set(ctx context.Context, entries []schedule.Entry) error {
 	if err != nil {
 		return fmt.Errorf("read when jobs fired last: %w", err)
 	}
-	for i := range entries {
-		if at, known := last[entries[i].Job]; known {
+	for i, e := range entries {
+		at, known := last[e.Job]
+		switch {
+		case known:
 			entries[i].Last = time.UnixMilli(at)
+		case e.Schedule == nil:
+			// From now on, what it depends on counts.
+			if _, err := q.place.Store.DB().Exec(ctx, "INSERT INTO lh_schedule (job, last) VALUES ($1, $2) ON CONFLICT (job) DO NOTHING", e.Job, q.place.Now().UnixMilli()); err != nil {
+				return fmt.Errorf("note that job %q is there: %w", e.Job, err)
+			}
 		}
 	}
-	q.due.Set(entries)
+	q.due.Set(slices.DeleteFunc(slices.Clone(entries), func(e schedule.Entry) bool { return e.Schedule == nil }))
 	return nil
 }
 
@@ -169,6 +222,11 @@ func (q *Queue) work(t Task) (again time.Duration) {
 	q.mu.Lock()
 	handle, ctx := q.handle, q.handling
 	twice := q.busy[t.Run]
+	full := !twice && q.runs > 0 && len(q.busy) >= q.runs
+	if full {
+		q.mu.Unlock()
+		return retryEvery
+	}
 	if !twice {
 		q.busy[t.Run] = true
 	}
@@ -241,7 +299,9 @@ func (q *Queue) claim(ctx context.Context, firings []schedule.Firing) error {
 			if !won {
 				continue
 			}
-			task, err := q.enter(ctx, t, Task{Take: 1, Job: f.Job, Nominal: f.Nominal, Missed: f.Missed, Blocked: f.Blocked, Passed: f.Passed}, "schedule")
+			task, err := q.enter(ctx, t, Task{
+				Take: 1, Job: f.Job, Nominal: f.Nominal, Missed: f.Missed, Blocked: f.Blocked, Passed: f.Passed, MadeUp: f.MadeUp,
+			}, "schedule")
 			if err != nil {
 				return err
 			}
@@ -281,7 +341,25 @@ func (q *Queue) enter(ctx context.Context, t *db.Tx, task Task, trigger string) 
 		return Task{}, fault.New(fault.Internal, "%w", err)
 	}
 	task.Run = id
-	return task, q.place.Store.Enter(ctx, t, store.Run{ID: id, Job: task.Job, Trigger: trigger, Nominal: task.Nominal, Started: now, Take: task.Take})
+	q.mu.Lock()
+	task.Lane = q.lanes[task.Job]
+	q.mu.Unlock()
+	return task, q.place.Store.Enter(ctx, t, store.Run{ID: id, Job: task.Job, Trigger: trigger, Nominal: task.Nominal, Started: now, Take: task.Take, Lane: task.Lane})
+}
+
+// Fire fires a job without a schedule if due says so, and as of when, given the last
+// time that it did; of a job that never has, that is when Set was first told of it.
+func (q *Queue) Fire(ctx context.Context, job string, due func(last time.Time) (nominal time.Time, fires bool, err error)) error {
+	d := q.place.Store.DB()
+	var last int64
+	if found, err := db.One(ctx, d, "SELECT last FROM lh_schedule WHERE job = $1", []any{job}, &last); err != nil || !found {
+		return err
+	}
+	nominal, fires, err := due(time.UnixMilli(last))
+	if err != nil || !fires {
+		return err
+	}
+	return q.claim(ctx, []schedule.Firing{{Job: job, Nominal: nominal}})
 }
 
 // Ask puts a run of a job into the queue that a person has asked for, and returns
@@ -314,7 +392,7 @@ func (q *Queue) Again(ctx context.Context, runs ...store.Run) error {
 }
 
 func taskOf(r store.Run) Task {
-	return Task{Run: r.ID, Take: r.Take, Job: r.Job, Nominal: r.Nominal}
+	return Task{Run: r.ID, Take: r.Take, Job: r.Job, Nominal: r.Nominal, Lane: r.Lane}
 }
 
 // sweep hands over the runs of processes that died, until ctx ends. It begins with

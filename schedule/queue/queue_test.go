@@ -177,7 +177,7 @@ func TestEachFiringOnce(t *testing.T) {
 		var stops []func()
 		for range 3 {
 			n := s.open(t)
-			if err := n.Set(t.Context(), entries); err != nil {
+			if err := n.Set(t.Context(), entries, 0); err != nil {
 				t.Fatal(err)
 			}
 			stops = append(stops, n.start(t, recording(t, n, &r)))
@@ -224,7 +224,7 @@ func TestLastFiring(t *testing.T) {
 			{Job: "b", Schedule: hourly, CatchUp: schedule.CatchUpAll},
 			{Job: "c", Schedule: hourly, CatchUp: schedule.CatchUpNone},
 			{Job: "new", Schedule: hourly, CatchUp: schedule.CatchUpAll},
-		}); err != nil {
+		}, 0); err != nil {
 			t.Fatal(err)
 		}
 		n.start(t, recording(t, n, &r))
@@ -257,7 +257,7 @@ func TestMissedByAll(t *testing.T) {
 			}
 		}
 		setLast(hour.Add(-5 * time.Hour))
-		if err := n.Set(t.Context(), []schedule.Entry{{Job: "a", Schedule: every(t, "0 * * * *")}}); err != nil {
+		if err := n.Set(t.Context(), []schedule.Entry{{Job: "a", Schedule: every(t, "0 * * * *")}}, 0); err != nil {
 			t.Fatal(err)
 		}
 		setLast(hour.Add(-2 * time.Hour)) // meanwhile
@@ -525,7 +525,7 @@ func TestBouncer(t *testing.T) {
 	s := site{dir: t.TempDir(), url: postgres.Bouncer(t, server.NewDatabase(t), 3)}
 	n := s.open(t)
 	var r ran
-	if err := n.Set(t.Context(), []schedule.Entry{{Job: "a", Schedule: every(t, "* * * * * *"), CatchUp: schedule.CatchUpAll}}); err != nil {
+	if err := n.Set(t.Context(), []schedule.Entry{{Job: "a", Schedule: every(t, "* * * * * *"), CatchUp: schedule.CatchUpAll}}, 0); err != nil {
 		t.Fatal(err)
 	}
 	n.start(t, recording(t, n, &r))
