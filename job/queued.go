@@ -48,6 +48,7 @@ func (r *Runner) taken(run *store.Run, t Trigger) error {
 	if err != nil {
 		return fmt.Errorf("go on with run %s: %w", t.Run, err)
 	}
+	run.Lane, run.Task = before.Lane, before.Task
 	if run.Trigger = before.Trigger; len(before.Attempts) > 0 || before.Take > 1 {
 		run.Started = before.Started.In(run.Started.Location())
 	}

@@ -86,6 +86,8 @@ type Run struct {
 	// dies.
 	Queued bool `json:"queued,omitempty"`
 
+	// Task is what the queue knows of the run besides, in its own words.
+	Task json.RawMessage `json:"task,omitempty"`
 	// Writers are the names under which its unfinished files lie, one for each
 	// process that had the run, the last one's last.
 	Writers []string `json:"writers,omitempty"`

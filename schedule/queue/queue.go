@@ -19,6 +19,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -344,7 +345,13 @@ func (q *Queue) enter(ctx context.Context, t *db.Tx, task Task, trigger string) 
 	q.mu.Lock()
 	task.Lane = q.lanes[task.Job]
 	q.mu.Unlock()
-	return task, q.place.Store.Enter(ctx, t, store.Run{ID: id, Job: task.Job, Trigger: trigger, Nominal: task.Nominal, Started: now, Take: task.Take, Lane: task.Lane})
+	words, err := json.Marshal(task)
+	if err != nil {
+		return Task{}, fault.New(fault.Internal, "%w", err)
+	}
+	return task, q.place.Store.Enter(ctx, t, store.Run{
+		ID: id, Job: task.Job, Trigger: trigger, Nominal: task.Nominal, Started: now, Take: task.Take, Lane: task.Lane, Task: words,
+	})
 }
 
 // Fire fires a job without a schedule if due says so, and as of when, given the last
@@ -391,8 +398,14 @@ func (q *Queue) Again(ctx context.Context, runs ...store.Run) error {
 	return q.place.Store.DB().Tx(ctx, func(t *db.Tx) error { return q.engine.insert(ctx, t, tasks) })
 }
 
+// taskOf is the task that a run came from, for its next take.
 func taskOf(r store.Run) Task {
-	return Task{Run: r.ID, Take: r.Take, Job: r.Job, Nominal: r.Nominal, Lane: r.Lane}
+	var t Task
+	if err := json.Unmarshal(r.Task, &t); err != nil {
+		t = Task{} // of what was missed, nobody knows any more
+	}
+	t.Run, t.Take, t.Job, t.Nominal, t.Lane = r.ID, r.Take, r.Job, r.Nominal, r.Lane
+	return t
 }
 
 // sweep hands over the runs of processes that died, until ctx ends. It begins with
