@@ -4,7 +4,10 @@ package daemon
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -151,7 +154,47 @@ func (d *Daemon) force(ctx context.Context, s setting) error {
 	d.now = s
 	d.mu.Unlock()
 	d.announce(ctx, s)
+	return d.serveAs(s)
+}
+
+// serveAs tells the other processes what this one serves, and says how they differ.
+func (d *Daemon) serveAs(s setting) error {
+	if s.runner.Store == nil {
+		return nil
+	}
+	me := store.Node{Name: s.file.Node.Name, Jobs: map[string]string{}}
+	for name, c := range s.file.Jobs {
+		if !c.Disabled {
+			me.Jobs[name] = meaning(c)
+		}
+	}
+	if err := s.runner.Store.Serve(me.Jobs); err != nil {
+		return err
+	}
+	me.ID = s.runner.Store.Self()
+	others, err := s.runner.Store.Nodes()
+	if err != nil {
+		return err
+	}
+	for _, text := range me.Differences(others) {
+		d.Log.Warn(text)
+	}
 	return nil
+}
+
+// meaning tells whether two machines mean the same by a job: what it moves, from
+// where to where, when, and on which of them.
+func meaning(c *config.Job) string {
+	when := ""
+	if c.Schedule != nil {
+		when = c.Schedule.String()
+	}
+	to := ""
+	if c.To != nil {
+		to = c.To.String()
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %q %q %q %v", c.Host, c.Get, c.Put, to, when, c.Timezone, c.RunOn, c.Overlap, c.DependsOn.Deps))
+	return hex.EncodeToString(sum[:8])
 }
 
 // setting is what is in force.
@@ -251,7 +294,11 @@ func (d *Daemon) fire(ctx context.Context, task queue.Task) (again time.Duration
 			return 0
 		}
 	}
-	d.Log.Info("job fires", logs.Job, task.Job, "nominal", task.Nominal.Format(time.RFC3339))
+	if task.Nominal.IsZero() {
+		d.Log.Info("job runs by hand", logs.Job, task.Job, logs.Run, task.Run)
+	} else {
+		d.Log.Info("job fires", logs.Job, task.Job, "nominal", task.Nominal.Format(time.RFC3339))
+	}
 	run, err := s.runner.Run(ctx, j, t)
 	if wait := (*job.WaitError)(nil); errors.As(err, &wait) {
 		d.sayWaits(task, wait.Why.Error())

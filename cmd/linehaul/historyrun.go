@@ -31,6 +31,12 @@ func (a *app) historyRun(s *store.Store, run store.Run) error {
 	row("job", "%s", run.Job)
 	row("host", "%s", run.Host)
 	row("started", "%s by %s", run.Started.Format(time.DateTime), run.Trigger)
+	if run.Node != "" {
+		row("node", "%s", run.Node)
+	}
+	if run.Take > 1 {
+		row("taken over", "%d times, as the process that had it was gone", run.Take-1)
+	}
 	if !run.Ended.IsZero() {
 		row("took", "%s", run.Ended.Sub(run.Started).Round(100*time.Millisecond))
 	}

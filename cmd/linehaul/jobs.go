@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -21,7 +22,13 @@ type jobRow struct {
 	Disabled bool         `json:"disabled,omitempty"`
 	Paused   *store.Pause `json:"paused,omitempty"`
 	Next     *time.Time   `json:"next,omitempty"`
-	Last     *store.Run   `json:"last,omitempty"`
+	// Running and Waiting are its runs that have not ended, the newest first.
+	Running []store.Run `json:"running,omitempty"`
+	Waiting []store.Run `json:"waiting,omitempty"`
+	// Last is the newest run that has ended.
+	Last *store.Run `json:"last,omitempty"`
+	// After are the jobs that it fires after.
+	After []string `json:"after,omitempty"`
 }
 
 func (a *app) jobsCmd() *cobra.Command {
@@ -69,13 +76,13 @@ func (a *app) jobs() error {
 		return nil
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "JOB\tSCHEDULE\tNEXT\tLAST RUN\tRESULT")
+	fmt.Fprintln(w, "JOB\tSCHEDULE\tNEXT\tNOW\tLAST RUN\tRESULT")
 	for _, r := range rows {
 		last, result := "never", "-"
 		if r.Last != nil {
 			last, result = r.Last.Started.Format(time.DateTime), resultText(*r.Last)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Job, dash(r.Schedule), r.next(), last, result)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Job, dash(r.Schedule), r.next(), r.under(f.Node.Name), last, result)
 	}
 	return w.Flush()
 }
@@ -88,11 +95,35 @@ func (r jobRow) next() string {
 		return "paused"
 	case r.Paused != nil:
 		return "paused until " + r.Paused.Until.Format("2006-01-02 15:04")
+	case r.Next == nil && len(r.After) > 0:
+		return "after " + strings.Join(r.After, ", ")
 	case r.Next == nil:
 		return "by hand only"
 	}
 	return r.Next.Format("2006-01-02 15:04:05 MST")
 }
+
+// under says what of the job is under way, and where if that is not here.
+func (r jobRow) under(here string) string {
+	var parts []string
+	for _, run := range r.Running {
+		text := "running"
+		if p := run.Progress; p != nil && p.OfBytes > 0 {
+			text = fmt.Sprintf("running %d%%", 100*p.Bytes/p.OfBytes)
+		}
+		if run.Node != "" && run.Node != here {
+			text += " on " + run.Node
+		}
+		parts = append(parts, text)
+	}
+	if n := len(r.Waiting); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d waiting", n))
+	}
+	return dash(strings.Join(parts, ", "))
+}
+
+// maxUnder is how many runs of a job that have not ended are looked at.
+const maxUnder = 100
 
 func (a *app) jobRow(c *config.Job, s *store.Store) (jobRow, error) {
 	r := jobRow{Job: c.Name, Does: describeJob(c), Timezone: c.Timezone.String(), Disabled: c.Disabled}
@@ -108,10 +139,21 @@ func (a *app) jobRow(c *config.Job, s *store.Store) (jobRow, error) {
 	} else if ok {
 		r.Paused = &p
 	}
-	last, found, err := s.Last(c.Name)
-	if found {
-		r.Last = &last
+	r.After = c.DependsOn.Jobs()
+	var err error
+	if r.Running, _, err = s.Runs(store.Filter{Job: c.Name, State: store.Running, Limit: maxUnder}); err != nil {
+		return r, err
 	}
+	if r.Waiting, _, err = s.Runs(store.Filter{Job: c.Name, State: store.Waiting, Limit: maxUnder}); err != nil {
+		return r, err
+	}
+	_, err = s.Each(store.Filter{Job: c.Name}, func(run store.Run) bool {
+		if run.State == store.Running || run.State == store.Waiting {
+			return true
+		}
+		r.Last = &run
+		return false
+	})
 	return r, err
 }
 

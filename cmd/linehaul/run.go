@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +12,7 @@ import (
 )
 
 func (a *app) runCmd() *cobra.Command {
-	dryRun := false
+	dryRun, detach, wait := false, false, false
 	var progress progressFlag
 	var look lookFlags
 	c := &cobra.Command{
@@ -23,10 +24,30 @@ func (a *app) runCmd() *cobra.Command {
 			if err := a.look(look); err != nil {
 				return err
 			}
+			switch {
+			case detach && wait:
+				return fault.New(fault.Usage, "--detach and --wait exclude each other")
+			case (detach || wait) && dryRun:
+				return fault.New(fault.Usage, "a dry run is made here: --dry-run goes with neither --detach nor --wait")
+			}
+			if detach || wait {
+				f, err := a.load()
+				if err != nil {
+					return err
+				}
+				for _, name := range args {
+					if f.Jobs[name] == nil {
+						return noJob(f, name)
+					}
+				}
+				return a.runQueued(c.Context(), f, args, wait)
+			}
 			return a.run(c.Context(), args, dryRun, progress)
 		},
 	}
 	c.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "show what would be done with each file, and with old copies, and why, and do nothing")
+	c.Flags().BoolVar(&detach, "detach", false, "have it run by whoever serves, and print the run's id")
+	c.Flags().BoolVar(&wait, "wait", false, "have it run by whoever serves, and wait until it has ended")
 	progress.add(c)
 	look.add(c.Flags())
 	return c
@@ -45,6 +66,10 @@ func (a *app) run(ctx context.Context, names []string, dryRun bool, progress pro
 		j, err := job.FromConfig(f, name, a.place())
 		if err != nil {
 			return err
+		}
+		if !f.Node.Takes(j.RunOn) {
+			return fault.New(fault.Usage, "job %q runs on %s, and this is %s", name, strings.Join(j.RunOn, ", "), f.Node.Name).
+				WithHint("`linehaul run --wait %s` has it run there", name)
 		}
 		jobs = append(jobs, j)
 	}

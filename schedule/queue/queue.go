@@ -103,7 +103,7 @@ type Queue struct {
 // Open opens the queue that lies in a store, and brings River's tables up to date.
 // They begin with river_.
 func Open(ctx context.Context, p Place) (*Queue, error) {
-	q := &Queue{place: p, due: schedule.NewMemory(p.Now, p.Log), busy: map[string]bool{}, served: map[string]bool{}, runs: p.Runs}
+	q := &Queue{place: p, due: schedule.NewMemory(p.Now, p.Log), busy: map[string]bool{}, lanes: map[string]string{}, served: map[string]bool{}, runs: p.Runs}
 	e, err := q.openEngine(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open the queue: %w", err)
@@ -369,9 +369,12 @@ func (q *Queue) Fire(ctx context.Context, job string, due func(last time.Time) (
 	return q.claim(ctx, []schedule.Firing{{Job: job, Nominal: nominal}})
 }
 
-// Ask puts a run of a job into the queue that a person has asked for, and returns
-// its id.
-func (q *Queue) Ask(ctx context.Context, job string) (string, error) {
+// Ask puts a run of a job into the queue that a person has asked for, for any machine
+// or for one of some, and returns its id.
+func (q *Queue) Ask(ctx context.Context, job string, runOn []string) (string, error) {
+	q.mu.Lock()
+	q.lanes[job] = lane(runOn)
+	q.mu.Unlock()
 	var task Task
 	err := q.place.Store.DB().Tx(ctx, func(t *db.Tx) (err error) {
 		if task, err = q.enter(ctx, t, Task{Take: 1, Job: job}, "hand"); err != nil {
