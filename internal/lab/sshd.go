@@ -85,7 +85,10 @@ func StartSSHD(t testing.TB, o SSHD) *Server {
 	fmt.Fprintf(&conf, "AuthorizedKeysFile %s\n", filepath.Join(s.Dir, "authorized_keys"))
 	fmt.Fprintf(&conf, "PasswordAuthentication %s\n", yesNo(o.Tester))
 	conf.WriteString("StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nKbdInteractiveAuthentication no\n" +
-		"MaxStartups 200\nMaxSessions 200\nUseDNS no\nLogLevel VERBOSE\nPrintMotd no\nPrintLastLog no\n")
+		"MaxSessions 200\nUseDNS no\nLogLevel VERBOSE\nPrintMotd no\nPrintLastLog no\n")
+	if !strings.Contains(o.Config, "MaxStartups") { // of which the last one wins
+		conf.WriteString("MaxStartups 200\n")
+	}
 	if !o.NoSFTP {
 		conf.WriteString("Subsystem sftp internal-sftp\n")
 	}
