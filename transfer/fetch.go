@@ -97,7 +97,7 @@ func (f *fetch) resume(source io.ReaderAt) (*tempFile, ranges, error) {
 // spread fetches the content in pieces, over as many sessions as help.
 func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, error) {
 	g, size := f.g, f.opened.Size
-	if size >= sharedSize {
+	if size >= SharedSize {
 		if err := g.enter(ctx); err != nil {
 			return moved{}, err
 		}
@@ -113,7 +113,7 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 		resumed(f.p, before)
 	}
 	s := &spread{
-		name: f.item.Source, size: size, done: done, missing: done.missing(size), home: f.home, shared: size >= sharedSize, hasty: true,
+		name: f.item.Source, size: size, done: done, missing: done.missing(size), home: f.home, shared: size >= SharedSize, hasty: true,
 		handles: map[*lane]*handle{f.home: {file: f.r, ready: true}},
 	}
 	s.wait = func(n int) error { return g.wait(ctx, f.due(n)) }

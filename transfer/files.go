@@ -33,12 +33,13 @@ const (
 	keyError    = "error"
 )
 
+// SharedSize is the size in bytes from which on a file is large: it is moved over
+// several sessions.
+const SharedSize = 16 << 20
+
 const (
 	// tries is how often a file is begun that changes while it is read.
 	tries = 3
-	// sharedSize is the size in bytes from which on a file is moved over
-	// several sessions.
-	sharedSize = 16 << 20
 	// largeAtOnce is how many of those are under way at a time: while one is
 	// given its name, the next begins.
 	largeAtOnce = 2

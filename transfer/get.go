@@ -21,6 +21,9 @@ type Get struct {
 	// it is nil, or fails, Remote carries everything. Apart asks for another
 	// connection than that of Remote, if there can be one.
 	More func(ctx context.Context, apart bool) (WritableRemote, error)
+	// Spread is over how many connections More spreads the sessions at once. Nil
+	// stands for one.
+	Spread func() int
 	// Root is the local folder that everything goes below; it is made if it is
 	// absent. It is trusted: what lies below is not, so that a symbolic link
 	// there leads nowhere outside.
@@ -109,7 +112,7 @@ func (g *Get) stream(ctx context.Context, root *os.Root, items iter.Seq2[Item, e
 		atOnce: atOnce(g.AtOnce, g.Remote, false), total: total, large: make(chan struct{}, largeAtOnce), buffers: buffers{most: maxRequest},
 		paths: func(i Item) (string, string) { return at(g.Host, i.Source), localPath(g.Root, i.Target) },
 	}
-	e.lanes = newLanes(false, g.Remote, g.More, g.Pace, now, log)
+	e.lanes = newLanes(false, g.Remote, g.More, g.Spread, g.Pace, now, log)
 	defer e.lanes.close()
 	one := getter{engine: &e, remote: g.Remote, root: root, exact: g.ExactModes, folders: map[string]*openedFolder{}}
 	defer one.closeFolders()

@@ -12,8 +12,11 @@ const (
 	// in bytes a second.
 	laneRate = 200 << 20
 	// firstLanes is how many there are at most before it was seen that they help:
-	// what one connection carries.
+	// what one connection carries. moreLanes are those for each further connection:
+	// some only, as each is a process of the server's, which takes it some 20 ms
+	// to begin.
 	firstLanes = 9
+	moreLanes  = 3
 	// openingTrips and openingTime are what it takes to connect and open a
 	// session: so many round trips, and a time that is worth the trouble.
 	openingTrips = 40
@@ -28,9 +31,9 @@ const (
 
 // grow opens sessions while that makes the transfer faster. A session carries
 // one window, of 2 MiB as a rule, in the time of a round trip; so it begins
-// with as many as the line's delay calls for, and then tries more: first on a
-// connection apart, which has a processor of its own and its own share of the
-// line.
+// with as many as the line's delay calls for, and one on each connection that
+// there is, and then tries more: first on a connection apart, which has a
+// processor of its own and its own share of the line.
 func (l *lanes) grow() {
 	defer func() {
 		l.mu.Lock()
@@ -57,7 +60,7 @@ func (l *lanes) grow() {
 		l.mu.Lock()
 		live := l.live()
 		l.mu.Unlock()
-		before, tried = rate, min(max(1, live/2), maxLanes-live)
+		before, tried = rate, min(max(1, live/2), MaxSessions-live)
 		if tried <= 0 || l.open(tried, apart) {
 			return
 		}
@@ -75,8 +78,8 @@ func (l *lanes) first() int {
 	if pace := l.pace(); pace > 0 {
 		rate = min(rate, float64(pace))
 	}
-	want := min(int(rate*max(l.trip(), time.Millisecond).Seconds()/window)+1, int(l.left()/laneShare), firstLanes)
-	return max(0, want-l.live())
+	want := max(int(rate*max(l.trip(), time.Millisecond).Seconds()/window)+1, l.spread())
+	return max(0, min(want, int(l.left()/laneShare), l.most())-l.live())
 }
 
 // left is what there is to move on several lanes, in bytes. The caller holds

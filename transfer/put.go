@@ -46,6 +46,9 @@ type Put struct {
 	// it is nil, or fails, Remote carries everything. Apart asks for another
 	// connection than that of Remote, if there can be one.
 	More func(ctx context.Context, apart bool) (WritableRemote, error)
+	// Spread is over how many connections More spreads the sessions at once. Nil
+	// stands for one.
+	Spread func() int
 	// Run is the run's id, such as 20261123T023001Z-123x7k2q: part of the
 	// names of temporary files.
 	Run string
@@ -102,7 +105,7 @@ func (p *Put) stream(ctx context.Context, items iter.Seq2[Item, error], all []It
 		atOnce: atOnce(p.AtOnce, p.Remote, true), total: len(all), large: make(chan struct{}, largeAtOnce), buffers: buffers{most: Headroom + maxWrite},
 		paths: func(i Item) (string, string) { return i.Source, at(p.Host, i.Target) },
 	}
-	e.lanes = newLanes(true, p.Remote, p.More, p.Pace, now, log)
+	e.lanes = newLanes(true, p.Remote, p.More, p.Spread, p.Pace, now, log)
 	defer e.lanes.close()
 	one := putter{engine: &e, remote: p.Remote, dead: p.Dead, folders: map[string]*remoteFolder{}}
 	one.room = func() error { return nil }

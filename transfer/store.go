@@ -231,7 +231,7 @@ func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 // spread sends the content in pieces, over as many sessions as help.
 func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done ranges) (moved, error) {
 	p, size := s.p, s.opened.Size()
-	if size >= sharedSize {
+	if size >= SharedSize {
 		if err := p.enter(ctx); err != nil {
 			return moved{}, err
 		}
@@ -248,7 +248,7 @@ func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done r
 	}
 	home := p.lanes.home()
 	work := &spread{
-		name: s.item.Source, size: size, done: done, missing: done.missing(size), home: home, shared: size >= sharedSize,
+		name: s.item.Source, size: size, done: done, missing: done.missing(size), home: home, shared: size >= SharedSize,
 		handles: map[*lane]*handle{home: {file: w, ready: true}},
 	}
 	work.wait = func(n int) error { return p.wait(ctx, n) }
