@@ -34,6 +34,7 @@ type attempt struct {
 	dead     []string        // runs of this job that ended, and may have left something
 	last     bool            // there is no further one, whatever happens
 	loggedIn bool            // an earlier one was
+	crowded  bool            // an earlier one could not have another connection
 	ahead    int             // how many items are planned before the first is moved
 
 	second   *secondLook
@@ -81,19 +82,21 @@ func (a *attempt) do(ctx, moving context.Context) error {
 	defer func() { looking.end(a) }()
 	host := a.job.Host
 	host.LoggedIn = a.loggedIn
-	conn, err := remote.Dial(moving, way, host, a.log)
+	pool, err := remote.DialPool(moving, way, dialer, host, a.spread(), a.log)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() {
+		a.crowded = a.crowded || pool.Refused()
+		pool.Close() //nolint:errcheck // what was moved is named by now
+	}()
+	conn := pool.First()
 	a.loggedIn = true
 	files, err := conn.FilesAt(moving, a.job.first(a.values))
 	if err != nil {
 		return err
 	}
-	pool := remote.NewPool(conn, dialer, a.job.Connections)
-	defer func() { pool.Close() }() //nolint:errcheck // what was moved is named by now
-	defer a.watchLine(pool)()       // ends before the connections do
+	defer a.watchLine(pool)() // ends before the connections do
 	info := conn.Info()
 	a.log.Info("logged in", logs.Address, info.Address, "user", info.User, logs.Fingerprint, info.HostKey,
 		"server", info.ServerVersion, logs.Protocol, info.Protocol.String(), logs.Seconds, a.now().Sub(began).Round(time.Millisecond).Seconds())

@@ -68,13 +68,13 @@ func (a *attempt) pass(ctx context.Context, conn *remote.Conn, pool *remote.Pool
 	}
 	if a.job.Put == nil {
 		p.move = &transfer.Get{
-			Remote: files, More: pool.Files, Root: dest.root, Run: a.run.Writer(), Host: a.job.Host.Name, Log: a.log, Progress: a.progress,
+			Remote: files, More: pool.Files, Spread: pool.Spread, Root: dest.root, Run: a.run.Writer(), Host: a.job.Host.Name, Log: a.log, Progress: a.progress,
 			Verify: verify, NoSum: verify == nil, AtOnce: a.job.FilesInFlight, ExactModes: a.job.Preserve || a.job.Sync != nil,
 			Limit: a.limit(), Pace: a.pace(), KeepBad: a.job.KeepBad, SkipSpaceCheck: a.job.NoSpaceCheck,
 		}
 	} else {
 		p.move = &transfer.Put{
-			Remote: files, More: pool.Files, Dead: a.dead, Run: a.run.Writer(), Host: a.job.Host.Name, Log: a.log, Progress: a.progress,
+			Remote: files, More: pool.Files, Spread: pool.Spread, Dead: a.dead, Run: a.run.Writer(), Host: a.job.Host.Name, Log: a.log, Progress: a.progress,
 			Verify: verify, NoSum: verify == nil, AtOnce: a.job.FilesInFlight,
 			Limit: a.limit(), Pace: a.pace(), KeepBad: a.job.KeepBad, SkipSpaceCheck: a.job.NoSpaceCheck,
 		}

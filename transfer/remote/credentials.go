@@ -29,6 +29,11 @@ type credentials struct {
 	// seen is shown the server's key where it is the known one, and that is all
 	// that is wanted: the handshake ends then, with errSeen.
 	seen func(ssh.PublicKey)
+	// follows is the login of another connection to the same host: it has the key.
+	follows *step
+	// leads is this one's login, if others follow, and lead what it is part of.
+	leads *step
+	lead  *lead
 
 	offers   []offer
 	password keys.Secret

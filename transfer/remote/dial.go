@@ -84,6 +84,9 @@ func handshake(ctx context.Context, d Dialer, h Host, jump *Conn, algorithms []s
 	if jump == nil {
 		c.info.Address = nc.RemoteAddr().String()
 	}
+	if creds.leads != nil {
+		creds.leads.loggedIn(a.login.signed, !a.login.partly)
+	}
 	// A login takes at least loginTrips.
 	const loginTrips = 4
 	trip := time.Since(a.since) / loginTrips
@@ -182,14 +185,11 @@ func (a *attempt) config(ctx context.Context, algorithms []string) *ssh.ClientCo
 			if a.keyErr = a.host.checkKey(key); a.keyErr != nil {
 				return a.keyErr
 			}
-			a.hostKey, a.since = key, time.Now()
-			if a.login.creds.seen != nil {
-				a.login.creds.seen(key)
-				a.keyErr = errSeen
-				return errSeen
-			}
-			a.accepted.Store(true)
-			return nil
+			a.hostKey = key
+			a.keyErr = a.beside(ctx, algorithms)
+			a.since = time.Now()
+			a.accepted.Store(a.keyErr == nil)
+			return a.keyErr
 		},
 		Auth: a.login.methods(),
 		AuthCallback: func(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
@@ -197,6 +197,41 @@ func (a *attempt) config(ctx context.Context, algorithms []string) *ssh.ClientCo
 			return a.login.next(c), nil
 		},
 	}
+}
+
+// beside tells others that the host key was accepted, or waits for another
+// connection's key. Its error ends the handshake.
+func (a *attempt) beside(ctx context.Context, algorithms []string) (err error) {
+	creds := a.login.creds
+	switch {
+	case creds.seen != nil:
+		creds.seen(a.hostKey)
+		return errSeen
+	case creds.leads != nil:
+		creds.lead.accepted(creds.leads, algorithms, a.trip())
+	case creds.follows != nil:
+		creds.offers = make([]offer, 1)
+		creds.offers[0], err = creds.follows.key(ctx)
+	}
+	return err
+}
+
+// trip is how long a round trip takes, after the key exchange: as the system has
+// measured it, or where that knows the way to the next program only, such as one
+// on this machine that forwards connections, the server's answer to it.
+func (a *attempt) trip() time.Duration {
+	at, ok := a.net.RemoteAddr().(*net.TCPAddr)
+	if near := !ok || at.IP.IsLoopback(); near {
+		return a.net.answer()
+	}
+	s, err := a.net.TCPInfo()
+	if err != nil || s.RTTMS <= 0 {
+		return a.net.answer()
+	}
+	if s.MinRTTMS > 0 {
+		s.RTTMS = s.MinRTTMS
+	}
+	return time.Duration(s.RTTMS * float64(time.Millisecond))
 }
 
 // algorithms are those of today, and of the past those that the host needs,

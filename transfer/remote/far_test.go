@@ -33,7 +33,12 @@ func TestFarAway(t *testing.T) {
 			h := sshdHost(t, s, key)
 			far := hostAt(line.Addr())
 			h.Address, h.Port = far.Address, far.Port
-			c := connect(t, h)
+			p, err := remote.DialPool(t.Context(), &net.Dialer{}, &net.Dialer{}, h, remote.Spread{Connections: 1}, testLog(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			c := p.First()
 			file := filepath.Join(s.Dir, "some file")
 			if err := os.WriteFile(file, []byte("content"), 0o600); err != nil {
 				t.Fatal(err)
@@ -59,8 +64,6 @@ func TestFarAway(t *testing.T) {
 			if trip < 60*time.Millisecond || trip > 400*time.Millisecond {
 				t.Errorf("a round trip of %v, where it is 80ms", trip)
 			}
-			p := remote.NewPool(c, &net.Dialer{}, 1)
-			defer p.Close()
 			more, err := crowd(t, p, false, filepath.ToSlash(s.Dir))
 			if want := min(most, 9) - 1; len(more) != want {
 				t.Errorf("%d sessions more, want %d; then %v", len(more), want, err)

@@ -21,6 +21,7 @@ func (c *Conn) files(ctx context.Context, first string) (transfer.WritableRemote
 		files, err := c.try(ctx, w, first, i == len(ways)-1)
 		if err == nil {
 			c.keep(w, failed)
+			c.log.Debug("file session open", "by", w.name)
 			return files, nil
 		}
 		if gone := c.gone(); gone != nil {
@@ -76,14 +77,29 @@ func (c *Conn) another(ctx context.Context) (transfer.WritableRemote, error) {
 	return files, nil
 }
 
+// takeAfter has a connection use the way that has worked on another one with the
+// same server.
+func (c *Conn) takeAfter(first *Conn) {
+	first.mu.Lock()
+	name, version := first.way.name, first.info.ServerVersion
+	first.mu.Unlock()
+	if c == first || name == "" || version != c.Info().ServerVersion {
+		return
+	}
+	for _, w := range c.ways() {
+		if w.name == name {
+			c.keep(w, nil)
+		}
+	}
+}
+
 // keep notes the way that worked after others had failed.
 func (c *Conn) keep(w way, failed []error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.way.open == nil && c.host.Protocol == SCP && w.protocol == SFTP {
+	if c.way.open == nil && c.host.Protocol == SCP && w.protocol == SFTP && len(failed) > 0 {
 		c.log.Warn("the server does no SCP: using SFTP", "reason", joinLine(failed))
 	}
-	c.log.Debug("file session open", "by", w.name)
 	c.way, c.info.Protocol = w, w.protocol
 }
 

@@ -42,7 +42,7 @@ func Greet(ctx context.Context, d Dialer, h Host, log *slog.Logger) (Greeting, e
 	var jump *Conn
 	if h.Jump != nil {
 		var err error
-		if jump, err = dial(ctx, d, *h.Jump, log); err != nil {
+		if jump, err = dial(ctx, d, *h.Jump, beside{}, log); err != nil {
 			return Greeting{}, err
 		}
 		defer jump.Close()

@@ -24,6 +24,7 @@ type loginAttempt struct {
 	answered  bool                 // the server was given the password by keyboard-interactive
 	takes     []string             // the methods that the server takes
 	tried     []string             // those that it refused
+	partly    bool                 // the server wanted more than one of them
 	signed    string               // fingerprint of the key that signed last
 }
 
@@ -50,7 +51,7 @@ func (l *loginAttempt) publicKeys() ssh.AuthMethod {
 	for i, o := range l.creds.offers {
 		signers[i] = o.signer
 		if multi, ok := o.signer.(ssh.MultiAlgorithmSigner); ok {
-			signers[i] = notingSigner{multi, l}
+			signers[i] = notingSigner{multi, l, o}
 		}
 	}
 	l.keys = keys.NewPublicKeyLogin(signers)
@@ -60,15 +61,19 @@ func (l *loginAttempt) publicKeys() ssh.AuthMethod {
 // note keeps what the server says of itself.
 func (l *loginAttempt) note(c *ssh.ClientAuthContext) {
 	l.takes, l.tried = c.AllowedMethods, c.TriedMethods
+	l.partly = len(c.PartialSuccessMethods) > 0
 	if slices.Contains(c.TriedMethods, "publickey") {
 		l.signed = "" // the server has refused the signature after all
 	}
 }
 
 // next goes on with the next key where one did not sign, and leaves the choice
-// to the library otherwise.
+// to the library otherwise. What follows another login has its key by now.
 func (l *loginAttempt) next(c *ssh.ClientAuthContext) ssh.AuthMethod {
-	if l.keys == nil {
+	switch {
+	case l.keys == nil && l.creds.follows != nil:
+		return l.publicKeys()
+	case l.keys == nil:
 		return nil
 	}
 	return l.keys.Next(c)
@@ -111,13 +116,22 @@ func (l *loginAttempt) challenge(_, _ string, questions []string, echos []bool) 
 }
 
 // A notingSigner notes that it was asked to sign: the server had accepted the
-// key then.
+// key then. Where another login goes first, it waits for that.
 type notingSigner struct {
 	ssh.MultiAlgorithmSigner
 	l *loginAttempt
+	o offer
 }
 
 func (s notingSigner) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
+	if leads := s.l.creds.leads; leads != nil {
+		leads.agreed(s.o)
+	}
+	if follows := s.l.creds.follows; follows != nil {
+		if err := follows.login(s.l.ctx); err != nil {
+			return nil, err
+		}
+	}
 	s.l.signed = fingerprint(s.PublicKey())
 	return s.MultiAlgorithmSigner.SignWithAlgorithm(rand, data, algorithm)
 }

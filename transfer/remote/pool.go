@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -20,6 +21,14 @@ const (
 	// maxConnections is how many connections there are at most where nobody
 	// says how many there should be.
 	maxConnections = 2
+	// dialsAtOnce is how many connections are on their way at a time, beside the
+	// first: OpenSSH begins to drop some of them when 10 are not logged in yet
+	// (MaxStartups in sshd_config(5)).
+	dialsAtOnce = 8
+	// aheadFrom is the round trip from which on a second connection is begun
+	// before anybody knows that it is of use: its login takes eight of them, and
+	// more to get going, in which the first one moves some 150 MB.
+	aheadFrom = 80 * time.Millisecond
 )
 
 // A Pool opens file sessions with one server, over one connection or more. Its
@@ -29,11 +38,20 @@ type Pool struct {
 	host   Host
 	log    *slog.Logger
 	fixed  int // connections wanted; 0: as many as the sessions need
+	lead   *lead
 
-	dialing sync.Mutex // one connection at a time, for the sake of MaxStartups
+	ctx    context.Context // ends with Close, and what is on its way with it
+	cancel context.CancelCauseFunc
+	work   sync.WaitGroup // the connections on their way
+	slots  chan struct{}  // each of them holds one
 
-	mu    sync.Mutex
-	conns []*pooled
+	mu      sync.Mutex
+	changed chan struct{} // closed, and made anew, when a connection comes or will not
+	first   *Conn
+	conns   []*pooled
+	coming  int   // connections on their way
+	refused error // why there will be no more of them; nil: there may
+	closed  bool
 }
 
 // pooled is a connection with the sessions on it.
@@ -41,19 +59,109 @@ type pooled struct {
 	*Conn
 	sessions int
 	limit    int // learnt from the server
-	own      bool
 }
 
-// NewPool makes a pool of a connection that exists, on which one file session
-// is open, and which the caller closes. With connections above 0, sessions are
-// spread over so many; otherwise another is made when one is full.
-func NewPool(first *Conn, d Dialer, connections int) *Pool {
-	host := first.host
-	host.LoggedIn = true
-	return &Pool{
-		dialer: d, host: host, log: first.log, fixed: connections,
-		conns: []*pooled{{Conn: first, sessions: 1, limit: sessionsEach}},
+// A Spread says over how many connections a Pool spreads its sessions.
+type Spread struct {
+	// Connections is how many there should be. With 0, a second one is made when
+	// it is asked for or the first is full.
+	Connections int
+	// Ahead has the others begun beside the first one, before they are needed:
+	// all that Connections asks for; or a second one, where a round trip takes
+	// long. They log in where the first has logged in by a key from a file, and
+	// by nothing besides: what may ask a person or a token is used again only
+	// when they are needed.
+	Ahead bool
+}
+
+// DialPool connects to h as Dial does, and makes a pool of that connection. One
+// of its sessions is the caller's. The others are dialled by d, the first by
+// first, which may be the same. That there is no other one is no error. The
+// caller closes the Pool.
+func DialPool(ctx context.Context, first, d Dialer, h Host, s Spread, log *slog.Logger) (*Pool, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
+	p := &Pool{
+		dialer: d, host: h, log: log, fixed: s.Connections,
+		slots: make(chan struct{}, dialsAtOnce), changed: make(chan struct{}),
+	}
+	p.host.LoggedIn = true // when others log in, the first one is
+	p.ctx, p.cancel = context.WithCancelCause(ctx)
+	var b beside
+	if s.Ahead && p.most() > 1 {
+		p.lead = newLead(h, p.ahead)
+		defer p.lead.over()
+		b.leads = p.lead
+	}
+	c, err := dialBeside(ctx, first, h, b, log)
+	if err != nil {
+		p.Close() //nolint:errcheck // there is an error already
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.first = c
+	p.conns = append([]*pooled{{Conn: c, sessions: 1, limit: sessionsEach}}, p.conns...)
+	return p, nil
+}
+
+// First is the connection that was made first. It ends with the pool.
+func (p *Pool) First() *Conn { return p.first }
+
+// ahead begins the connections that are to follow the first one, when that has
+// found the server and knows how far it is.
+func (p *Pool) ahead(trip time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fixed == 0 && trip < aheadFrom {
+		return
+	}
+	p.begin(p.most()-1-p.coming-len(p.conns), p.lead)
+}
+
+// begin begins to connect n times more, unless the server has refused one. The
+// caller holds mu.
+func (p *Pool) begin(n int, follows *lead) {
+	if p.closed || p.refused != nil {
+		return
+	}
+	for range n {
+		p.coming++
+		p.work.Go(func() { p.connect(follows) })
+	}
+}
+
+// connect makes one connection more.
+func (p *Pool) connect(follows *lead) {
+	var conn *Conn
+	var err error
+	began := time.Now()
+	select {
+	case <-p.ctx.Done():
+		err = ctxError(p.ctx)
+	case p.slots <- struct{}{}:
+		began = time.Now()
+		conn, err = dialBeside(p.ctx, p.dialer, p.host, beside{follows: follows}, p.log)
+		<-p.slots
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.coming--
+	switch {
+	case err == nil:
+		p.conns = append(p.conns, &pooled{Conn: conn, limit: sessionsEach})
+		p.log.Info("another connection", "address", conn.info.Address, "user", conn.info.User, "connections", len(p.conns),
+			"seconds", time.Since(began).Round(time.Millisecond).Seconds())
+	case p.ctx.Err() != nil:
+	case errors.Is(err, errStays): // until it is needed
+		p.log.Debug("no connection ahead", "error", err)
+	default:
+		p.refused = err
+		p.log.Info("no further connection, going on without", "error", err)
+	}
+	close(p.changed)
+	p.changed = make(chan struct{})
 }
 
 // errFull says that there are as many sessions as there may be.
@@ -67,6 +175,7 @@ func (p *Pool) Files(ctx context.Context, apart bool) (transfer.WritableRemote, 
 	if err != nil {
 		return nil, err
 	}
+	c.takeAfter(p.first)
 	files, err := c.another(ctx)
 	if err == nil {
 		if f, ok := files.(*sftpFiles); ok {
@@ -98,36 +207,20 @@ func (p *Pool) leave(c *pooled) {
 	c.sessions--
 }
 
-// pick returns a connection that takes another session, and counts it.
+// pick returns a connection that takes another session, and counts it. It waits
+// for one that is on its way if no other does.
 func (p *Pool) pick(ctx context.Context, apart bool) (*pooled, error) {
-	if c, again := p.room(apart); !again {
-		return c, nil
+	for {
+		c, changed, err := p.room(apart)
+		if c != nil || err != nil {
+			return c, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctxError(ctx)
+		}
 	}
-	// While one connects, others wait and then use that connection.
-	p.dialing.Lock()
-	defer p.dialing.Unlock()
-	if c, again := p.room(apart); !again {
-		return c, nil
-	}
-	if p.complete() {
-		return nil, errFull
-	}
-	conn, err := Dial(ctx, p.dialer, p.host, p.log)
-	if err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	fresh := &pooled{Conn: conn, sessions: 1, limit: sessionsEach, own: true}
-	p.conns = append(p.conns, fresh)
-	return fresh, nil
-}
-
-// complete reports whether there are as many connections as there may be.
-func (p *Pool) complete() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.conns) >= p.most()
 }
 
 // most is how many connections there may be.
@@ -139,25 +232,51 @@ func (p *Pool) most() int {
 }
 
 // room returns the connection with the fewest sessions that takes another one,
-// and counts it. Again is set if there is none, or if there should be another
-// connection first.
-func (p *Pool) room(apart bool) (c *pooled, again bool) {
+// and counts it. Without one, and without an error, something will have changed
+// when changed is closed.
+func (p *Pool) room(apart bool) (c *pooled, changed <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.closed {
+		return nil, nil, errClosed
+	}
 	want := p.fixed
 	if apart {
 		want = min(2, p.most())
 	}
+	p.begin(want-len(p.conns)-p.coming, nil)
+	c = p.roomiest(apart)
+	if c == nil && p.coming == 0 && len(p.conns) < p.most() {
+		p.begin(1, nil)
+	}
+	switch {
+	case c != nil:
+		c.sessions++
+	case p.coming == 0:
+		err = errFull
+	}
+	return c, p.changed, err
+}
+
+// roomiest is the connection with the fewest sessions, if that takes another one.
+// While others are on their way, a connection takes no more than its share, and
+// none where it is to be one of these. The caller holds mu.
+func (p *Pool) roomiest(apart bool) *pooled {
+	most := sessionsEach
+	switch {
+	case p.coming == 0:
+	case apart && len(p.conns) == 1, p.fixed > 0 && p.first.roundTrip() < spareFrom:
+		return nil
+	default: // far away, where many sessions are wanted
+		most = (transfer.MaxSessions + p.most() - 1) / p.most()
+	}
+	var c *pooled
 	for _, each := range p.conns {
-		if each.sessions < each.limit && (c == nil || each.sessions < c.sessions) {
+		if each.sessions < min(each.limit, most) && (c == nil || each.sessions < c.sessions) {
 			c = each
 		}
 	}
-	if c == nil || len(p.conns) < want {
-		return nil, true
-	}
-	c.sessions++
-	return c, false
+	return c
 }
 
 // Conns are the pool's connections, also those that have broken. They are there
@@ -172,15 +291,36 @@ func (p *Pool) Conns() []*Conn {
 	return conns
 }
 
-// Close ends the connections that were made here.
+// Spread is how many connections sessions are spread over: those that there are,
+// and those that are on their way or will be when they are needed.
+func (p *Pool) Spread() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fixed > 0 && p.refused == nil {
+		return p.fixed
+	}
+	return len(p.conns) + p.coming
+}
+
+// Refused reports whether another connection could not be had.
+func (p *Pool) Refused() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.refused != nil
+}
+
+// Close ends all connections, also those on their way, and waits for them.
 func (p *Pool) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.cancel(errClosed)
+	p.work.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var errs []error
 	for _, c := range p.conns {
-		if c.own {
-			errs = append(errs, c.Close())
-		}
+		errs = append(errs, c.Close())
 	}
 	p.conns = nil
 	return errors.Join(errs...)

@@ -49,9 +49,15 @@ func TestPool(t *testing.T) {
 			t.Parallel()
 			key, _ := newKey(t)
 			s := lab.StartSSHD(t, lab.SSHD{AuthorizedKeys: []string{key + ".pub"}, HostKeys: []string{"ed25519"}, Config: tt.config})
-			_, c := openFiles(t, sshdHost(t, s, key))
-			p := remote.NewPool(c, &net.Dialer{}, tt.connections)
+			h := sshdHost(t, s, key)
+			p, err := remote.DialPool(t.Context(), &net.Dialer{}, &net.Dialer{}, h, remote.Spread{Connections: tt.connections}, testLog(t))
+			if err != nil {
+				t.Fatal(err)
+			}
 			defer p.Close()
+			if _, err := p.First().Files(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			path := filepath.ToSlash(s.Dir)
 			files, err := crowd(t, p, tt.apart, path)
 			if len(files) != tt.want || errors.Is(err, transfer.ErrCrowded) != tt.crowded {

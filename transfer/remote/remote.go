@@ -290,6 +290,17 @@ var errClosed = fmt.Errorf("the connection was closed here: %w", net.ErrClosed)
 // failed: name, route, TCP, SSH, host key, key, login, or stall if the server
 // does not answer in time. The caller closes the Conn.
 func Dial(ctx context.Context, d Dialer, h Host, log *slog.Logger) (*Conn, error) {
+	return dialBeside(ctx, d, h, beside{}, log)
+}
+
+// beside is what a connection has to do with others that are made at the same
+// time; the zero value is nothing.
+type beside struct {
+	leads   *lead // it goes first, and tells them
+	follows *lead // another one goes first
+}
+
+func dialBeside(ctx context.Context, d Dialer, h Host, b beside, log *slog.Logger) (*Conn, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -302,7 +313,7 @@ func Dial(ctx context.Context, d Dialer, h Host, log *slog.Logger) (*Conn, error
 			return nil, fault.New(fault.Config, "connect to %s: more than %d jump hosts, or hosts that lead to each other", h.withDefaults().Name, maxJumps)
 		}
 	}
-	return dial(ctx, d, h, log)
+	return dial(ctx, d, h, b, log)
 }
 
 // checkLink refuses to go around the link.
@@ -314,31 +325,21 @@ func (h Host) checkLink(d Dialer) error {
 }
 
 // dial connects to one host after another, from the outermost on.
-func dial(ctx context.Context, d Dialer, h Host, log *slog.Logger) (*Conn, error) {
+func dial(ctx context.Context, d Dialer, h Host, b beside, log *slog.Logger) (*Conn, error) {
 	h = h.withDefaults()
 	if h.HostKeys == nil {
 		return nil, fault.New(fault.HostKeyUnknown, "connect to %s: no host keys are configured", h.label())
 	}
 	of := log // a record names one host
 	log = log.With("host", h.Name)
-	if len(h.Legacy) > 0 {
-		log.Warn("algorithms of the past are allowed for this host: they can be broken, so ask for a newer server", "legacy", strings.Join(h.Legacy, ", "))
-	}
-	for _, w := range h.Warnings {
-		level := slog.LevelWarn
-		if w.Minor {
-			level = slog.LevelDebug
-		}
-		log.Log(ctx, level, "something is asked for that linehaul does not do", "what", w.String())
-	}
-	creds, err := loadCredentials(ctx, h, log)
+	creds, err := b.credentials(ctx, h, log)
 	if err != nil {
 		return nil, err
 	}
 	defer creds.close()
 	var jump *Conn
 	if h.Jump != nil {
-		if jump, err = dial(ctx, d, *h.Jump, of); err != nil {
+		if jump, err = dial(ctx, d, *h.Jump, b, of); err != nil {
 			return nil, fmt.Errorf("on the way to %s: %w", h.Name, err)
 		}
 		d = jump
@@ -350,6 +351,35 @@ func dial(ctx context.Context, d Dialer, h Host, log *slog.Logger) (*Conn, error
 	return c, err
 }
 
+// credentials are those of a connection: its own, or those that another one
+// leaves to it.
+func (b beside) credentials(ctx context.Context, h Host, log *slog.Logger) (*credentials, error) {
+	if b.follows != nil {
+		return &credentials{follows: b.follows.at(h)}, nil
+	}
+	h.warn(ctx, log)
+	creds, err := loadCredentials(ctx, h, log)
+	if err == nil && b.leads != nil {
+		creds.lead, creds.leads = b.leads, b.leads.at(h)
+		b.leads.look(creds)
+	}
+	return creds, err
+}
+
+// warn tells what is asked for and dangerous, or not done.
+func (h Host) warn(ctx context.Context, log *slog.Logger) {
+	if len(h.Legacy) > 0 {
+		log.Warn("algorithms of the past are allowed for this host: they can be broken, so ask for a newer server", "legacy", strings.Join(h.Legacy, ", "))
+	}
+	for _, w := range h.Warnings {
+		level := slog.LevelWarn
+		if w.Minor {
+			level = slog.LevelDebug
+		}
+		log.Log(ctx, level, "something is asked for that linehaul does not do", "what", w.String())
+	}
+}
+
 // dialGroups connects once for each group of host key algorithms until the
 // server's key is accepted. A server shows one key per connection, and the one
 // that is known may not be the one that it prefers.
@@ -359,6 +389,9 @@ func dialGroups(ctx context.Context, d Dialer, h Host, jump *Conn, creds *creden
 	groups, err := h.hostKeyGroups()
 	if err != nil {
 		return nil, err
+	}
+	if creds.follows != nil {
+		groups = creds.follows.groups(groups)
 	}
 	var first error
 	for _, algorithms := range groups {

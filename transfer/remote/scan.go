@@ -34,7 +34,7 @@ func Scan(ctx context.Context, d Dialer, h Host, log *slog.Logger) ([]ssh.Public
 	h = h.withDefaults()
 	var jump *Conn
 	if h.Jump != nil {
-		if jump, err = dial(ctx, d, *h.Jump, log); err != nil {
+		if jump, err = dial(ctx, d, *h.Jump, beside{}, log); err != nil {
 			return nil, fmt.Errorf("on the way to %s: %w", h.Name, err)
 		}
 		defer jump.Close()

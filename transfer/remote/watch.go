@@ -227,6 +227,10 @@ type meter struct {
 	watch *watch
 	head  head
 	in    *bufio.Reader
+
+	mu       sync.Mutex
+	wrote    time.Time     // when we spoke last; zero if the server has since
+	answered time.Duration // what it took the server to answer last
 }
 
 func newMeter(c net.Conn, w *watch) *meter {
@@ -240,8 +244,28 @@ func (m *meter) Read(p []byte) (int, error) { return m.in.Read(p) }
 func (m *meter) receive(p []byte) (int, error) {
 	n, err := m.Conn.Read(p)
 	m.watch.received(n)
+	m.mu.Lock()
+	if n > 0 && !m.wrote.IsZero() {
+		m.wrote, m.answered = time.Time{}, m.watch.now().Sub(m.wrote)
+	}
+	m.mu.Unlock()
 	m.head.Write(p[:n]) //nolint:errcheck // it never fails
 	return n, err
+}
+
+func (m *meter) Write(p []byte) (int, error) {
+	m.mu.Lock()
+	m.wrote = m.watch.now()
+	m.mu.Unlock()
+	return m.Conn.Write(p)
+}
+
+// answer is how long the server took to answer what we said last, as far as it
+// has.
+func (m *meter) answer() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.answered
 }
 
 // TCPInfo returns the connection's figures.
