@@ -36,9 +36,9 @@ const (
 	putWindow = 768 << 10
 	// startPutWindow is the most that is sent on a session before anything is known
 	// of its rate. All sessions begin at once, and what the server has not taken
-	// in yet waits in those buffers: the first 2 MiB on each of nine were taken in
-	// after 1.5 s, and cost it a third of what 128 MiB did.
-	startPutWindow = 1 << 20
+	// in yet waits in those buffers: of 2 MiB on each of nine, nothing was
+	// acknowledged for 1.5 s.
+	startPutWindow = 1536 << 10
 	// maxWindow is the most that a session has under way when getting: twice the
 	// channel's, so that the server never waits for a request. When putting it is
 	// maxPutWindow: what is beyond the channel's waits here, and takes memory.

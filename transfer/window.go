@@ -48,7 +48,10 @@ func (l *lanes) observe(a *lane, n int64, began, now time.Time) {
 	}
 	product := a.rate * trip.Seconds()
 	more := 1.5
-	if l.put {
+	switch {
+	case l.put && took < l.rtt*3/2: // nothing waits
+		more = 2
+	case l.put:
 		more = 1.2
 	}
 	least := max(leastRequests/max(1, int64(l.live())), 2) * l.request(a)
