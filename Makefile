@@ -140,6 +140,14 @@ rates: ## hold limits of bandwidth to a few percent, on a quiet machine (two min
 interop: deps ## log in to strongSwan in each way that its own client does, and print the table (two minutes, as root)
 	LINEHAUL_INTEROP=1 LINEHAUL_MUST_RUN=1 go test ./tunnel -count 1 -timeout 30m -run 'TestInterop$$' -v | grep -v '^ *\(=== \|time=\)'
 
+.PHONY: soak
+soak: deps ## kill and hold nodes of one schedule for two minutes, on PostgreSQL and on SQLite, and count the firings (10 minutes)
+	LINEHAUL_MUST_RUN=1 LINEHAUL_QUEUE_SOAK=120 go test ./cmd/linehaul -run 'TestQueueSoak|TestTakeover' -count 1 -timeout 30m -v | grep -v '^=== '
+
+.PHONY: bench-queue
+bench-queue: deps ## 10,000 jobs that are due at once, on SQLite and on PostgreSQL with one and three nodes
+	LINEHAUL_MUST_RUN=1 LINEHAUL_QUEUE_JOBS=10000 go test ./schedule/queue -run TestManyAtOnce -count 1 -timeout 60m -v | grep -v '^=== '
+
 .PHONY: tunnel-soak
 tunnel-soak: deps ## pull for five minutes at 8 MB/s through one rekey after another, twice, and kill the gateway (15 minutes, as root)
 	LINEHAUL_MUST_RUN=1 go test -tags soak ./cmd/linehaul -run TestSoak -count 1 -timeout 40m -v | grep -v '^=== '

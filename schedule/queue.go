@@ -11,6 +11,7 @@
 package schedule
 
 import (
+	"container/heap"
 	"context"
 	"hash/fnv"
 	"log/slog"
@@ -96,7 +97,8 @@ type Memory struct {
 	changed chan struct{} // holds a token when mu's fields were replaced
 
 	mu   sync.Mutex
-	jobs []*planned
+	jobs map[string]*planned
+	line line      // those of them that fire again
 	seen time.Time // the clock when it was last read
 }
 
@@ -137,11 +139,8 @@ func wall(t time.Time) time.Time { return t.Round(0) }
 func (m *Memory) Set(entries []Entry) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	old := map[string]*planned{}
-	for _, p := range m.jobs {
-		old[p.Job] = p
-	}
-	m.jobs = nil
+	old := m.jobs
+	m.jobs = make(map[string]*planned, len(entries))
 	now := wall(m.now())
 	for _, e := range entries {
 		p := newPlanned(e)
@@ -151,8 +150,9 @@ func (m *Memory) Set(entries []Entry) {
 		} else {
 			p.resume(now)
 		}
-		m.jobs = append(m.jobs, p)
+		m.jobs[e.Job] = p
 	}
+	m.lineUpLocked()
 	select {
 	case m.changed <- struct{}{}:
 	default:
@@ -230,16 +230,42 @@ func (m *Memory) Due(ctx context.Context, most int) ([]Firing, error) {
 func (m *Memory) Between(job string, after, before time.Time) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n := 0
-	for _, p := range m.jobs {
-		if p.Job != job {
-			continue
-		}
-		for t := p.Schedule.Next(after); !t.IsZero() && t.Before(before) && n < manyMissed; t = p.Schedule.Next(t) {
-			n++
-		}
+	p, n := m.jobs[job], 0
+	if p == nil {
+		return 0
+	}
+	for t := p.Schedule.Next(after); !t.IsZero() && t.Before(before) && n < manyMissed; t = p.Schedule.Next(t) {
+		n++
 	}
 	return n
+}
+
+// line has the job that is due first at its head: it is a heap.
+type line []*planned
+
+func (l line) Len() int           { return len(l) }
+func (l line) Less(i, j int) bool { return l[i].due().Before(l[j].due()) }
+func (l line) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+
+// Push is for package heap.
+func (l *line) Push(x any) { *l = append(*l, x.(*planned)) }
+
+// Pop is for package heap.
+func (l *line) Pop() any {
+	last := (*l)[len(*l)-1]
+	*l = (*l)[:len(*l)-1]
+	return last
+}
+
+// lineUpLocked lines up the jobs that fire again.
+func (m *Memory) lineUpLocked() {
+	m.line = m.line[:0]
+	for _, p := range m.jobs {
+		if !p.next.IsZero() {
+			m.line = append(m.line, p)
+		}
+	}
+	heap.Init(&m.line)
 }
 
 // take returns the firing that is due, or how long to wait before looking
@@ -249,19 +275,20 @@ func (m *Memory) take() (Firing, time.Duration, bool) {
 	defer m.mu.Unlock()
 	now := wall(m.now())
 	m.noticeStepLocked(now)
-	var first *planned
-	for _, p := range m.jobs {
-		if !p.next.IsZero() && (first == nil || p.due().Before(first.due())) {
-			first = p
-		}
-	}
-	if first == nil {
+	if len(m.line) == 0 {
 		return Firing{}, look, false
 	}
+	first := m.line[0]
 	if first.due().After(now) {
 		return Firing{}, min(first.due().Sub(now), look), false
 	}
-	return first.fire(now), 0, true
+	f := first.fire(now)
+	if first.next.IsZero() {
+		heap.Pop(&m.line)
+	} else {
+		heap.Fix(&m.line, 0)
+	}
+	return f, 0, true
 }
 
 // noticeStepLocked plans anew when the clock was set back: what was planned
@@ -272,6 +299,7 @@ func (m *Memory) noticeStepLocked(now time.Time) {
 		for _, p := range m.jobs {
 			p.plan(now)
 		}
+		m.lineUpLocked()
 	}
 	m.seen = now
 }
