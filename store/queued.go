@@ -90,7 +90,7 @@ func (s *Store) WaitingBefore(r Run) (n int, err error) {
 	ctx, cancel := opContext(opTime)
 	defer cancel()
 	_, err = db.One(ctx, s.db, `SELECT count(*) FROM lh_run WHERE job = $1 AND state = $2 AND id <> $3
-		AND CASE WHEN nominal > 0 AND $4 > 0 THEN nominal < $4 ELSE id < $3 END`, []any{r.Job, string(Waiting), r.ID, millis(r.Nominal)}, &n)
+		AND CASE WHEN nominal > 0 AND CAST($4 AS BIGINT) > 0 THEN nominal < $4 ELSE id < $3 END`, []any{r.Job, string(Waiting), r.ID, millis(r.Nominal)}, &n)
 	if err != nil {
 		return 0, s.readFault(err)
 	}
