@@ -559,3 +559,165 @@ func TestOpenAtOnce(t *testing.T) {
 
 // taken reports whether a run is another process's.
 func taken(err error) bool { return errors.As(err, new(*store.TakenError)) }
+
+// TestLanes: a run of a job for some machines goes to one of them, also when another
+// one asks for it.
+func TestLanes(t *testing.T) {
+	both(t, func(t *testing.T, s site) {
+		entries := func(here bool) []schedule.Entry {
+			return []schedule.Entry{
+				{Job: "any", Here: true},
+				{Job: "there", RunOn: []string{"B", "dmz"}, Here: here},
+			}
+		}
+		var mu sync.Mutex
+		ranOn := map[string][]string{}
+		handler := func(n *node, name string) queue.Handler {
+			return func(_ context.Context, task queue.Task) time.Duration {
+				if err := run(n.store, task, func() {
+					mu.Lock()
+					defer mu.Unlock()
+					ranOn[task.Job] = append(ranOn[task.Job], name)
+				}); err != nil && !taken(err) {
+					t.Error(err)
+				}
+				return 0
+			}
+		}
+		count := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(ranOn["any"]) + len(ranOn["there"])
+		}
+		a := s.open(t)
+		if err := a.Set(t.Context(), entries(false), 0); err != nil {
+			t.Fatal(err)
+		}
+		a.start(t, handler(a, "a"))
+		for range 5 {
+			for job, on := range map[string][]string{"any": nil, "there": {"dmz", "b"}} {
+				if _, err := a.Ask(t.Context(), job, on); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		eventually(t, "those for any have run", func() bool { return count() == 5 })
+		b := s.open(t)
+		b.start(t, handler(b, "b"))
+		// It learns of the job while it serves.
+		if err := b.Set(t.Context(), entries(true), 0); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "all have run", func() bool { return count() == 10 })
+		mu.Lock()
+		defer mu.Unlock()
+		if len(ranOn["any"]) != 5 || !slices.Equal(ranOn["there"], []string{"b", "b", "b", "b", "b"}) {
+			t.Errorf("ran on %v", ranOn)
+		}
+	})
+}
+
+// TestLimit: no more runs are under way in a process than it is allowed, and all get
+// their turn.
+func TestLimit(t *testing.T) {
+	both(t, func(t *testing.T, s site) {
+		n := s.open(t)
+		if err := n.Set(t.Context(), nil, 2); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		now, most, total := 0, 0, 0
+		n.start(t, func(_ context.Context, task queue.Task) time.Duration {
+			err := run(n.store, task, func() {
+				mu.Lock()
+				now++
+				most = max(most, now)
+				mu.Unlock()
+				time.Sleep(100 * time.Millisecond)
+				mu.Lock()
+				now--
+				total++
+				mu.Unlock()
+			})
+			if err != nil && !taken(err) {
+				t.Error(err)
+			}
+			return 0
+		})
+		for i := range 6 {
+			if _, err := n.Ask(t.Context(), fmt.Sprint("job", i), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		eventually(t, "all have run", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return total == 6
+		})
+		if most > 2 {
+			t.Errorf("%d were under way at a time", most)
+		}
+	})
+}
+
+// TestFailover: PostgreSQL is killed and a follower takes its place, which applies
+// late what it has received. Nothing that was committed is lost: no firing is, and none runs
+// twice.
+func TestFailover(t *testing.T) {
+	primary := postgres.Start(t)
+	database := primary.NewDatabase(t)
+	follower := primary.Follower(t, 2*time.Second)
+	// From now on, a commit waits until the follower has received it.
+	primary.Exec(t, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+	primary.Exec(t, "SELECT pg_reload_conf()")
+	line, url := postgres.Line(t, database)
+	n := site{dir: t.TempDir(), url: url}.open(t)
+	var r ran
+	if err := n.Set(t.Context(), []schedule.Entry{{Job: "a", Schedule: every(t, "* * * * * *"), CatchUp: schedule.CatchUpAll}}, 0); err != nil {
+		t.Fatal(err)
+	}
+	lost := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { lost <- n.Run(ctx, recording(t, n, &r)) }()
+	eventually(t, "it fires", func() bool { return len(r.all()) >= 3 })
+	primary.Kill(t)
+	follower.Promote(t)
+	line.Lead(follower.Addr())
+	line.Cut()
+	before := len(r.all())
+	m := n
+	select {
+	case err := <-lost: // it took longer than the lease: another process goes on
+		if !fault.Is(err, fault.Interrupted) {
+			t.Errorf("the queue ended with %v", err)
+		}
+		m = site{dir: t.TempDir(), url: url}.open(t)
+		if err := m.Set(t.Context(), []schedule.Entry{{Job: "a", Schedule: every(t, "* * * * * *"), CatchUp: schedule.CatchUpAll}}, 0); err != nil {
+			t.Fatal(err)
+		}
+		m.start(t, recording(t, m, &r))
+	case <-time.After(2 * store.Lease):
+	}
+	eventually(t, "it fires again", func() bool { return len(r.all()) >= before+3 })
+	cancel()
+	runs, _, err := m.store.Runs(store.Filter{Job: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int64]int{}
+	first, last := int64(0), int64(0)
+	for _, run := range runs {
+		at := run.Nominal.Unix()
+		seen[at]++
+		if first == 0 || at < first {
+			first = at
+		}
+		last = max(last, at)
+	}
+	for at := first; at <= last; at++ {
+		if seen[at] != 1 {
+			t.Errorf("second %d of %d fired %d times", at-first, last-first, seen[at])
+		}
+	}
+}
