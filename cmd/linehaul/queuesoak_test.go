@@ -356,3 +356,77 @@ jobs:
 	}
 	t.Logf("taken after %.1f s, went on at %d of %d MiB", taken.Seconds(), run.Files[0].Resumed>>20, size>>20)
 }
+
+// TestServeHandsBack: a run that is under way when serve is asked to stop waits
+// then, and is gone on with when serve starts again; what somebody cancels ends.
+func TestServeHandsBack(t *testing.T) {
+	s := newSite(t, lab.SSHD{})
+	big := filepath.Join(s.remote, "big.bin")
+	want := randomFile(t, big, 8<<20)
+	s.Own(big)
+	dir := t.TempDir()
+	config := func(rate string) string {
+		return fmt.Sprintf(`
+state: state
+logs: {dir: log}
+hosts:
+  h: {address: %q, user: %s, keys: %s, host_keys: %q, bandwidth: %s}
+jobs:
+  big: {get: 'h:%s/big.bin', to: got/}
+`, s.Addr, s.User, s.key, s.Fingerprint(), rate, s.remote)
+	}
+	n := &soakNode{file: write(t, dir, "linehaul.yaml", config("100KB/s"))}
+	state := func() store.Run {
+		t.Helper()
+		return history(t, n)[0]
+	}
+	await := func(what string, ok func(store.Run) bool) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); !ok(state()); time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("it never %s: %+v\n%s", what, state(), n.log(t))
+			}
+		}
+	}
+	b := start(t, "-c", n.file, "serve")
+	if o := linehaul(t, time.Minute, "-c", n.file, "run", "--detach", "big"); o.code != 0 {
+		t.Fatal(o)
+	}
+	await("began", func(r store.Run) bool { return r.Progress != nil && r.Progress.Bytes > 0 })
+	if o := linehaul(t, time.Minute, "-c", n.file, "jobs"); !strings.Contains(o.stdout, "running ") {
+		t.Errorf("jobs does not say that it runs: %s", o)
+	}
+	if code := b.end(t, syscall.SIGTERM); code != 0 {
+		t.Errorf("serve ended with %d:\n%s", code, &b.out)
+	}
+	if r := state(); r.State != store.Waiting || !r.Ended.IsZero() {
+		t.Errorf("serve has stopped, and the run is %+v", r)
+	}
+	write(t, dir, "linehaul.yaml", config("100MB/s"))
+	b = start(t, "-c", n.file, "serve")
+	await("ended", func(r store.Run) bool { return r.State == store.OK })
+	if r := state(); len(r.Attempts) != 2 || r.Moved != 1 {
+		t.Errorf("%+v", r)
+	}
+	if sumOf(t, filepath.Join(dir, "got", "big.bin")) != want {
+		t.Error("the file is not the source")
+	}
+	b.end(t, syscall.SIGTERM)
+
+	write(t, dir, "linehaul.yaml", config("100KB/s"))
+	b = start(t, "-c", n.file, "serve")
+	if o := linehaul(t, time.Minute, "-c", n.file, "run", "--detach", "big"); o.code != 0 {
+		t.Fatal(o)
+	}
+	await("began", func(r store.Run) bool { return r.State == store.Running })
+	if o := linehaul(t, time.Minute, "-c", n.file, "cancel", state().ID, "--reason", "the disk is wanted"); o.code != 0 || !strings.Contains(o.stderr, "told to end") {
+		t.Error(o)
+	}
+	await("was cancelled", func(r store.Run) bool { return r.State == store.Interrupted })
+	if r := state(); r.Error != "cancelled: the disk is wanted" && !strings.HasSuffix(r.Error, "cancelled: the disk is wanted") || r.Code != 130 {
+		t.Errorf("%+v", r)
+	}
+	if code := b.end(t, syscall.SIGTERM); code != 0 {
+		t.Errorf("serve ended with %d", code)
+	}
+}
