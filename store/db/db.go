@@ -43,6 +43,12 @@ type Place struct {
 	// SetAside is whether an SQLite file that is damaged is renamed, and a new
 	// one begun: DB.Aside says so. Otherwise it is an error.
 	SetAside bool
+	// AsIs opens what is there and changes nothing of it: it is not made, not
+	// brought up to date, not set aside, and nothing can be written to it.
+	AsIs bool
+	// Watch is told of each statement before it is run; nil: nobody is. It is for
+	// tests that hold statements against the plans that the database makes of them.
+	Watch func(statement string, args []any)
 }
 
 // DB is an open database with the schema that this linehaul knows. Its methods
@@ -54,6 +60,8 @@ type DB struct {
 	sql   *sql.DB
 	pool  *pgxpool.Pool
 	aside string
+	kept  string
+	watch func(string, []any)
 }
 
 // A Conn runs statements: a DB each by itself, a Tx all or none.
@@ -84,6 +92,10 @@ func (d *DB) Path() string { return d.path }
 // empty: it was not damaged.
 func (d *DB) Aside() string { return d.aside }
 
+// Kept is the copy of SQLite's file that was made before its schema was brought up
+// to date; empty: there was nothing to do, or it was new.
+func (d *DB) Kept() string { return d.kept }
+
 // SQL is the connection of SQLite, and Pool those of PostgreSQL, for an engine
 // that lies in the same database; the other one is nil.
 func (d *DB) SQL() *sql.DB { return d.sql }
@@ -103,6 +115,7 @@ func (d *DB) Close() {
 
 // Exec runs one statement by itself.
 func (d *DB) Exec(ctx context.Context, statement string, args ...any) (int64, error) {
+	d.saw(statement, args)
 	var n int64
 	err := d.patiently(ctx, func() (err error) {
 		if d.pool != nil {
@@ -118,6 +131,7 @@ func (d *DB) Exec(ctx context.Context, statement string, args ...any) (int64, er
 
 // Each runs one query by itself.
 func (d *DB) Each(ctx context.Context, query string, args []any, row func(scan func(...any) error) error) error {
+	d.saw(query, args)
 	if d.pool == nil {
 		rows, err := d.sql.QueryContext(ctx, query, args...)
 		return d.fault(eachSQL(rows, err, row))
@@ -171,6 +185,7 @@ func (t *Tx) PGX() pgx.Tx { return t.pgx }
 
 // Exec runs a statement within the transaction.
 func (t *Tx) Exec(ctx context.Context, statement string, args ...any) (int64, error) {
+	t.db.saw(statement, args)
 	if t.pgx != nil {
 		tag, err := t.pgx.Exec(ctx, statement, args...)
 		return tag.RowsAffected(), err
@@ -180,6 +195,7 @@ func (t *Tx) Exec(ctx context.Context, statement string, args ...any) (int64, er
 
 // Each runs a query within the transaction.
 func (t *Tx) Each(ctx context.Context, query string, args []any, row func(scan func(...any) error) error) error {
+	t.db.saw(query, args)
 	if t.pgx != nil {
 		rows, err := t.pgx.Query(ctx, query, args...)
 		return eachPGX(rows, err, row)
@@ -215,6 +231,12 @@ func (k Kind) Locked() string {
 		return " FOR UPDATE"
 	}
 	return ""
+}
+
+func (d *DB) saw(statement string, args []any) {
+	if d.watch != nil {
+		d.watch(statement, args)
+	}
 }
 
 func affected(r sql.Result, err error) (int64, error) {

@@ -70,6 +70,7 @@ func (d *DB) migrate(ctx context.Context, p Place) error {
 		if err := d.Backup(ctx, to); err != nil && !exists(to) { // one that is there is of another process just now
 			return err
 		}
+		d.kept = to
 	}
 	return d.Exclusive(ctx, func() error {
 		return d.Tx(ctx, func(t *Tx) error {

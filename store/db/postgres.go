@@ -32,11 +32,17 @@ func openPostgreSQL(ctx context.Context, p Place) (*DB, error) {
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
 		c.ConnConfig.RuntimeParams["application_name"] = "linehaul"
 	}
+	if p.AsIs {
+		c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
 		return nil, postgresFault(err)
 	}
-	d := &DB{kind: PostgreSQL, pool: pool}
+	d := &DB{kind: PostgreSQL, pool: pool, watch: p.Watch}
+	if p.AsIs {
+		return d, nil
+	}
 	if err := d.migrate(ctx, p); err != nil {
 		pool.Close()
 		return nil, err

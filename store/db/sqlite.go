@@ -24,6 +24,9 @@ const busy = 10 * time.Second
 
 func openSQLite(ctx context.Context, p Place) (*DB, error) {
 	path, err := filepath.Abs(filepath.Join(p.Dir, FileName))
+	if err == nil && p.AsIs {
+		return openAsIs(ctx, path, p)
+	}
 	if err == nil {
 		err = os.MkdirAll(p.Dir, 0o750)
 	}
@@ -61,9 +64,21 @@ func ownFile(path string) error {
 }
 
 func openFile(ctx context.Context, path string, p Place) (*DB, error) {
-	query := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
-	}}
+	// How pages are given back is decided before the first is written.
+	d, err := connect(path, p, url.Values{"_txlock": {"immediate"}, "_pragma": {
+		fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()), "auto_vacuum(INCREMENTAL)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
+	}})
+	if err != nil {
+		return nil, err
+	}
+	if err := d.migrate(ctx, p); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func connect(path string, p Place, query url.Values) (*DB, error) {
 	// Opaque, for a path may hold a question mark, and on Windows a drive.
 	name := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath(), RawQuery: query.Encode()}).String()
 	conn, err := sql.Open("sqlite", name)
@@ -71,9 +86,36 @@ func openFile(ctx context.Context, path string, p Place) (*DB, error) {
 		return nil, fault.New(fault.LocalDisk, "open the database %q: %w", path, err)
 	}
 	conn.SetMaxOpenConns(1)
-	d := &DB{kind: SQLite, path: path, sql: conn}
-	if err := d.migrate(ctx, p); err != nil {
-		conn.Close()
+	return &DB{kind: SQLite, path: path, sql: conn, watch: p.Watch}, nil
+}
+
+// openAsIs opens a file that is there, to read only.
+func openAsIs(ctx context.Context, path string, p Place) (*DB, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fault.New(fault.LocalDisk, "open the database %q: %w", path, err).
+			WithHint("it is made by the first `linehaul run` or `serve`")
+	}
+	query := url.Values{"mode": {"ro"}, "_pragma": {fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds())}}
+	d, err := connect(path, p, query)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = d.Schema(ctx); err == nil {
+		return d, nil
+	}
+	d.Close()
+	if wal, walErr := os.Stat(path + "-wal"); damaged(err) || info.Size() == 0 || walErr == nil && wal.Size() > 0 {
+		return nil, err
+	}
+	// Where SQLite may not make the file that its readers share, nobody writes
+	// either: on a disk that is read-only, or in somebody else's folder.
+	query.Set("immutable", "1")
+	if d, err = connect(path, p, query); err != nil {
+		return nil, err
+	}
+	if _, err := d.Schema(ctx); err != nil {
+		d.Close()
 		return nil, err
 	}
 	return d, nil
@@ -127,11 +169,17 @@ func setAside(path string, now time.Time) (string, error) {
 }
 
 // Check reads all of the database and returns what is wrong with it, nothing if
-// nothing is. Of PostgreSQL it asks no more than whether it answers.
+// nothing is. Of PostgreSQL it asks for indices that are not valid.
 func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	if d.kind == PostgreSQL {
-		_, err := d.Exec(ctx, "SELECT 1")
-		return nil, err
+		err := d.Each(ctx, `SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+			WHERE n.nspname = current_schema() AND c.relname LIKE 'lh\_%' AND NOT i.indisvalid`, nil, func(scan func(...any) error) error {
+			var name string
+			err := scan(&name)
+			problems = append(problems, fmt.Sprintf("the index %s is not valid: REINDEX INDEX %s makes it anew", name, name))
+			return err
+		})
+		return problems, err
 	}
 	err = d.Each(ctx, "PRAGMA integrity_check(100)", nil, func(scan func(...any) error) error {
 		var text string
