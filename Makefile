@@ -17,6 +17,7 @@ BENCH      ?=
 BENCH_ALL  := -case . -rounds 3 -size 1 -peers all
 MACHINE    ?= $(shell nproc 2>/dev/null || echo some) cores
 FILES      ?= 1000000
+RUNS       ?= 1000000
 export GOFLAGS
 
 .DEFAULT_GOAL := help
@@ -111,6 +112,10 @@ gobench: ## run every Go benchmark once for one second (or BENCHTIME=1x)
 .PHONY: bench
 bench: build bench-deps $(BIN)/bench ## move the same files with linehaul and with other programs, in turn (an hour or more)
 	$(BIN)/bench $(BENCH_ALL) -linehaul $(BIN)/linehaul $(BENCH)
+
+.PHONY: bench-store
+bench-store: ## ask a history of RUNS runs (a million) what people ask, and prune it, on SQLite (five minutes, on a quiet machine)
+	LINEHAUL_RUNS=$(RUNS) go test ./store -run 'TestLongHistory$$' -count 1 -timeout 1h -v | grep -v '^=== '
 
 .PHONY: bench-page
 bench-page: build bench-deps $(BIN)/bench ## the same, written into docs/PERFORMANCE.md

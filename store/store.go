@@ -37,6 +37,10 @@ type Place struct {
 	Random  io.Reader
 	// SetAside is whether a damaged SQLite file is set aside and a new one begun.
 	SetAside bool
+	// AsIs opens what is there, to read only: nothing is made and nothing changed.
+	AsIs bool
+	// Watch is told of each statement, see db.Place; it is for tests.
+	Watch func(statement string, args []any)
 }
 
 // Store is the record of runs. Its methods are safe for concurrent use, and each
@@ -67,13 +71,16 @@ const listsDir = "lists"
 // Open opens the store of a place, and makes it where it is absent.
 func Open(p Place) (*Store, error) {
 	for _, dir := range []string{p.Dir, filepath.Join(p.Dir, locksDir)} {
+		if p.AsIs {
+			break
+		}
 		if err := os.MkdirAll(dir, 0o750); err != nil {
 			return nil, fault.New(fault.LocalDisk, "open the record of runs in %q: %w", p.Dir, err)
 		}
 	}
 	ctx, cancel := opContext(opTime)
 	defer cancel()
-	d, err := db.Open(ctx, db.Place{Dir: p.Dir, URL: p.URL, Now: p.Now, SetAside: p.SetAside})
+	d, err := db.Open(ctx, db.Place{Dir: p.Dir, URL: p.URL, Now: p.Now, SetAside: p.SetAside, AsIs: p.AsIs, Watch: p.Watch})
 	if err != nil {
 		return nil, fmt.Errorf("open the record of runs: %w", err)
 	}
