@@ -1,0 +1,149 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"linehaul/fault"
+	"linehaul/store/db"
+)
+
+// Health is what Check has found.
+type Health struct {
+	Database db.Kind        `json:"database"`
+	File     string         `json:"file,omitempty"` // of SQLite
+	Schema   int            `json:"schema"`
+	Knows    int            `json:"knows"` // the schema of this linehaul
+	Room     db.Room        `json:"room"`
+	Runs     int            `json:"runs"`
+	States   map[string]int `json:"states"`
+	Oldest   string         `json:"oldest,omitempty"` // ids of runs
+	Newest   string         `json:"newest,omitempty"`
+	// Problems are what is wrong, in words; empty: nothing is.
+	Problems []string `json:"problems"`
+}
+
+const (
+	// checkTime bounds one question of a check: that which reads all of a large
+	// file takes long.
+	checkTime = time.Hour
+	// maxProblems is how many of one kind are named.
+	maxProblems = 20
+)
+
+// Check reads all of the record, and says what is wrong with it. It changes nothing,
+// and others may go on meanwhile. It works with what is opened as it is, of whatever
+// schema up to the one that this linehaul knows.
+func (s *Store) Check(ctx context.Context) (Health, error) {
+	h := Health{Database: s.db.Kind(), File: s.db.Path(), Knows: db.Version(), States: map[string]int{}, Problems: []string{}}
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTime, fault.New(fault.Timeout, "the check took longer than %s", checkTime))
+	defer cancel()
+	var err error
+	if h.Schema, err = s.db.Schema(ctx); err != nil {
+		return h, fmt.Errorf("check the record: %w", err)
+	}
+	switch {
+	case h.Schema == 0:
+		return h, fault.New(fault.LocalDisk, "check the record: the database has no tables of linehaul").
+			WithHint("the first `linehaul run`, `serve` or `store migrate` makes them")
+	case h.Schema > h.Knows:
+		return h, fault.New(fault.Config, "check the record: it is of a newer linehaul: its schema is %d, and this one knows %d", h.Schema, h.Knows).
+			WithHint("use the newer linehaul here too; `linehaul version` says which one this is")
+	}
+	steps := []func(context.Context, *Health) error{s.checkPages, s.checkCounts, s.checkBelongings, s.checkRecords}
+	for _, step := range steps {
+		if err := step(ctx, &h); err != nil {
+			if len(h.Problems) > 0 {
+				// What is damaged cannot be read to its end.
+				h.Problems = append(h.Problems, err.Error())
+				return h, nil
+			}
+			return h, fmt.Errorf("check the record: %w", err)
+		}
+	}
+	return h, nil
+}
+
+func (s *Store) checkPages(ctx context.Context, h *Health) (err error) {
+	if h.Room, err = s.db.Room(ctx); err != nil {
+		return err
+	}
+	h.Problems, err = s.db.Check(ctx)
+	if h.Problems == nil {
+		h.Problems = []string{}
+	}
+	return err
+}
+
+func (s *Store) checkCounts(ctx context.Context, h *Health) error {
+	err := s.db.Each(ctx, "SELECT state, count(*) FROM lh_run GROUP BY state", nil, func(scan func(...any) error) error {
+		var state string
+		var n int
+		err := scan(&state, &n)
+		h.States[state] = n
+		h.Runs += n
+		return err
+	})
+	if err == nil && h.Runs > 0 {
+		_, err = db.One(ctx, s.db, "SELECT min(id), max(id) FROM lh_run", nil, &h.Oldest, &h.Newest)
+	}
+	return err
+}
+
+// checkBelongings looks for what belongs to runs that are not there.
+func (s *Store) checkBelongings(ctx context.Context, h *Health) error {
+	for _, table := range belongings() {
+		var n int
+		var one string
+		query := fmt.Sprintf("SELECT count(*), coalesce(min(b.run), '') FROM %s b WHERE NOT EXISTS (SELECT 1 FROM lh_run r WHERE r.id = b.run)", table)
+		if _, err := db.One(ctx, s.db, query, nil, &n, &one); err != nil {
+			return err
+		}
+		if n > 0 {
+			h.Problems = append(h.Problems, fmt.Sprintf("%s has %d rows of runs that are not there, such as %s", table, n, one))
+		}
+	}
+	return nil
+}
+
+// checkRecords decodes each record, and holds it against the columns beside it.
+func (s *Store) checkRecords(ctx context.Context, h *Health) error {
+	found := 0
+	problem := func(format string, args ...any) {
+		if found++; found <= maxProblems {
+			h.Problems = append(h.Problems, fmt.Sprintf(format, args...))
+		}
+	}
+	for after := ""; ; {
+		seen := 0
+		err := s.db.Each(ctx, fmt.Sprintf("SELECT id, job, state, record FROM lh_run WHERE id > $1 ORDER BY id LIMIT %d", pruneBatch), []any{after},
+			func(scan func(...any) error) error {
+				var r row
+				var state string
+				if err := scan(&r.id, &r.job, &state, &r.record); err != nil {
+					return err
+				}
+				seen++
+				after = r.id
+				run, err := s.read(r)
+				switch {
+				case err != nil:
+					problem("%v", err)
+				case string(run.State) != state:
+					problem("run %s of job %q is recorded as %s, and listed as %s", r.id, r.job, run.State, state)
+				}
+				return nil
+			})
+		if err != nil {
+			return err
+		}
+		if seen < pruneBatch {
+			break
+		}
+	}
+	if found > maxProblems {
+		h.Problems = append(h.Problems, fmt.Sprintf("%d more records are like these", found-maxProblems))
+	}
+	return nil
+}
