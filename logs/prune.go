@@ -116,3 +116,83 @@ func exists(root *os.Root, name string) bool {
 	_, err := root.Lstat(name)
 	return err == nil
 }
+
+// Remove removes logs below a folder, also those that are compressed already and
+// what was put aside of them, and the folders that are empty then. Names are
+// relative to the folder and slash-separated; one that is not there, or leads out of
+// it, is left alone. It returns how many logs it has removed.
+func Remove(dir string, names []string) (removed int, err error) {
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fault.New(fault.LocalDisk, "remove logs in %q: %w", dir, err)
+	}
+	defer root.Close()
+	folders := map[string]map[string]bool{}
+	for _, name := range names {
+		dir, base := path.Dir(path.Clean(name)), path.Base(name)
+		if folders[dir] == nil {
+			folders[dir] = map[string]bool{}
+		}
+		folders[dir][base] = true
+	}
+	var errs []error
+	for dir, bases := range folders {
+		n, err := removeOf(root, dir, bases)
+		removed += n
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return removed, fault.New(fault.LocalDisk, "remove logs in %q: %w", dir, err)
+	}
+	return removed, nil
+}
+
+// removeOf removes the logs of one folder.
+func removeOf(root *os.Root, dir string, bases map[string]bool) (removed int, err error) {
+	f, err := root.Open(dir)
+	if err != nil {
+		return 0, nil //nolint:nilerr // it is gone, or leads out
+	}
+	entries, err := f.ReadDir(-1)
+	f.Close()
+	if err != nil {
+		return 0, err
+	}
+	gone := map[string]bool{}
+	var errs []error
+	for _, entry := range entries {
+		base := logOf(entry.Name(), bases)
+		if base == "" || !entry.Type().IsRegular() {
+			continue
+		}
+		if err := remove(root, path.Join(dir, entry.Name())); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		gone[base] = true
+	}
+	if len(gone) > 0 {
+		removeEmpty(root, dir)
+	}
+	return len(gone), errors.Join(errs...)
+}
+
+// logOf is the log that a file is, or is a part of; empty: none of these.
+func logOf(name string, bases map[string]bool) string {
+	if plain := strings.TrimSuffix(name, gzSuffix); bases[plain] {
+		return plain
+	}
+	for i := range len(name) {
+		if name[i] != '.' || !bases[name[:i]] {
+			continue
+		}
+		// In whatever zone it was put aside.
+		if _, ok := parseAside(name[:i], name, time.UTC); ok {
+			return name[:i]
+		}
+	}
+	return ""
+}

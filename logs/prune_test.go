@@ -119,3 +119,28 @@ func TestPruneOddFolders(t *testing.T) {
 		t.Errorf("followed a link: %q, %v", removed, err)
 	}
 }
+
+// TestRemove: the logs that are named go, with what was compressed or put aside of
+// them and the folders that are empty then; nothing else does.
+func TestRemove(t *testing.T) {
+	top := t.TempDir()
+	dir := filepath.Join(top, "logs")
+	layLogs(t, dir, map[string]int{
+		"a/1.log": 1, "a/2.log.gz": 1, "a/3.log": 1, "b/x/4.log": 1, "b/x/4.log.20261123-023001": 1, "b/x/4.log.20261123-023001-2.gz": 1,
+		"b/x/4.logs": 1, "b/x/4.log.txt": 1, "c/5.log": 1, "6.log": 1,
+	})
+	layLogs(t, top, map[string]int{"outside.log": 1})
+	n, err := logs.Remove(dir, []string{"a/1.log", "a/2.log", "b/x/4.log", "c/5.log", "none/7.log", "none.log", "../outside.log", "b"})
+	if err != nil || n != 4 {
+		t.Errorf("removed %d, %v", n, err)
+	}
+	if got, want := tree(t, dir), []string{"6.log", "a", "a/3.log", "b", "b/x", "b/x/4.log.txt", "b/x/4.logs"}; !slices.Equal(got, want) {
+		t.Errorf("left are %q, want %q", got, want)
+	}
+	if _, err := os.Stat(filepath.Join(top, "outside.log")); err != nil {
+		t.Error(err)
+	}
+	if n, err := logs.Remove(filepath.Join(top, "none"), []string{"a"}); n != 0 || err != nil {
+		t.Errorf("without a folder: %d, %v", n, err)
+	}
+}

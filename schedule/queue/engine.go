@@ -79,6 +79,40 @@ func openRiver[T any](ctx context.Context, q *Queue, driver riverdriver.Driver[T
 // workers is how many tasks of a lane River gives this process at a time.
 func (q *Queue) workers() int { return cmp.Or(q.place.Runs, manyRuns) }
 
+// Migrate brings River's tables up to date, as Open does, and returns the step that
+// they were at, 0 if there were none, and the one that they are at.
+func Migrate(ctx context.Context, d *db.DB, log *slog.Logger) (from, to int, err error) {
+	log = slog.New(warnings{log.Handler()})
+	if d.Kind() == db.SQLite {
+		return migrated(ctx, d, riversqlite.New(d.SQL()), log)
+	}
+	return migrated(ctx, d, riverpgxv5.New(d.Pool()), log)
+}
+
+func migrated[T any](ctx context.Context, d *db.DB, driver riverdriver.Driver[T], log *slog.Logger) (from, to int, err error) {
+	m, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: log})
+	if err != nil {
+		return 0, 0, fault.New(fault.Internal, "prepare the queue's tables: %w", err)
+	}
+	step := func() (int, error) {
+		there, err := m.ExistingVersions(ctx)
+		if len(there) == 0 || err != nil {
+			return 0, err
+		}
+		return there[len(there)-1].Version, nil
+	}
+	if from, err = step(); err == nil {
+		err = migrate(ctx, d, driver, log)
+	}
+	if err == nil {
+		to, err = step()
+	}
+	if err != nil {
+		return from, to, fmt.Errorf("prepare the queue's tables: %w", err)
+	}
+	return from, to, nil
+}
+
 // migrate brings River's tables up to date.
 func migrate[T any](ctx context.Context, d *db.DB, driver riverdriver.Driver[T], log *slog.Logger) error {
 	m, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: log})
