@@ -91,6 +91,7 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan struct{}, ready func()) 
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	beside.Go(func() { d.dependents(running) })
+	beside.Go(func() { d.keepHistory(running) })
 	ended := make(chan error, 1)
 	go func() { ended <- d.queue.Run(running, d.fire) }()
 	for {

@@ -127,6 +127,12 @@ type bench struct {
 // start runs a daemon whose one job pulls from a server with these faults.
 func start(t *testing.T, faults remotetest.Faults) *bench {
 	t.Helper()
+	return startWith(t, faults, func(*bench) {})
+}
+
+// startWith does so after a change.
+func startWith(t *testing.T, faults remotetest.Faults, change func(*bench)) *bench {
+	t.Helper()
 	dir := t.TempDir()
 	served := filepath.Join(dir, "server")
 	if err := os.Mkdir(served, 0o755); err != nil {
@@ -166,6 +172,7 @@ jobs:
 		Log:   log,
 		Ended: func(run store.Run, err error) { b.ended <- result{run, err} },
 	}
+	change(b)
 	ctx, cancel := context.WithCancel(t.Context())
 	b.stop = cancel
 	ready := make(chan struct{})
