@@ -112,7 +112,7 @@ Exit codes: 0 done, 1 a fault of ours, 2 usage or configuration, 3 network,
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours on a terminal (also NO_COLOR)")
 	root.AddCommand(
-		a.getCmd(), a.putCmd(), a.syncCmd(), a.lsCmd(), a.runCmd(), a.cancelCmd(), a.jobsCmd(), a.nodesCmd(), a.historyCmd(), a.logsCmd(), a.checkCmd(),
+		a.getCmd(), a.putCmd(), a.syncCmd(), a.lsCmd(), a.runCmd(), a.cancelCmd(), a.jobsCmd(), a.nodesCmd(), a.historyCmd(), a.storeCmd(), a.logsCmd(), a.checkCmd(),
 		a.serveCmd(), a.serviceCmd(), a.tunnelCmd(), a.configCmd(), a.keysCmd(), a.hostsCmd(), a.demoCmd(), a.completionCmd(), a.docsCmd(), a.versionCmd(),
 	)
 	return root
@@ -347,19 +347,15 @@ const secretTime = 30 * time.Second
 // record is the record of runs of a config. Through every reading of it, it is
 // opened once, and closed when the invocation has ended.
 func (a *app) record(f *config.File) (*store.Store, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), secretTime)
-	defer cancel()
-	url, err := f.Store.URL(ctx)
+	place, err := a.storePlace(f)
 	if err != nil {
 		return nil, err
 	}
-	where := f.State + " " + url
+	where := place.Dir + " " + place.URL
 	if s := a.records[where]; s != nil {
 		return s, nil
 	}
-	s, err := store.Open(store.Place{
-		Dir: f.State, URL: url, Node: f.Node.Name, Labels: f.Node.Labels, Version: versionText(), Now: a.now, Random: randomReader(), SetAside: a.sets,
-	})
+	s, err := store.Open(place)
 	if err != nil {
 		return nil, err
 	}
@@ -372,6 +368,16 @@ func (a *app) record(f *config.File) (*store.Store, error) {
 	a.records[where] = s
 	a.ends = append(a.ends, s.Close)
 	return s, nil
+}
+
+// storePlace is where the record of a config is.
+func (a *app) storePlace(f *config.File) (store.Place, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), secretTime)
+	defer cancel()
+	url, err := f.Store.URL(ctx)
+	return store.Place{
+		Dir: f.State, URL: url, Node: f.Node.Name, Labels: f.Node.Labels, Version: versionText(), Now: a.now, Random: randomReader(), SetAside: a.sets,
+	}, err
 }
 
 // runner makes what runs the jobs of a config.

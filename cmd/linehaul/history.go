@@ -39,6 +39,7 @@ its connections told of the line (round trips, what was sent again).`,
 	c.Flags().IntVarP(&o.number, "number", "n", o.number, "how many runs to list")
 	c.Flags().StringVar(&o.state, "state", "", "only runs that ended so: ok, warning, failed, skipped, missed, interrupted, running")
 	c.Flags().DurationVar(&o.since, "since", 0, "only runs of the last `DURATION`, such as 48h")
+	c.AddCommand(a.historyPruneCmd())
 	return c
 }
 

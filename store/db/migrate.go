@@ -65,6 +65,9 @@ func (d *DB) migrate(ctx context.Context, p Place) error {
 		return fault.New(fault.Config, "the database is of a newer linehaul: its schema is %d, and this one knows %d", step, Version()).
 			WithHint("use the newer linehaul here too; `linehaul version` says which one this is")
 	}
+	if d.kind == SQLite {
+		ctx = context.WithoutCancel(ctx) // of a large file it takes what it takes
+	}
 	if d.kind == SQLite && step > 0 {
 		to := fmt.Sprintf("%s.before-%d-%s", d.path, step, p.Now().UTC().Format("20060102T150405Z"))
 		if err := d.Backup(ctx, to); err != nil && !exists(to) { // one that is there is of another process just now
