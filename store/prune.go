@@ -29,19 +29,31 @@ type Gone struct {
 }
 
 const (
-	// pruneBatch is how many runs are removed in one transaction: some 20 ms in
-	// which nobody else can write to an SQLite.
+	// pruneBatch is how many runs are removed in one transaction, in which nobody
+	// else can write to an SQLite: some 0.1 s.
 	pruneBatch = 500
-	// pruneRest is how long others get their turn before the next.
-	pruneRest = 20 * time.Millisecond
+	// pruneRest is how long others get their turn before the next, at least: who waits
+	// for an SQLite looks again each 0.1 s. It is as long as the transaction was, if
+	// that was longer.
+	pruneRest = 150 * time.Millisecond
+	// readRest is the same after a part that was only read.
+	readRest = 2 * time.Millisecond
 )
 
 // Expired calls yield with the runs that are too old or too many, a part at a
-// time, those of one job after those of another and the oldest first. A run that
-// waits or is under way is never among them, neither is the newest run of a job or
-// its newest success.
+// time: those that are too old, the oldest first, and then those that are too many, one
+// job after the other. A run that waits or is under way is never among them, neither
+// is the newest run of a job or its newest success.
 func (s *Store) Expired(ctx context.Context, k Keep, yield func([]Gone) error) error {
-	if k.IsZero() {
+	e := expiry{s: s, stays: map[string][]string{}, yield: yield}
+	old := ""
+	if k.MaxAge > 0 {
+		old = idTime(s.place.Now().Add(-k.MaxAge))
+		if err := e.walk(ctx, "", "", old); err != nil {
+			return s.readFault(err)
+		}
+	}
+	if k.Runs <= 0 {
 		return nil
 	}
 	for job := ""; ; {
@@ -50,8 +62,12 @@ func (s *Store) Expired(ctx context.Context, k Keep, yield func([]Gone) error) e
 			return err
 		}
 		job = next
-		if err := s.expired(ctx, job, k, yield); err != nil {
-			return err
+		before, err := e.one(ctx, "SELECT id FROM lh_run WHERE job = $1 ORDER BY id DESC LIMIT 1 OFFSET $2", job, k.Runs-1)
+		if err == nil {
+			err = e.walk(ctx, job, old, before)
+		}
+		if err != nil {
+			return s.readFault(err)
 		}
 	}
 }
@@ -68,93 +84,101 @@ func (s *Store) nextJob(ctx context.Context, after string) (job string, err erro
 	return job, nil
 }
 
-func (s *Store) expired(ctx context.Context, job string, k Keep, yield func([]Gone) error) error {
-	before, stay, err := s.bounds(ctx, job, k)
-	if err != nil {
-		return s.readFault(err)
-	}
-	for after := ""; ; {
-		part, last, err := s.someExpired(ctx, job, after, before, stay)
-		if err != nil {
-			return s.readFault(err)
+// expiry looks for runs that are to go.
+type expiry struct {
+	s     *Store
+	yield func([]Gone) error
+	stays map[string][]string // the runs of each job that stay, of the jobs seen by now
+}
+
+// walk goes through the runs between two ids, of one job or of all.
+func (e *expiry) walk(ctx context.Context, job, after, before string) error {
+	for {
+		rows, err := e.page(ctx, job, after, before)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		var part []Gone
+		for _, r := range rows {
+			stay, err := e.stay(ctx, r.job)
+			if err != nil {
+				return err
+			}
+			if state := State(r.state); state != Running && state != Waiting && !slices.Contains(stay, r.id) {
+				part = append(part, Gone{ID: r.id, Job: r.job, LogPath: r.log})
+			}
 		}
 		if len(part) > 0 {
-			if err := yield(part); err != nil {
+			if err := e.yield(part); err != nil {
 				return err
 			}
 		}
-		if last == "" {
+		if len(rows) < pruneBatch {
 			return nil
 		}
-		after = last
+		after = rows[len(rows)-1].id
 	}
 }
 
-// bounds is the id before which the runs of a job are too old or too many, and
-// those that stay all the same.
-func (s *Store) bounds(ctx context.Context, job string, k Keep) (before string, stay []string, err error) {
+// old is a run that may have to go.
+type old struct{ id, job, state, log string }
+
+func (e *expiry) page(ctx context.Context, job, after, before string) (rows []old, err error) {
 	ctx, cancel := context.WithTimeout(ctx, opTime)
 	defer cancel()
-	if k.MaxAge > 0 {
-		before = idTime(s.place.Now().Add(-k.MaxAge))
+	query, args := "id > $1 AND id < $2", []any{after, before}
+	if job != "" {
+		query, args = query+" AND job = $3", append(args, job)
 	}
-	one := func(query string, args ...any) (id string, err error) {
-		_, err = db.One(ctx, s.db, query, args, &id)
-		return id, err
+	err = e.s.db.Each(ctx, fmt.Sprintf("SELECT id, job, state, record FROM lh_run WHERE %s ORDER BY id LIMIT %d", query, pruneBatch), args, func(scan func(...any) error) error {
+		var r old
+		var record string
+		err := scan(&r.id, &r.job, &r.state, &record)
+		r.log = logOf(record)
+		rows = append(rows, r)
+		return err
+	})
+	return rows, err
+}
+
+// logOf is the log that a record names; empty too where it cannot be read.
+func logOf(record string) string {
+	var r struct {
+		LogPath string `json:"log_path"`
 	}
-	if k.Runs > 0 {
-		first, err := one("SELECT id FROM lh_run WHERE job = $1 ORDER BY id DESC LIMIT 1 OFFSET $2", job, k.Runs-1)
-		if err != nil {
-			return "", nil, err
-		}
-		before = max(before, first)
+	if json.Unmarshal([]byte(record), &r) != nil {
+		return ""
 	}
-	newest, err := one("SELECT id FROM lh_run WHERE job = $1 ORDER BY id DESC LIMIT 1", job)
+	return r.LogPath
+}
+
+// stay are the runs of a job that stay whatever their age: the newest, and the newest
+// successes. A warning is a success; who waits for one without is not let down either.
+func (e *expiry) stay(ctx context.Context, job string) ([]string, error) {
+	if ids, known := e.stays[job]; known {
+		return ids, nil
+	}
+	newest, err := e.one(ctx, "SELECT id FROM lh_run WHERE job = $1 ORDER BY id DESC LIMIT 1", job)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	// A warning is a success; who waits for one without is not let down either.
-	stay = append(stay, newest)
+	ids := []string{newest}
 	for _, state := range []State{OK, Warning} {
-		id, err := one("SELECT id FROM lh_run WHERE job = $1 AND state = $2 ORDER BY id DESC LIMIT 1", job, string(state))
+		id, err := e.one(ctx, "SELECT id FROM lh_run WHERE job = $1 AND state = $2 ORDER BY id DESC LIMIT 1", job, string(state))
 		if err != nil {
-			return "", nil, err
+			return nil, err
 		}
-		stay = append(stay, id)
+		ids = append(ids, id)
 	}
-	return before, stay, nil
+	e.stays[job] = ids
+	return ids, nil
 }
 
-// someExpired reads one part of what expired, and the last id that it has looked
-// at; empty: there is no more.
-func (s *Store) someExpired(ctx context.Context, job, after, before string, stay []string) (part []Gone, last string, err error) {
+func (e *expiry) one(ctx context.Context, query string, args ...any) (id string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, opTime)
 	defer cancel()
-	seen := 0
-	err = s.db.Each(ctx, fmt.Sprintf("SELECT id, state, record FROM lh_run WHERE job = $1 AND id > $2 AND id < $3 ORDER BY id LIMIT %d", pruneBatch),
-		[]any{job, after, before}, func(scan func(...any) error) error {
-			var id, state, record string
-			if err := scan(&id, &state, &record); err != nil {
-				return err
-			}
-			seen++
-			last = id
-			if State(state) == Running || State(state) == Waiting || slices.Contains(stay, id) {
-				return nil
-			}
-			var r struct {
-				LogPath string `json:"log_path"`
-			}
-			if json.Unmarshal([]byte(record), &r) != nil {
-				r.LogPath = ""
-			}
-			part = append(part, Gone{ID: id, Job: job, LogPath: r.LogPath})
-			return nil
-		})
-	if seen < pruneBatch {
-		last = ""
-	}
-	return part, last, err
+	_, err = db.One(ctx, e.s.db, query, args, &id)
+	return id, err
 }
 
 // manyLogs is how many logs that runs share are held against the runs that are left
@@ -176,9 +200,10 @@ func (s *Store) Prune(ctx context.Context, k Keep, drop func(logs []string) erro
 		clear(shared)
 		return err
 	}
+	var took time.Duration
 	err = s.Expired(ctx, k, func(part []Gone) error {
 		if runs > 0 {
-			if err := rest(ctx, pruneRest); err != nil {
+			if err := rest(ctx, max(pruneRest, took)); err != nil {
 				return err
 			}
 		}
@@ -194,7 +219,9 @@ func (s *Store) Prune(ctx context.Context, k Keep, drop func(logs []string) erro
 		if err := drop(own); err != nil {
 			return err
 		}
+		began := s.place.Now()
 		n, err := s.remove(ctx, part)
+		took = min(s.place.Now().Sub(began), opTime) // a clock that is set may say anything
 		if runs += n; err == nil && len(shared) >= manyLogs {
 			err = dropShared()
 		}
@@ -267,7 +294,7 @@ func (s *Store) unnamed(ctx context.Context, logs map[string]bool) ([]string, er
 		if seen < pruneBatch || len(logs) == 0 {
 			break
 		}
-		if err := rest(ctx, pruneRest/10); err != nil {
+		if err := rest(ctx, readRest); err != nil {
 			return nil, err
 		}
 	}
@@ -290,12 +317,7 @@ func (s *Store) named(ctx context.Context, after *string, logs map[string]bool) 
 			return err
 		}
 		seen++
-		var r struct {
-			LogPath string `json:"log_path"`
-		}
-		if json.Unmarshal([]byte(record), &r) == nil {
-			delete(logs, r.LogPath)
-		}
+		delete(logs, logOf(record))
 		return nil
 	})
 	return seen, err

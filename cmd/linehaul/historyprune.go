@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -46,13 +48,16 @@ func (a *app) historyPrune(ctx context.Context, dryRun bool) error {
 		return err
 	}
 	keep := keepOf(f.History)
-	jobs := []pruned{}
+	jobs, of := []pruned{}, map[string]int{}
 	err = r.Store.Expired(ctx, keep, func(part []store.Gone) error {
 		for _, g := range part {
-			if len(jobs) == 0 || jobs[len(jobs)-1].Job != g.Job {
+			at, known := of[g.Job]
+			if !known {
+				at = len(jobs)
+				of[g.Job] = at
 				jobs = append(jobs, pruned{Job: g.Job, Oldest: g.ID})
 			}
-			j := &jobs[len(jobs)-1]
+			j := &jobs[at]
 			j.Runs, j.Newest = j.Runs+1, g.ID
 		}
 		return nil
@@ -60,6 +65,7 @@ func (a *app) historyPrune(ctx context.Context, dryRun bool) error {
 	if err != nil {
 		return err
 	}
+	slices.SortFunc(jobs, func(a, b pruned) int { return strings.Compare(a.Job, b.Job) })
 	if !dryRun && len(jobs) > 0 {
 		if _, err := r.PruneHistory(ctx, keep, slog.New(logs.NewHandler(a.stderr, logs.Text, slog.LevelWarn))); err != nil {
 			return err

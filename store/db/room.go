@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Room is what a database takes on the disk, in bytes.
@@ -42,6 +43,9 @@ const (
 	// giveBack is how many pages go back to the file system in one statement, in
 	// which nobody else can write: 4 MB, some 20 ms.
 	giveBack = 1000
+	// giveBackRest is how long others get their turn then: who waits looks again
+	// each 0.1 s.
+	giveBackRest = 150 * time.Millisecond
 	// worthBytes and worthPart are how much must be free for it to be worth it:
 	// what is less is used again soon.
 	worthBytes = 1 << 20
@@ -76,6 +80,11 @@ func (d *DB) GiveBack(ctx context.Context, alone bool) error {
 		return err
 	}
 	for left := r.Free; left > 0; {
+		select {
+		case <-ctx.Done():
+			return d.fault(context.Cause(ctx))
+		case <-time.After(giveBackRest):
+		}
 		// A row for each page: it ends when all are read.
 		err := d.Each(ctx, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", giveBack), nil, func(func(...any) error) error { return nil })
 		if err != nil {
