@@ -62,6 +62,7 @@ type DB struct {
 	aside string
 	kept  string
 	watch func(string, []any)
+	asIs  bool // of PostgreSQL; SQLite sees to it
 }
 
 // A Conn runs statements: a DB each by itself, a Tx all or none.
@@ -116,6 +117,9 @@ func (d *DB) Close() {
 // Exec runs one statement by itself.
 func (d *DB) Exec(ctx context.Context, statement string, args ...any) (int64, error) {
 	d.saw(statement, args)
+	if d.asIs {
+		return 0, fault.New(fault.Internal, "the database is open to read only")
+	}
 	var n int64
 	err := d.patiently(ctx, func() (err error) {
 		if d.pool != nil {
@@ -155,7 +159,12 @@ func (d *DB) Each(ctx context.Context, query string, args []any, row func(scan f
 func (d *DB) Tx(ctx context.Context, do func(*Tx) error) error {
 	return d.patiently(ctx, func() error {
 		if d.pool != nil {
-			return pgx.BeginFunc(ctx, d.pool, func(t pgx.Tx) error { return do(&Tx{db: d, pgx: t}) })
+			// Not by a parameter of the session, which a pooler refuses or gives to others.
+			o := pgx.TxOptions{}
+			if d.asIs {
+				o.AccessMode = pgx.ReadOnly
+			}
+			return pgx.BeginTxFunc(ctx, d.pool, o, func(t pgx.Tx) error { return do(&Tx{db: d, pgx: t}) })
 		}
 		t, err := d.sql.BeginTx(ctx, nil)
 		if err != nil {

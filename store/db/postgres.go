@@ -32,14 +32,11 @@ func openPostgreSQL(ctx context.Context, p Place) (*DB, error) {
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
 		c.ConnConfig.RuntimeParams["application_name"] = "linehaul"
 	}
-	if p.AsIs {
-		c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
-	}
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
 		return nil, postgresFault(err)
 	}
-	d := &DB{kind: PostgreSQL, pool: pool, watch: p.Watch}
+	d := &DB{kind: PostgreSQL, pool: pool, watch: p.Watch, asIs: p.AsIs}
 	if p.AsIs {
 		return d, nil
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"linehaul/fault"
+	"linehaul/internal/lab/postgres"
 	"linehaul/store/db"
 )
 
@@ -36,10 +37,26 @@ func TestAsIs(t *testing.T) {
 		if _, err := r.Exec(ctx, "DELETE FROM lh_schedule"); err == nil {
 			t.Error("it was written")
 		}
+		if err := r.Tx(ctx, func(tx *db.Tx) error { _, err := tx.Exec(ctx, "DELETE FROM lh_schedule"); return err }); err == nil {
+			t.Error("it was written in a transaction")
+		}
 		if got := numbers(t, d, "SELECT count(*) FROM lh_schedule"); got[0] != 1 {
 			t.Errorf("left are %d", got)
 		}
 	})
+}
+
+// TestAsIsBouncer: it is read through PgBouncer as well.
+func TestAsIsBouncer(t *testing.T) {
+	url := shared.NewDatabase(t)
+	open(t, db.Place{URL: url, Now: at})
+	r := open(t, db.Place{URL: postgres.Bouncer(t, url, 2), Now: at, AsIs: true})
+	if problems, err := r.Check(t.Context()); err != nil || len(problems) > 0 {
+		t.Errorf("%q, %v", problems, err)
+	}
+	if room, err := r.Room(t.Context()); err != nil || room.Bytes == 0 {
+		t.Errorf("it takes %+v, %v", room, err)
+	}
 }
 
 // TestAsIsAbsent: no file is made, and one that no linehaul made is at step 0.
