@@ -429,8 +429,10 @@ func TestOverlapPolicies(t *testing.T) {
 	for _, policy := range []string{"queue", "cancel"} {
 		t.Run(policy, func(t *testing.T) {
 			b := start(t, remotetest.Faults{StallSession: 200000})
-			b.write(t, strings.Replace(b.config, "retry: {attempts: 1}", "retry: {attempts: 1}, overlap: "+policy, 1))
+			b.write(t, strings.Replace(b.config, "retry: {attempts: 1}", "retry: {attempts: 1}, overlap: "+policy, 1)+`  other: {get: "h:a.txt", to: "other/"}
+`)
 			b.reload <- struct{}{}
+			b.awaitLog(t, "jobs=2")
 			b.queue.firings <- schedule.Firing{Job: "a", Nominal: time.Now()}
 			for len(parts(b.dir)) == 0 {
 				time.Sleep(5 * time.Millisecond)
