@@ -43,6 +43,9 @@ func (e Entry) Same(size int64, mtime time.Time) bool {
 const (
 	// LedgerBatch is how many entries are looked up, or written, at a time.
 	LedgerBatch = 500
+	// ledgerRows is how many rows one statement writes: what SQLite takes to find
+	// parameters grows with the square of their number.
+	ledgerRows = 40
 	// maxKey bounds the paths that are keys of the ledger as they are, in bytes:
 	// PostgreSQL's indices have no room for the longest.
 	maxKey = 1000
@@ -157,8 +160,11 @@ func (s *Store) LedgerBegin(r Run, entries []Entry) error {
 // when it returns. The run must be this process's, see Put.
 func (s *Store) LedgerEnter(r Run, entries []Entry) error { return s.enter(&r, entries, "") }
 
-// LedgerImport enters files that no run has moved.
-func (s *Store) LedgerImport(entries []Entry) error { return s.enter(nil, entries, "") }
+// LedgerImport enters files that no run has moved. One of which only the name is
+// known takes nothing away from what is known of it already.
+func (s *Store) LedgerImport(entries []Entry) error {
+	return s.enter(nil, entries, " WHERE excluded.size >= 0 OR lh_ledger.done = 0")
+}
 
 // enter writes up to LedgerBatch entries in one transaction.
 func (s *Store) enter(r *Run, entries []Entry, where string) error {
@@ -189,8 +195,8 @@ func (s *Store) enter(r *Run, entries []Entry, where string) error {
 					return err
 				}
 			}
-			for part := rows; len(part) > 0; part = part[min(LedgerBatch, len(part)):] {
-				if err := putEntries(ctx, t, part[:min(LedgerBatch, len(part))], where); err != nil {
+			for part := rows; len(part) > 0; part = part[min(ledgerRows, len(part)):] {
+				if err := putEntries(ctx, t, part[:min(ledgerRows, len(part))], where); err != nil {
 					return err
 				}
 			}
