@@ -111,6 +111,9 @@ func (a *attempt) do(ctx, moving context.Context) error {
 	p := a.pass(moving, conn, pool, files, dest)
 	defer p.close()
 	err = p.carry(moving)
+	if ledgerErr := p.ledger.close(); ledgerErr != nil {
+		return ledgerErr // and no source goes
+	}
 	if resultsErr := a.results.err(); resultsErr != nil {
 		return resultsErr
 	}

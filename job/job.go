@@ -31,6 +31,7 @@ type Job struct {
 	To        *stamp.Template
 	Recursive bool
 	Select    transfer.Select // which of them
+	All       bool            // those too that Select.OnlyNew would leave out
 	IfNone    IfNone
 	// Connections is how many connections large files are moved over; 0: as
 	// many as help.

@@ -7,6 +7,7 @@ import (
 
 	"linehaul/fault"
 	"linehaul/logs"
+	"linehaul/store"
 	"linehaul/transfer"
 	"linehaul/transfer/remote"
 )
@@ -40,6 +41,8 @@ type pass struct {
 	// set of.
 	links, blocked, alike, closing *transfer.Pile
 
+	ledger *ledger // nil: the job has none
+
 	asked *verifier // for the content of a mirror's files; made by sums
 }
 
@@ -62,6 +65,11 @@ func (a *attempt) pass(ctx context.Context, conn *remote.Conn, pool *remote.Pool
 		within: newAllowance(a.job.Limits.MaxTransfer, a.run.Bytes),
 		links:  transfer.NewPile(a.temp), blocked: transfer.NewPile(a.temp), alike: transfer.NewPile(a.temp), closing: transfer.NewPile(a.temp),
 	}
+	var moved func(transfer.Result)
+	if a.job.keepsLedger() && a.store != nil {
+		p.ledger = openLedger(a.job, a.store, store.Run{ID: a.run.ID, Job: a.run.Job, Take: a.run.Take}, p, a.now, a.log)
+		moved = p.ledger.moved
+	}
 	var verify transfer.VerifyFunc
 	if a.job.Verify == VerifyAuto || a.job.Verify == VerifySHA256 {
 		verify = p.verifier(a.job.Verify).check
@@ -70,13 +78,13 @@ func (a *attempt) pass(ctx context.Context, conn *remote.Conn, pool *remote.Pool
 		p.move = &transfer.Get{
 			Remote: files, More: pool.Files, Spread: pool.Spread, Root: dest.root, Run: a.run.Writer(), Host: a.job.Host.Name, Log: a.log, Progress: a.progress,
 			Verify: verify, NoSum: verify == nil, AtOnce: a.job.FilesInFlight, ExactModes: a.job.Preserve || a.job.Sync != nil,
-			Limit: a.limit(), Pace: a.pace(), KeepBad: a.job.KeepBad, SkipSpaceCheck: a.job.NoSpaceCheck,
+			Limit: a.limit(), Pace: a.pace(), KeepBad: a.job.KeepBad, SkipSpaceCheck: a.job.NoSpaceCheck, Moved: moved,
 		}
 	} else {
 		p.move = &transfer.Put{
 			Remote: files, More: pool.Files, Spread: pool.Spread, Dead: a.dead, Run: a.run.Writer(), Host: a.job.Host.Name, Log: a.log, Progress: a.progress,
 			Verify: verify, NoSum: verify == nil, AtOnce: a.job.FilesInFlight,
-			Limit: a.limit(), Pace: a.pace(), KeepBad: a.job.KeepBad, SkipSpaceCheck: a.job.NoSpaceCheck,
+			Limit: a.limit(), Pace: a.pace(), KeepBad: a.job.KeepBad, SkipSpaceCheck: a.job.NoSpaceCheck, Moved: moved,
 		}
 	}
 	return p
@@ -104,11 +112,15 @@ func (p *pass) items(ctx context.Context) iter.Seq2[transfer.Item, error] {
 	if plan.Compare != nil && p.job.Sync.hash() {
 		plan.Compare.Same = p.same
 	}
+	if p.ledger != nil {
+		plan.Ledger = p.ledger
+	}
 	plan.Skipped = func(s transfer.Skip) {
-		if p.results.moved(s.Item) {
-			return // by an earlier attempt
+		if p.results.moved(s.Item) { // by an earlier attempt
+			p.matched++
+			return
 		}
-		if p.run.Skipped++; s.Reason == transfer.WhyUpToDate {
+		if p.run.Skipped++; s.Reason.UpToDate() {
 			p.upToDate++
 		}
 	}
@@ -145,7 +157,7 @@ func (p *pass) items(ctx context.Context) iter.Seq2[transfer.Item, error] {
 				p.matched++
 				p.count++
 			}
-			if err = p.results.err(); err == nil && aside != nil {
+			if err = cmp.Or(p.results.err(), p.ledger.err()); err == nil && aside != nil {
 				err = aside.Add(item)
 			}
 			if err == nil && aside != nil {
@@ -188,7 +200,11 @@ func (p *pass) carry(ctx context.Context) error {
 			return missed
 		}
 	}
-	if err := p.begin(p.dest); err != nil {
+	err := p.begin(p.dest)
+	if err == nil {
+		err = p.ledger.begin(head)
+	}
+	if err != nil {
 		p.nothing = true
 		return err
 	}
@@ -198,13 +214,12 @@ func (p *pass) carry(ctx context.Context) error {
 		kept += res.Kept
 		p.kept = p.run.Bytes + int64(p.run.Moved) + kept
 	}
-	var err error
 	switch {
 	case more:
 		if p.progress != nil {
 			p.progress.Begin(0, 0)
 		}
-		err = p.move.Stream(ctx, chain(head, next), func(res transfer.Result) { note(res, res.Number) })
+		err = p.move.Stream(ctx, chain(head, p.ledger.ahead(next)), func(res transfer.Result) { note(res, res.Number) })
 	case len(head) > 0:
 		var results []transfer.Result
 		results, err = p.move.Files(ctx, head)

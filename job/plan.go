@@ -42,6 +42,9 @@ func (j *Job) selecting(dest destination, info remote.Info) transfer.Plan {
 		Recursive: j.Recursive, Select: j.Select, Name: dest.name, Tree: dest.tree, Target: transfer.ThisSystem(),
 		Compare: j.comparison(dest, info),
 	}
+	if j.All {
+		p.Select.OnlyNew = false
+	}
 	if j.Put != nil {
 		p.Target = system(info)
 	}
@@ -64,36 +67,12 @@ func (j *Job) planned(ctx context.Context, p transfer.Plan, r transfer.Remote, d
 // file after the other; its error ends the plan. The error of a plan in which
 // some files fail comes after them.
 func (r *Runner) Plan(ctx context.Context, j *Job, show func(Planned) error) error {
-	values, err := r.valuesNow(j)
+	d, end, err := r.reach(ctx, j)
 	if err != nil {
 		return err
 	}
-	now := values.At
-	log := slog.New(slog.DiscardHandler)
-	if r.Console != nil {
-		log = slog.New(r.Console)
-	}
-	dialer, err := r.Links.Dialer(j.Host, r.Dialer)
-	if err != nil {
-		return err
-	}
-	conn, err := remote.Dial(ctx, dialer, j.Host, log)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	files, err := conn.Files(ctx)
-	if err != nil {
-		return err
-	}
-	dest, err := j.destination(ctx, files, values)
-	if err != nil {
-		return err
-	}
-	if err := j.checkSource(ctx, files); err != nil {
-		return err
-	}
-	d := dryRun{Runner: r, job: j, conn: conn, files: files, dest: dest, values: values, log: log, show: show}
+	defer end()
+	d.show = show
 	err = d.plan(ctx)
 	switch {
 	case d.failed != nil:
@@ -103,13 +82,51 @@ func (r *Runner) Plan(ctx context.Context, j *Job, show func(Planned) error) err
 	case j.Sync != nil && j.Sync.Delete && d.moved+d.upToDate > 0 && !d.over:
 		return d.extra(ctx)
 	}
-	copies, err := j.planCopies(ctx, files, dest, d.items, r.Store, now)
+	copies, err := j.planCopies(ctx, d.files, d.dest, d.items, r.Store, d.values.At)
 	for _, c := range copies {
 		if err := d.say(c); err != nil {
 			return err
 		}
 	}
 	return err
+}
+
+// reach connects for a job of which nothing is done but to look at files. The
+// caller calls end.
+func (r *Runner) reach(ctx context.Context, j *Job) (d *dryRun, end func(), err error) {
+	values, err := r.valuesNow(j)
+	if err != nil {
+		return nil, nil, err
+	}
+	log := slog.New(slog.DiscardHandler)
+	if r.Console != nil {
+		log = slog.New(r.Console)
+	}
+	dialer, err := r.Links.Dialer(j.Host, r.Dialer)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := remote.Dial(ctx, dialer, j.Host, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	d = &dryRun{Runner: r, job: j, conn: conn, values: values, log: log}
+	if d.files, err = conn.Files(ctx); err == nil {
+		d.dest, err = j.destination(ctx, d.files, values)
+	}
+	if err == nil {
+		err = j.checkSource(ctx, d.files)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return d, func() { conn.Close() }, nil
+}
+
+// looking is a pass that moves nothing.
+func (d *dryRun) looking() *pass {
+	return &pass{attempt: &attempt{job: d.job, log: d.log}, conn: d.conn, files: d.files, dest: d.dest}
 }
 
 // valuesNow are the stamps of a run that would start now.
@@ -159,11 +176,15 @@ func (d *dryRun) plan(ctx context.Context) error {
 	p := j.selecting(d.dest, d.conn.Info())
 	p.At, p.Now, p.Temp, p.Log = d.values.At, d.Now, d.Temp, d.log
 	if p.Compare != nil && j.Sync.hash() {
-		a := &attempt{job: j, log: d.log}
-		p.Compare.Same = (&pass{attempt: a, conn: d.conn, files: d.files, dest: d.dest}).same
+		p.Compare.Same = d.looking().same
+	}
+	if j.keepsLedger() && d.Store != nil {
+		l := openLedger(j, d.Store, store.Run{}, d.looking(), d.Now, d.log)
+		defer l.close() //nolint:errcheck // it writes nothing
+		l.frozen, p.Ledger = true, l
 	}
 	p.Skipped = func(s transfer.Skip) {
-		if d.skipped++; s.Reason == transfer.WhyUpToDate {
+		if d.skipped++; s.Reason.UpToDate() {
 			d.upToDate++
 		}
 		d.say(d.dest.planned(doesSkip, s.Item, s.Reason)) //nolint:errcheck // the next item brings it

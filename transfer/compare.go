@@ -53,7 +53,7 @@ func (c *Comparison) items(ctx context.Context, items iter.Seq2[Item, error], th
 					err = sorted(ctx, fault.RemoteFile, item.Target, err)
 				}
 				if same {
-					left.upToDate(item)
+					left.quietly(item, WhyUpToDate)
 					continue
 				}
 			}

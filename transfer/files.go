@@ -115,6 +115,7 @@ type engine struct {
 	bad      bool                                   // copies that are not what their sources are stay
 	limit    func(ctx context.Context, n int) error // may be nil
 	pace     func() int64                           // may be nil
+	moved    func(Result)                           // may be nil
 	atOnce   int
 	total    int           // of the files, if it is known
 	large    chan struct{} // has room for the large files that may be under way
@@ -178,6 +179,9 @@ func (e *engine) files(ctx context.Context, items iter.Seq2[Item, error], move m
 		switch err := res.Err; {
 		case err == nil:
 			done++
+			if e.moved != nil {
+				e.moved(res)
+			}
 		case ended != nil || errors.As(err, &after):
 			// It is an effect of what ended all.
 		case stopsAll(err) || outer.Err() != nil:

@@ -454,12 +454,12 @@ func (l leaver) leave(item Item, why Reason) {
 	}
 }
 
-// upToDate says the same of what a mirror's target has: mostly that is nearly
-// everything.
-func (l leaver) upToDate(item Item) {
-	l.log.Debug("skipped", keyName, item.Entry.Name, keySource, item.Source, keyReason, WhyUpToDate.String())
+// quietly says the same of what a mirror's target has, or a ledger: mostly that
+// is nearly everything.
+func (l leaver) quietly(item Item, why Reason) {
+	l.log.Debug("skipped", keyName, item.Entry.Name, keySource, item.Source, keyReason, why.String())
 	if l.told != nil {
-		l.told(Skip{Item: item, Reason: WhyUpToDate})
+		l.told(Skip{Item: item, Reason: why})
 	}
 }
 

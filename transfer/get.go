@@ -55,6 +55,9 @@ type Get struct {
 	// Pace is the rate that Limit allows at the moment, in bytes a second; 0 if
 	// it allows any. It may be nil.
 	Pace func() int64
+	// Moved is told of each file at once when its target is whole and durable, one
+	// at a time. It may be nil.
+	Moved func(Result)
 	// Now is the clock for Result.Took. Default: time.Now.
 	Now func() time.Time
 }
@@ -108,7 +111,7 @@ func (g *Get) root() (*os.Root, error) {
 func (g *Get) stream(ctx context.Context, root *os.Root, items iter.Seq2[Item, error], total int, emit func(int, Result)) error {
 	now, log := orNow(g.Now), orDiscard(g.Log)
 	e := engine{
-		did: "fetched", run: g.Run, host: g.Host, log: log, progress: g.Progress, now: now, verify: g.Verify, noSum: g.NoSum, bad: g.KeepBad, limit: g.Limit, pace: g.Pace,
+		did: "fetched", run: g.Run, host: g.Host, log: log, progress: g.Progress, now: now, verify: g.Verify, noSum: g.NoSum, bad: g.KeepBad, limit: g.Limit, pace: g.Pace, moved: g.Moved,
 		atOnce: atOnce(g.AtOnce, g.Remote, false), total: total, large: make(chan struct{}, largeAtOnce), buffers: buffers{most: maxRequest},
 		paths: func(i Item) (string, string) { return at(g.Host, i.Source), localPath(g.Root, i.Target) },
 	}

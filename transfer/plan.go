@@ -16,7 +16,7 @@ import (
 // target; errors come as those of Find and Placing.Place. Nothing is held in
 // memory that grows with the number of files, other than what Find and
 // Placing say. The order of the steps: patterns, size and age; Newest;
-// the target and its name; OnlyNew; the second look of Settle.
+// the target and its name; OnlyNew, by the target or the ledger; the second look of Settle.
 //
 // A file is settled if its time lies at least Settle before the clock that
 // stamps it, and if size and time are the same on a second look. That look
@@ -43,7 +43,9 @@ type Plan struct {
 	// only what differs comes, each with its Standing, and each folder as
 	// Find.Folders has it. Select.OnlyNew has no meaning then.
 	Compare *Comparison
-	Log     *slog.Logger // may be nil
+	// Ledger is what Select.Ledger goes by, and must be set for that.
+	Ledger Ledger
+	Log    *slog.Logger // may be nil
 	// Skipped is told of each file that is left alone. It may be nil.
 	Skipped func(Skip)
 }
@@ -84,6 +86,11 @@ func (p Plan) in(ctx context.Context, from tree, open func() targets, put bool, 
 		switch {
 		case p.Compare != nil:
 			items = p.Compare.items(ctx, items, there, left)
+		case p.Select.OnlyNew && p.Select.Ledger && p.Ledger == nil:
+			items = failing(fault.New(fault.Usage, "there is no ledger that says what was moved before").
+				WithHint("`only_new: ledger` is for jobs, whose runs are recorded"))
+		case p.Select.OnlyNew && p.Select.Ledger:
+			items = byLedger(ctx, items, p.Ledger, there.look, left)
 		case p.Select.OnlyNew:
 			items = onlyNew(ctx, items, there.look, left)
 		}

@@ -76,6 +76,9 @@ type Put struct {
 	// Pace is the rate that Limit allows at the moment, in bytes a second; 0 if
 	// it allows any. It may be nil.
 	Pace func() int64
+	// Moved is told of each file at once when its target is whole and durable, one
+	// at a time. It may be nil.
+	Moved func(Result)
 	// Now is the clock for Result.Took. Default: time.Now.
 	Now func() time.Time
 }
@@ -101,7 +104,7 @@ func (p *Put) stream(ctx context.Context, items iter.Seq2[Item, error], all []It
 	}
 	now, log := orNow(p.Now), orDiscard(p.Log)
 	e := engine{
-		did: "stored", run: p.Run, host: p.Host, log: log, progress: p.Progress, now: now, verify: p.Verify, noSum: p.NoSum, bad: p.KeepBad, limit: p.Limit, pace: p.Pace,
+		did: "stored", run: p.Run, host: p.Host, log: log, progress: p.Progress, now: now, verify: p.Verify, noSum: p.NoSum, bad: p.KeepBad, limit: p.Limit, pace: p.Pace, moved: p.Moved,
 		atOnce: atOnce(p.AtOnce, p.Remote, true), total: len(all), large: make(chan struct{}, largeAtOnce), buffers: buffers{most: Headroom + maxWrite},
 		paths: func(i Item) (string, string) { return i.Source, at(p.Host, i.Target) },
 	}

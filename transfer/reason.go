@@ -14,6 +14,7 @@ const (
 	WhyTooYoung      Reason = "too young"
 	WhyTooOld        Reason = "too old"
 	WhyUpToDate      Reason = "up to date"
+	WhyLedger        Reason = "ledger"
 	WhyNotNewest     Reason = "not among the newest"
 	WhyOverTransfer  Reason = "over max_transfer"
 	WhyNotSettled    Reason = "not settled"
@@ -51,6 +52,7 @@ func reasons() []struct {
 		{WhyTooYoung, "it was changed less than `min_age` before the run"},
 		{WhyTooOld, "it was changed more than `max_age` before the run"},
 		{WhyUpToDate, "`only_new`: the target has its size and its time"},
+		{WhyLedger, "`only_new: ledger`: the job has moved it before, as it is now"},
 		{WhyNotNewest, "`newest`: there are enough newer ones"},
 		{WhyOverTransfer, "`max_transfer`: with it the run would move more than it may; another run takes it"},
 		{WhyNotSettled, "`settle`: it was changed lately, or still changes; the next run looks again"},
@@ -81,6 +83,10 @@ func Reasons() []Reason {
 	}
 	return all
 }
+
+// UpToDate reports whether a reason says that there is nothing to do: the target
+// has it, or had it.
+func (r Reason) UpToDate() bool { return r == WhyUpToDate || r == WhyLedger }
 
 // String returns the reason as logs have it.
 func (r Reason) String() string { return string(r) }

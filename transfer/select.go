@@ -60,6 +60,9 @@ type Select struct {
 
 	// OnlyNew leaves out what the target has already, by size and mtime.
 	OnlyNew bool
+	// Ledger has OnlyNew leave out what was moved before, wherever it is now, as
+	// Plan.Ledger has it.
+	Ledger bool
 	// Newest takes only so many files of each source, the newest by mtime.
 	// Files of the same second count in the order of their paths. 0: all.
 	Newest int

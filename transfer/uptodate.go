@@ -21,8 +21,8 @@ const (
 	maxFolders = 64
 )
 
-// upToDate reports whether a target is what its source would be there.
-func upToDate(item Item, there Entry) bool {
+// UpToDate reports whether a target is what its source would be there.
+func UpToDate(item Item, there Entry) bool {
 	if item.Entry.Mode.IsDir() || there.Mode.IsDir() {
 		return item.Entry.Mode.IsDir() && there.Mode.IsDir()
 	}
@@ -47,7 +47,7 @@ func onlyNew(ctx context.Context, items iter.Seq2[Item, error], look lookup, lef
 		for item, err := range items {
 			if err == nil {
 				there, lookErr := look(ctx, item.Target)
-				if lookErr == nil && upToDate(item, there) {
+				if lookErr == nil && UpToDate(item, there) {
 					left.leave(item, WhyUpToDate)
 					continue
 				}
