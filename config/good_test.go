@@ -233,7 +233,7 @@ func TestEverything(t *testing.T) {
 	if j.Schedule != nil || j.Log != nil {
 		t.Errorf("schedule %v, log %v, want none", j.Schedule, j.Log)
 	}
-	if want := (transfer.Select{Sentinel: "{stem}.ok", Symlinks: transfer.SkipLinks, Names: transfer.RefuseNames}); !reflect.DeepEqual(j.Select, want) {
+	if want := (transfer.Select{OnlyNew: true, Ledger: true, Sentinel: "{stem}.ok", Symlinks: transfer.SkipLinks, Names: transfer.RefuseNames}); !reflect.DeepEqual(j.Select, want) {
 		t.Errorf("selection: got %+v, want %+v", j.Select, want)
 	}
 	equal(t, "timezone", j.Timezone, time.Local)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"math"
 	"reflect"
 	"regexp"
@@ -198,6 +199,40 @@ func (v *flag) preset(text string, at spot) {
 	v.value = text == "true"
 }
 
+// newness is true or false, or a word of choices, which is a way to be true.
+type newness struct {
+	mark
+	value bool
+	way   string // the word; empty: there was none
+}
+
+func (v *newness) take(d *decoder, n ast.Node, at spot, f field) {
+	if b, ok := n.(*ast.BoolNode); ok {
+		v.set(d.place(n, at), true)
+		v.value = b.Value
+		return
+	}
+	wants := "true, false or " + strings.Join(f.choices, ", ")
+	var t text
+	if !t.read(d, n, at, wants) {
+		return
+	}
+	if !slices.Contains(f.choices, t.value) {
+		a := d.problem(t.at, "`%s` wants %s, got %s", at.name, wants, quote(t.value))
+		if near := Nearest(t.value, f.choices); near != "" {
+			a.suggest("did you mean `%s`?", near)
+		}
+		return
+	}
+	v.set(t.at, true)
+	v.value, v.way = true, t.value
+}
+
+func (v *newness) preset(text string, at spot) {
+	v.set(at, false)
+	v.value = text == "true"
+}
+
 // duration is a length of time.
 type duration struct {
 	mark
@@ -270,6 +305,15 @@ var (
 	durationPart = regexp.MustCompile(`([0-9.]+)([a-z]+)`)
 	sizeForm     = regexp.MustCompile(sizePattern)
 )
+
+// ParseDuration reads a duration as the config spells it, such as 36h or 90d.
+func ParseDuration(text string) (time.Duration, error) {
+	d, ok := parseDuration(text)
+	if !ok {
+		return 0, fmt.Errorf("%q: want %s", text, wantsDuration)
+	}
+	return d, nil
+}
 
 // parseDuration reads a duration of up to 292 years.
 func parseDuration(s string) (time.Duration, bool) {

@@ -71,8 +71,12 @@ func (f field) schema() *jsonschema.Schema {
 	if s == nil {
 		return nil
 	}
+	kind := s.Type
+	if kind == "" && len(s.AnyOf) > 0 && s.AnyOf[0].Type == typeBoolean {
+		kind = typeBoolean
+	}
 	if f.preset != "" {
-		s.Default = asJSON(s.Type, f.preset)
+		s.Default = asJSON(kind, f.preset)
 	}
 	if f.example != "" {
 		s.Examples = []any{asJSON(s.Type, f.example)}
@@ -80,12 +84,15 @@ func (f field) schema() *jsonschema.Schema {
 	return s
 }
 
+// typeBoolean is what JSON Schema calls true and false.
+const typeBoolean = "boolean"
+
 // asJSON is what a value that a tag spells is in JSON.
 func asJSON(kind, value string) any {
 	switch kind {
 	case "integer":
 		return json.Number(value)
-	case "boolean":
+	case typeBoolean:
 		return value == "true"
 	}
 	return value
@@ -110,7 +117,15 @@ func (*number) schema(f field) *jsonschema.Schema {
 	}
 }
 
-func (*flag) schema(field) *jsonschema.Schema { return &jsonschema.Schema{Type: "boolean"} }
+func (*flag) schema(field) *jsonschema.Schema { return &jsonschema.Schema{Type: typeBoolean} }
+
+func (*newness) schema(f field) *jsonschema.Schema {
+	words := &jsonschema.Schema{Type: "string"}
+	for _, word := range f.choices {
+		words.Enum = append(words.Enum, word)
+	}
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: typeBoolean}, words}}
+}
 
 func (*duration) schema(field) *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", Pattern: "^" + durationPattern + "$"}

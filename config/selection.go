@@ -21,12 +21,15 @@ func selectionKeys() []string {
 	}
 }
 
+// ByLedger is the word of only_new for what a job has moved before.
+const ByLedger = "ledger"
+
 // selection reads those keys.
 func (r *rules) selection(s *jobEntry, to *stamp.Template) transfer.Select {
 	sel := transfer.Select{
 		Include: r.globs(&s.Include), Exclude: r.globs(&s.Exclude),
 		MinSize: s.MinSize.value, MaxSize: s.MaxSize.value, MinAge: s.MinAge.value, MaxAge: s.MaxAge.value,
-		OnlyNew: s.OnlyNew.value, Newest: s.Newest.value, NoHidden: !s.Hidden.value,
+		OnlyNew: s.OnlyNew.value, Ledger: s.OnlyNew.way == ByLedger, Newest: s.Newest.value, NoHidden: !s.Hidden.value,
 		Symlinks: transfer.Links(s.Symlinks.value), Depth: s.Depth.value, Names: transfer.Names(s.Names.value),
 	}
 	if s.Settle.given {
@@ -107,7 +110,11 @@ func SelectionFlags() []SelectionFlag {
 }
 
 func (f field) selectionFlag() SelectionFlag {
-	_, isFlag := reflect.New(f.kind).Interface().(*flag)
+	isFlag := false
+	switch reflect.New(f.kind).Interface().(type) {
+	case *flag, *newness:
+		isFlag = true
+	}
 	return SelectionFlag{
 		Name: strings.ReplaceAll(f.name, "_", "-"), Usage: f.flag, Switch: isFlag, Default: f.preset,
 		Set: func(to *transfer.Select, value string) error { return f.choose(to, value) },
@@ -133,6 +140,11 @@ func (f field) choose(to *transfer.Select, value string) error {
 		count, err = strconv.Atoi(value)
 		ok = err == nil && isDecimal(value) && f.least <= count && count <= f.most
 		wants = fmt.Sprintf("a number from %d to %d", f.least, f.most)
+	case *newness:
+		var err error
+		yes, err = strconv.ParseBool(value)
+		yes = yes || value == ByLedger
+		ok, wants = err == nil || value == ByLedger, "true, false or "+ByLedger
 	case *flag:
 		var err error
 		yes, err = strconv.ParseBool(value)
@@ -158,7 +170,7 @@ func (f field) choose(to *transfer.Select, value string) error {
 	case "max_age":
 		to.MaxAge = length
 	case "only_new":
-		to.OnlyNew = yes
+		to.OnlyNew, to.Ledger = yes, value == ByLedger
 	case "newest":
 		to.Newest = count
 	case "settle":

@@ -48,6 +48,14 @@ func TestSelectionFlags(t *testing.T) {
 		t.Errorf("by flags %+v\nby the config %+v", got, want)
 	}
 	for _, f := range config.SelectionFlags() {
+		if f.Name == "only-new" {
+			for value, want := range map[string]transfer.Select{"true": {OnlyNew: true}, "false": {}, "ledger": {OnlyNew: true, Ledger: true}} {
+				s := transfer.Select{OnlyNew: true, Ledger: true}
+				if err := f.Set(&s, value); err != nil || !reflect.DeepEqual(s, want) {
+					t.Errorf("--only-new=%s: %+v, %v", value, s, err)
+				}
+			}
+		}
 		if f.Name != "settle" {
 			continue
 		}

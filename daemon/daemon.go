@@ -276,6 +276,7 @@ func (d *Daemon) fire(ctx context.Context, task queue.Task) (again time.Duration
 		d.note(s.runner.Refuse(task.Job, t, err))
 		return 0
 	}
+	j.All = task.All
 	if !task.Nominal.IsZero() && task.Take <= 1 {
 		state, why := d.leaves(s, task)
 		if why != "" {

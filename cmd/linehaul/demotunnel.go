@@ -68,7 +68,7 @@ gateway's own TCP/IP, and can be reached through the tunnel only. The config for
 		return fault.New(fault.LocalDisk, "write the demo's config: %w", err)
 	}
 	d.configPath = file
-	err = d.run(ctx, []string{"ledger"}, false, "")
+	err = d.run(ctx, []string{"ledger"}, runFlags{}, "")
 	d.ways().Close()
 	if err != nil {
 		return err

@@ -11,8 +11,23 @@ import (
 	"linehaul/store"
 )
 
+// runFlags say what becomes of the jobs.
+type runFlags struct {
+	dryRun bool
+	all    bool
+}
+
+// fits refuses --all for a job that has no use for it.
+func (o runFlags) fits(name string, mirror bool) error {
+	if !o.all || !mirror {
+		return nil
+	}
+	return fault.New(fault.Usage, "--all has no meaning for %q: a mirror moves what differs", name).WithHint("leave --all out")
+}
+
 func (a *app) runCmd() *cobra.Command {
-	dryRun, detach, wait := false, false, false
+	var o runFlags
+	detach, wait := false, false
 	var progress progressFlag
 	var look lookFlags
 	c := &cobra.Command{
@@ -27,7 +42,7 @@ func (a *app) runCmd() *cobra.Command {
 			switch {
 			case detach && wait:
 				return fault.New(fault.Usage, "--detach and --wait exclude each other")
-			case (detach || wait) && dryRun:
+			case (detach || wait) && o.dryRun:
 				return fault.New(fault.Usage, "a dry run is made here: --dry-run goes with neither --detach nor --wait")
 			}
 			if detach || wait {
@@ -39,15 +54,19 @@ func (a *app) runCmd() *cobra.Command {
 					if f.Jobs[name] == nil {
 						return noJob(f, name)
 					}
+					if err := o.fits(name, f.Jobs[name].Sync != nil); err != nil {
+						return err
+					}
 				}
-				return a.runQueued(c.Context(), f, args, wait)
+				return a.runQueued(c.Context(), f, args, o.all, wait)
 			}
-			return a.run(c.Context(), args, dryRun, progress)
+			return a.run(c.Context(), args, o, progress)
 		},
 	}
-	c.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "show what would be done with each file, and with old copies, and why, and do nothing")
+	c.Flags().BoolVarP(&o.dryRun, "dry-run", "n", false, "show what would be done with each file, and with old copies, and why, and do nothing")
 	c.Flags().BoolVar(&detach, "detach", false, "have it run by whoever serves, and print the run's id")
 	c.Flags().BoolVar(&wait, "wait", false, "have it run by whoever serves, and wait until it has ended")
+	c.Flags().BoolVar(&o.all, "all", false, "move what only_new would leave out, too: what the target has, or what the ledger knows")
 	progress.add(c)
 	look.add(c.Flags())
 	return c
@@ -56,7 +75,7 @@ func (a *app) runCmd() *cobra.Command {
 // run runs the named jobs one after another. One that fails does not keep the
 // others from running; the exit code is the failure's, or 9 where some jobs
 // failed and some did not.
-func (a *app) run(ctx context.Context, names []string, dryRun bool, progress progressFlag) error {
+func (a *app) run(ctx context.Context, names []string, o runFlags, progress progressFlag) error {
 	f, err := a.load()
 	if err != nil {
 		return err
@@ -71,16 +90,20 @@ func (a *app) run(ctx context.Context, names []string, dryRun bool, progress pro
 			return fault.New(fault.Usage, "job %q runs on %s, and this is %s", name, strings.Join(j.RunOn, ", "), f.Node.Name).
 				WithHint("`linehaul run --wait %s` has it run there", name)
 		}
+		if err := o.fits(name, j.Sync != nil); err != nil {
+			return err
+		}
+		j.All = o.all
 		jobs = append(jobs, j)
 	}
-	a.sets = !dryRun
+	a.sets = !o.dryRun
 	r, err := a.runner(f)
 	if err != nil {
 		return err
 	}
 	var failed []error
 	for _, j := range jobs {
-		if dryRun {
+		if o.dryRun {
 			err = a.dryRun(ctx, r, j)
 		} else {
 			var run store.Run

@@ -22,7 +22,7 @@ const (
 
 // runQueued puts runs of jobs into the queue, for whoever serves, and waits for them
 // if that is asked for.
-func (a *app) runQueued(ctx context.Context, f *config.File, names []string, wait bool) error {
+func (a *app) runQueued(ctx context.Context, f *config.File, names []string, all, wait bool) error {
 	s, err := a.record(f)
 	if err != nil {
 		return err
@@ -39,7 +39,7 @@ func (a *app) runQueued(ctx context.Context, f *config.File, names []string, wai
 	}
 	var ids []string
 	for _, name := range names {
-		id, err := q.Ask(ctx, name, f.Jobs[name].RunOn)
+		id, err := q.Ask(ctx, name, f.Jobs[name].RunOn, all)
 		if err != nil {
 			return err
 		}

@@ -32,6 +32,10 @@ func (o *selectFlags) check(dest *stamp.Template) error {
 	if err := o.chosen.Check(); err != nil {
 		return err
 	}
+	if o.chosen.Ledger {
+		return fault.New(fault.Usage, "--only-new=%s is for jobs: what is moved by hand is in no ledger", config.ByLedger).
+			WithHint("write a job with `only_new: %s` into the config, or use --only-new, which goes by what the target has", config.ByLedger)
+	}
 	if o.chosen.Symlinks == transfer.CopyLinks && dest.PerFile() {
 		return fault.New(fault.Usage, "--symlinks copy wants a folder as target, and %q names each file: the links would lead nowhere", dest.String()).
 			WithHint("let the target end in /, without {name} or {path}")

@@ -107,10 +107,10 @@ func (a *app) stepOf(ctx context.Context, p store.Place) (int, error) {
 
 func (a *app) showMigration(m migration) error {
 	was := func(what string, from, to int) {
-		switch {
-		case from == to:
+		switch from {
+		case to:
 			a.note("%s are at step %d, which is up to date", what, to)
-		case from == 0:
+		case 0:
 			a.note("%s are made, at step %d", what, to)
 		default:
 			a.note("%s were at step %d, and are at step %d", what, from, to)

@@ -66,6 +66,7 @@ type Task struct {
 	Blocked string    `json:"blocked,omitempty"`
 	Passed  bool      `json:"passed,omitempty"`
 	MadeUp  bool      `json:"made_up,omitempty"` // see schedule.Firing
+	All     bool      `json:"all,omitempty"`     // what only_new leaves out, too
 	Lane    string    `json:"lane,omitempty"`    // the name of River's queue; empty: any machine may run it
 }
 
@@ -370,14 +371,14 @@ func (q *Queue) Fire(ctx context.Context, job string, due func(last time.Time) (
 }
 
 // Ask puts a run of a job into the queue that a person has asked for, for any machine
-// or for one of some, and returns its id.
-func (q *Queue) Ask(ctx context.Context, job string, runOn []string) (string, error) {
+// or for one of some, and returns its id. all is that of job.Job.
+func (q *Queue) Ask(ctx context.Context, job string, runOn []string, all bool) (string, error) {
 	q.mu.Lock()
 	q.lanes[job] = lane(runOn)
 	q.mu.Unlock()
 	var task Task
 	err := q.place.Store.DB().Tx(ctx, func(t *db.Tx) (err error) {
-		if task, err = q.enter(ctx, t, Task{Take: 1, Job: job}, "hand"); err != nil {
+		if task, err = q.enter(ctx, t, Task{Take: 1, Job: job, All: all}, "hand"); err != nil {
 			return err
 		}
 		return q.engine.insert(ctx, t, []Task{task})

@@ -286,7 +286,7 @@ func TestAgain(t *testing.T) {
 			}
 			return 0
 		})
-		id, err := n.Ask(t.Context(), "a", nil)
+		id, err := n.Ask(t.Context(), "a", nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -304,14 +304,14 @@ func TestAgain(t *testing.T) {
 func TestRiverLost(t *testing.T) {
 	both(t, func(t *testing.T, s site) {
 		n := s.open(t)
-		id, err := n.Ask(t.Context(), "a", nil)
+		id, err := n.Ask(t.Context(), "a", nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := n.store.DB().Exec(t.Context(), "DELETE FROM river_job"); err != nil {
 			t.Fatal(err)
 		}
-		other, err := n.Ask(t.Context(), "b", nil) // which is there, and is put there again
+		other, err := n.Ask(t.Context(), "b", nil, false) // which is there, and is put there again
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -352,7 +352,7 @@ func TestStop(t *testing.T) {
 				return time.Second
 			})
 		}()
-		if _, err := n.Ask(t.Context(), "a", nil); err != nil {
+		if _, err := n.Ask(t.Context(), "a", nil, false); err != nil {
 			t.Fatal(err)
 		}
 		<-begun
@@ -421,7 +421,7 @@ func TestKilled(t *testing.T) {
 	both(t, func(t *testing.T, s site) {
 		n := s.open(t)
 		c, says := startProcess(t, s, true)
-		id, err := n.Ask(t.Context(), "a", nil)
+		id, err := n.Ask(t.Context(), "a", nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -452,7 +452,7 @@ func TestZombie(t *testing.T) {
 	s := site{dir: t.TempDir(), url: server.NewDatabase(t)}
 	n := s.open(t)
 	c, says := startProcess(t, s, true)
-	id, err := n.Ask(t.Context(), "a", nil)
+	id, err := n.Ask(t.Context(), "a", nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -502,7 +502,7 @@ func TestCutOff(t *testing.T) {
 			return 0
 		})
 	}()
-	if _, err := n.Ask(t.Context(), "a", nil); err != nil {
+	if _, err := n.Ask(t.Context(), "a", nil, false); err != nil {
 		t.Fatal(err)
 	}
 	<-begun
