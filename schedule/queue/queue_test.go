@@ -286,7 +286,7 @@ func TestAgain(t *testing.T) {
 			}
 			return 0
 		})
-		id, err := n.Ask(t.Context(), "a", nil, false)
+		id, err := n.Ask(t.Context(), "a", nil, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -294,7 +294,7 @@ func TestAgain(t *testing.T) {
 			t.Errorf("%+v, %v", got, err)
 		}
 		eventually(t, "it ran", func() bool { got, err := n.store.Run(id); return err == nil && got.State == store.OK })
-		if all := r.all(); len(all) != 2 || all[0].Run != id || all[1].Take != 1 || !all[0].Nominal.IsZero() {
+		if all := r.all(); len(all) != 2 || all[0].Run != id || all[1].Take != 1 || !all[0].Nominal.IsZero() || !all[0].All || !all[1].All {
 			t.Errorf("%+v", all)
 		}
 	})
@@ -304,7 +304,7 @@ func TestAgain(t *testing.T) {
 func TestRiverLost(t *testing.T) {
 	both(t, func(t *testing.T, s site) {
 		n := s.open(t)
-		id, err := n.Ask(t.Context(), "a", nil, false)
+		id, err := n.Ask(t.Context(), "a", nil, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -326,6 +326,9 @@ func TestRiverLost(t *testing.T) {
 		got := []string{}
 		for _, task := range r.all() {
 			got = append(got, task.Run)
+			if task.All != (task.Run == id) {
+				t.Errorf("%s of %s: all is %v", task.Run, id, task.All)
+			}
 		}
 		slices.Sort(got)
 		if !slices.Equal(got, []string{id, other}) {

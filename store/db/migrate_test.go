@@ -24,7 +24,7 @@ func raw(t *testing.T, path string) *sql.DB {
 }
 
 // asStep makes the database as the linehaul left it that knew so many steps, with
-// one run in it.
+// one schedule in it.
 func asStep(t *testing.T, exec func(statement string, args ...any) error, k db.Kind, steps int) {
 	t.Helper()
 	err := exec("CREATE TABLE lh_schema (step BIGINT PRIMARY KEY, at BIGINT NOT NULL)")
@@ -37,7 +37,7 @@ func asStep(t *testing.T, exec func(statement string, args ...any) error, k db.K
 			err = errors.Join(err, exec("INSERT INTO lh_schema (step, at) VALUES ($1, 1)", step))
 		}
 	}
-	err = errors.Join(err, exec("INSERT INTO lh_run (id, job, state, owner, take, queued, nominal, ended, cancel, record) VALUES ('one', 'a', 'ok', '', 0, 0, 0, 0, '', '{}')"))
+	err = errors.Join(err, exec("INSERT INTO lh_schedule (job, last) VALUES ('one', 1)"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +59,8 @@ func TestBackupBeforeStep(t *testing.T) {
 		if step, err := d.Schema(t.Context()); step != db.Version() || step < 2 || err != nil {
 			t.Fatalf("at step %d of %d, %v", step, db.Version(), err)
 		}
-		if got := numbers(t, d, "SELECT count(*) FROM lh_run WHERE id = 'one'"); !slices.Equal(got, []int64{1}) {
-			t.Errorf("after the step there are %d runs", got)
+		if got := numbers(t, d, "SELECT count(*) FROM lh_schedule WHERE job = 'one'"); !slices.Equal(got, []int64{1}) {
+			t.Errorf("after the step there are %d schedules", got)
 		}
 		if got := numbers(t, d, "SELECT count(*) FROM lh_ledger"); !slices.Equal(got, []int64{0}) {
 			t.Errorf("the ledger has %d entries", got)
@@ -77,7 +77,7 @@ func TestBackupBeforeStep(t *testing.T) {
 	before := raw(t, copies[0])
 	for query, want := range map[string]int{
 		"SELECT max(step) FROM lh_schema":                             1,
-		"SELECT count(*) FROM lh_run":                                 1,
+		"SELECT count(*) FROM lh_schedule":                            1,
 		"SELECT count(*) FROM sqlite_master WHERE name = 'lh_ledger'": 0,
 	} {
 		var n int
@@ -121,7 +121,7 @@ func TestStepOnPostgreSQL(t *testing.T) {
 	if step, err := later.Schema(t.Context()); step != db.Version() || err != nil {
 		t.Fatalf("at step %d, %v", step, err)
 	}
-	if got := numbers(t, later, "SELECT count(*) FROM lh_run WHERE id = 'one'"); !slices.Equal(got, []int64{1}) {
-		t.Errorf("after the step there are %d runs", got)
+	if got := numbers(t, later, "SELECT count(*) FROM lh_schedule WHERE job = 'one'"); !slices.Equal(got, []int64{1}) {
+		t.Errorf("after the step there are %d schedules", got)
 	}
 }
