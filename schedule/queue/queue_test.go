@@ -599,7 +599,7 @@ func TestLanes(t *testing.T) {
 		a.start(t, handler(a, "a"))
 		for range 5 {
 			for job, on := range map[string][]string{"any": nil, "there": {"dmz", "b"}} {
-				if _, err := a.Ask(t.Context(), job, on); err != nil {
+				if _, err := a.Ask(t.Context(), job, on, false); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -648,7 +648,7 @@ func TestLimit(t *testing.T) {
 			return 0
 		})
 		for i := range 6 {
-			if _, err := n.Ask(t.Context(), fmt.Sprint("job", i), nil); err != nil {
+			if _, err := n.Ask(t.Context(), fmt.Sprint("job", i), nil, false); err != nil {
 				t.Fatal(err)
 			}
 		}
