@@ -336,7 +336,7 @@ func TestUnknownJob(t *testing.T) {
 	b := start(t, remotetest.Faults{})
 	at := time.Now()
 	var mu sync.Mutex
-	b.Daemon.Runner = func(f *config.File) (*job.Runner, error) {
+	b.Runner = func(f *config.File) (*job.Runner, error) {
 		now := func() time.Time {
 			mu.Lock()
 			defer mu.Unlock()

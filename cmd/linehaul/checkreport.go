@@ -203,7 +203,7 @@ func nightOf(r store.Run) plot.Night {
 		n.Result = "warn"
 	case store.Skipped, store.Missed:
 		n.Result = "skipped"
-	case store.Failed, store.Interrupted, store.Running:
+	case store.Failed, store.Interrupted, store.Running, store.Waiting:
 	}
 	if c := r.Checks; c != nil {
 		n.MedianMS, n.P95MS, n.JitterMS, n.Hops = c.MedianMS, c.P95MS, c.JitterMS, c.Hops

@@ -107,7 +107,7 @@ func (d *DB) Pool() *pgxpool.Pool { return d.pool }
 // Close ends it. Nobody may be using it any more.
 func (d *DB) Close() {
 	if d.sql != nil {
-		d.sql.Close()
+		d.sql.Close() //nolint:errcheck // what was committed is safe
 	}
 	if d.pool != nil {
 		d.pool.Close()
@@ -259,7 +259,7 @@ func eachSQL(rows *sql.Rows, err error, row func(scan func(...any) error) error)
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // Err has said it
 	for rows.Next() {
 		if err := row(rows.Scan); err != nil {
 			return err
