@@ -182,7 +182,7 @@ func (a *app) nights(name string, days int) ([]plot.Night, error) {
 	since := a.now().AddDate(0, 0, -max(days, 1))
 	nights := []plot.Night{}
 	warnings, err := s.Each(store.Filter{Job: name, Since: since}, func(r store.Run) bool {
-		if r.State != store.Running {
+		if r.State != store.Running && r.State != store.Waiting {
 			nights = append(nights, nightOf(r))
 		}
 		return true
