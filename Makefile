@@ -42,7 +42,7 @@ deps: ## install what the tests need (as root), or print the command that does
 .PHONY: test
 test: deps ## everything, with the race detector, against real OpenSSH and PuTTY
 	CGO_ENABLED=1 go test -race -timeout 25m ./...
-	go test -timeout 15m -count 1 ./cmd/linehaul -run 'TestFaultTable|TestKill$$'
+	go test -timeout 15m -count 1 ./cmd/linehaul -run 'TestFaultTable|TestKill$$|TestLedgerKilled$$'
 
 .PHONY: race
 race: ## the tests that need no other program, with the race detector, three times

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -165,6 +167,9 @@ func TestLedgerForget(t *testing.T) {
 	}
 	gz := func(e store.Entry) bool { return path.Ext(e.Path) == ".gz" }
 	want := 0
+	if got := entries(t, s, store.LedgerFilter{Host: "hk2"}); len(got) > 0 {
+		t.Errorf("of another host: %q", got)
+	}
 	for _, e := range all {
 		if e.Job == "b" && gz(e) {
 			want++
@@ -183,6 +188,62 @@ func TestLedgerForget(t *testing.T) {
 	cancel()
 	if err := s.Ledger(ctx, store.LedgerFilter{}, func(store.Entry) bool { return true }); err == nil {
 		t.Error("a ledger that nobody waits for is read")
+	}
+}
+
+// TestLedgerPlans: each page of the ledger begins at its place in the index, whatever
+// is asked for, and what is looked up or written is found there.
+func TestLedgerPlans(t *testing.T) {
+	if os.Getenv(urlVar) != "" {
+		return // PostgreSQL plans by what is in the tables
+	}
+	seen := map[string][]any{}
+	p := place(filepath.Join(t.TempDir(), "state"))
+	p.Watch = func(statement string, args []any) {
+		if strings.Contains(statement, "FROM lh_ledger") && !strings.HasPrefix(statement, "EXPLAIN") {
+			seen[statement] = args
+		}
+	}
+	s, err := store.Open(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	if err := s.LedgerImport([]store.Entry{entry("a", "x", 1)}); err != nil {
+		t.Fatal(err)
+	}
+	filters := []store.LedgerFilter{{}, {Job: "a"}, {Host: "hk1"}, {Job: "a", Host: "hk1"}}
+	for _, f := range filters {
+		entries(t, s, f)
+	}
+	if _, err := s.LedgerKnown(t.Context(), "a", "hk1", []string{"x", "y"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.LedgerForget(t.Context(), store.LedgerFilter{Job: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	if want := 5; len(seen) != want { // three kinds of pages, what is known, what is forgotten
+		t.Errorf("saw %d statements", len(seen))
+	}
+	for statement, args := range seen {
+		var plan string
+		err := s.DB().Each(t.Context(), "EXPLAIN QUERY PLAN "+statement, args, func(scan func(...any) error) error {
+			var id, parent, unused int
+			var detail string
+			err := scan(&id, &parent, &unused, &detail)
+			plan += detail + "; "
+			return err
+		})
+		want := "(job=? AND host=? AND path"
+		switch {
+		case strings.Contains(statement, "(job, host, path) >"):
+			want = "((job,host,path)>(?,?,?))"
+		case strings.Contains(statement, "(host, path) >"):
+			want = "(job=? AND (host,path)>(?,?))"
+		}
+		if err != nil || !strings.Contains(plan, want) || strings.Contains(plan, "TEMP B-TREE") {
+			t.Errorf("%s\n%s, want %s, %v", statement, plan, want, err)
+		}
 	}
 }
 
