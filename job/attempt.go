@@ -98,6 +98,7 @@ func (a *attempt) do(ctx, moving context.Context) error {
 	}
 	defer a.watchLine(pool)() // ends before the connections do
 	info := conn.Info()
+	a.run.Address, a.run.HostKey = info.Address, &store.HostKey{Type: info.HostKeyType, Fingerprint: info.HostKey}
 	a.log.Info("logged in", logs.Address, info.Address, "user", info.User, logs.Fingerprint, info.HostKey,
 		"server", info.ServerVersion, logs.Protocol, info.Protocol.String(), logs.Seconds, a.now().Sub(began).Round(time.Millisecond).Seconds())
 

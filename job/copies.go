@@ -210,7 +210,7 @@ func judge(j *Job, s *store.Store, t *tree, all []dated, current *store.FileList
 	}
 	look := func(f store.File) error {
 		d := at[clean(j, f.Target)]
-		if d == nil || f.Error != "" {
+		if d == nil || f.Error != "" || f.Deleted {
 			return nil
 		}
 		if f.Bytes != d.entry.Size {

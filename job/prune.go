@@ -45,7 +45,7 @@ func (a *attempt) prune(ctx context.Context, files transfer.WritableRemote, dest
 	}
 	missing := ""
 	if err := a.results.list.Each(func(f store.File) error {
-		if f.Kind != "" || f.Error != "" {
+		if f.Kind != "" || f.Error != "" || f.Deleted {
 			return nil
 		}
 		p, ok := below(a.job, m, f.Target)
@@ -134,7 +134,7 @@ func (a *attempt) removeOne(ctx context.Context, t *tree, v verdict) error {
 	if err := t.remove(ctx, v.path); err != nil {
 		return err
 	}
-	a.run.Removed++
+	a.results.pruned(store.File{Target: t.full(v.path), Bytes: v.entry.Size, MTime: v.entry.MTime})
 	a.log.Info("removed an old copy", logs.Target, t.show(v.path), logs.Bytes, v.entry.Size, logs.Reason, v.why())
 	return nil
 }
@@ -165,6 +165,7 @@ func (a *attempt) removeFolders(ctx context.Context, t *tree, folders map[string
 			a.log.Debug("an empty folder could not be removed", logs.Target, t.show(f), logs.Error, err.Error())
 			continue
 		}
+		a.results.pruned(store.File{Target: t.full(f), Kind: kindFolder})
 		a.log.Info("removed an empty folder", logs.Target, t.show(f))
 	}
 }

@@ -119,12 +119,25 @@ func (r *results) add(res transfer.Result, place int) {
 	r.putLocked(f, place)
 }
 
-// deleted notes what was deleted at the target.
+// deleted notes what a mirror deleted at the target.
 func (r *results) deleted(f store.File, place int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.run.Removed++
+	f.Deleted, f.Gone = true, store.GoneByMirror
 	r.putLocked(f, place)
+}
+
+// pruned notes what retention removed: old copies, and the folders that became empty
+// by it.
+func (r *results) pruned(f store.File) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f.Kind == "" {
+		r.run.Removed++
+	}
+	f.Deleted, f.Gone = true, store.GoneByRetention
+	r.putLocked(f, r.next-r.base)
 }
 
 // noteLocked remembers an item that was moved.

@@ -15,6 +15,7 @@ import (
 	"linehaul/bandwidth"
 	"linehaul/fault"
 	"linehaul/logs"
+	"linehaul/receipt"
 	"linehaul/stamp"
 	"linehaul/store"
 	"linehaul/transfer"
@@ -85,7 +86,7 @@ func (r *Runner) Run(ctx context.Context, j *Job, t Trigger) (store.Run, error) 
 	}
 	run := store.Run{
 		ID: id, Job: j.Name, Host: j.Host.Name, Trigger: t.String(), Nominal: t.Nominal,
-		Started: started, State: store.Running, Version: r.Version, PID: os.Getpid(), Node: r.Node, Through: j.Host.Link,
+		Started: started, State: store.Running, Version: r.Version, PID: os.Getpid(), Node: r.Node, Through: j.Host.Link, Way: j.way(),
 	}
 	if err := r.taken(&run, t); err != nil {
 		return run, err
@@ -119,7 +120,7 @@ func (r *Runner) Leave(j *Job, t Trigger, state store.State, reason string) (sto
 	}
 	run := store.Run{
 		ID: id, Job: j.Name, Host: j.Host.Name, Trigger: t.String(), Nominal: t.Nominal, Started: now, Ended: now,
-		State: state, Code: fault.Skipped.ExitCode(), Error: reason, Version: r.Version, PID: os.Getpid(),
+		State: state, Code: fault.Skipped.ExitCode(), Error: reason, Version: r.Version, PID: os.Getpid(), Way: j.way(),
 	}
 	if t.Run != "" {
 		run.ID, run.Take, run.Queued = t.Run, t.Take, true
@@ -127,7 +128,7 @@ func (r *Runner) Leave(j *Job, t Trigger, state store.State, reason string) (sto
 	if r.Store == nil {
 		return run, nil
 	}
-	return run, r.Store.Put(run)
+	return r.Store.End(run)
 }
 
 // Refuse records a run that the queue has handed out and that cannot be a run.
@@ -140,7 +141,7 @@ func (r *Runner) Refuse(name string, t Trigger, why error) (store.Run, error) {
 	if r.Store == nil {
 		return run, nil
 	}
-	return run, r.Store.Put(run)
+	return r.Store.End(run)
 }
 
 // guarded runs the job under its lock and records the run.
@@ -346,7 +347,8 @@ func recordAttempt(n int, began, ended time.Time, err error) store.Attempt {
 	return a
 }
 
-// end records the run's result and writes it as the log's last line.
+// end records the run's result, and writes it as the log's last line together with
+// the hash of the receipt that it has by then.
 func (r *Runner) end(run store.Run, err error, log *slog.Logger) (store.Run, error) {
 	run.Ended = r.Now().In(run.Started.Location())
 	run.Code = fault.ExitCode(err)
@@ -361,6 +363,19 @@ func (r *Runner) end(run store.Run, err error, log *slog.Logger) (store.Run, err
 		run.State = store.Interrupted
 	case err != nil:
 		run.State = store.Failed
+	}
+	if err != nil {
+		run.Layer, run.Error, run.Hint = fault.KindOf(err).String(), err.Error(), fault.HintOf(err)
+	}
+	var putErr error
+	if r.Store != nil {
+		r.pruneLogs(run, log)
+		var recorded store.Run
+		if recorded, putErr = r.Store.End(run); putErr != nil {
+			log.Error("the run could not be recorded", logs.Error, putErr.Error())
+		} else {
+			run = recorded
+		}
 	}
 	fields := []any{
 		logs.Result, string(run.State), logs.Files, run.Moved, logs.Bytes, run.Bytes,
@@ -379,22 +394,23 @@ func (r *Runner) end(run store.Run, err error, log *slog.Logger) (store.Run, err
 	if run.Skipped > 0 {
 		fields = append(fields, logs.Skipped, run.Skipped)
 	}
+	if run.Receipt != nil {
+		fields = append(fields, logs.Receipt, run.Receipt.Hash.String())
+	}
 	if err == nil {
 		log.Info("run ended", fields...)
 	} else {
-		run.Layer, run.Error, run.Hint = fault.KindOf(err).String(), err.Error(), fault.HintOf(err)
 		log.Error("run ended", append(fields, logs.Code, run.Code, logs.Layer, run.Layer, logs.Error, run.Error, logs.Hint, run.Hint)...)
 	}
-	if r.Store != nil {
-		r.pruneLogs(run, log)
-		if putErr := r.Store.Put(run); putErr != nil {
-			log.Error("the run could not be recorded", logs.Error, putErr.Error())
-			if err == nil {
-				err = putErr
-			}
-		}
+	return run, cmp.Or(err, putErr)
+}
+
+// way is which way its files go, as a receipt says it.
+func (j *Job) way() string {
+	if j.Put == nil {
+		return receipt.Get
 	}
-	return run, err
+	return receipt.Put
 }
 
 // describe says in one line what a job will do.

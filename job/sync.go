@@ -381,7 +381,7 @@ func (d *deletion) one(ctx context.Context, item transfer.Item) {
 	switch {
 	case err == nil:
 		d.log.Info("deleted", logs.Name, item.Entry.Name, logs.Target, d.tree.show(item.Target))
-		f := store.File{Target: d.tree.full(item.Target), Kind: kind, Deleted: true, MTime: item.Entry.MTime}
+		f := store.File{Target: d.tree.full(item.Target), Kind: kind, MTime: item.Entry.MTime}
 		if kind == "" {
 			f.Bytes = item.Entry.Size
 		}

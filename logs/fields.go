@@ -27,6 +27,7 @@ const (
 	Removed       = "removed"
 	Reason        = "reason"
 	Result        = "result"
+	Receipt       = "receipt"
 	Code          = "code"
 	Layer         = "layer"
 	Error         = "error"

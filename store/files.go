@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"linehaul/fault"
 	"linehaul/store/db"
@@ -83,10 +84,43 @@ func (l *FileList) Add(f File, place int) error {
 	return nil
 }
 
+// A fileLine is a file in a list. Paths that are not UTF-8 stand beside it, in
+// base64.
+type fileLine struct {
+	File
+	SourceRaw []byte `json:"source_raw,omitempty"`
+	TargetRaw []byte `json:"target_raw,omitempty"`
+	AfterRaw  []byte `json:"after_raw,omitempty"`
+}
+
+func (l *fileLine) raw() map[*string]*[]byte {
+	return map[*string]*[]byte{&l.Source: &l.SourceRaw, &l.Target: &l.TargetRaw, &l.AfterTarget: &l.AfterRaw}
+}
+
+// file is the file with its paths as they are.
+func (l *fileLine) file() File {
+	if l.SourceRaw != nil || l.TargetRaw != nil || l.AfterRaw != nil {
+		for text, raw := range l.raw() {
+			if *raw != nil {
+				*text = string(*raw)
+			}
+		}
+	}
+	return l.File
+}
+
 func writeLine(w io.Writer, f File) error {
+	l := fileLine{File: f}
+	if !utf8.ValidString(f.Source) || !utf8.ValidString(f.Target) || !utf8.ValidString(f.AfterTarget) {
+		for text, raw := range l.raw() {
+			if !utf8.ValidString(*text) {
+				*raw = []byte(*text)
+			}
+		}
+	}
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	return e.Encode(f)
+	return e.Encode(l)
 }
 
 // First are the first MaxFiles, which belong to the list.
@@ -122,14 +156,14 @@ func eachLine(path string, do func(File) error) error {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	for lines.Scan() {
-		var file File
-		if err := json.Unmarshal(lines.Bytes(), &file); err != nil {
+		var line fileLine
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 			if !lines.Scan() {
 				return nil
 			}
 			return fault.New(fault.LocalDisk, "damaged list of files %q: %w", path, err)
 		}
-		if err := do(file); err != nil {
+		if err := do(line.file()); err != nil {
 			return err
 		}
 	}
@@ -265,11 +299,11 @@ func (s *Store) eachFile(run string, do func(File) error) error {
 		}
 		d := json.NewDecoder(strings.NewReader(lines))
 		for d.More() {
-			var f File
-			if err := d.Decode(&f); err != nil {
+			var line fileLine
+			if err := d.Decode(&line); err != nil {
 				return fault.New(fault.LocalDisk, "damaged list of files of run %s: %w", run, err)
 			}
-			if err := do(f); err != nil {
+			if err := do(line.file()); err != nil {
 				return err
 			}
 		}

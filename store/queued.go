@@ -108,7 +108,15 @@ func (s *Store) Cancel(id, reason string) (State, error) {
 	}
 	ctx, cancel := opContext(opTime)
 	defer cancel()
-	var was string
+	was := ""
+	waits := r.State == Waiting
+	var d *draft // of one that waits: what has ended has its receipt
+	if waits {
+		r.Ended = s.place.Now()
+		if r, d, err = s.interrupted(ctx, r, fault.New(fault.Interrupted, "cancelled: %s", reason)); err != nil {
+			return "", fmt.Errorf("cancel run %s: %w", r.ID, err)
+		}
+	}
 	err = s.db.Tx(ctx, func(t *db.Tx) error {
 		if _, err := db.One(ctx, t, "SELECT state FROM lh_run WHERE id = $1"+s.db.Kind().Locked(), []any{r.ID}, &was); err != nil {
 			return err
@@ -118,14 +126,18 @@ func (s *Store) Cancel(id, reason string) (State, error) {
 			_, err := t.Exec(ctx, "UPDATE lh_run SET cancel = $2 WHERE id = $1", r.ID, reason)
 			return err
 		case Waiting:
-			why := fault.New(fault.Interrupted, "cancelled: %s", reason)
-			r.State, r.Code, r.Layer, r.Error = Interrupted, fault.ExitCode(why), fault.KindOf(why).String(), why.Error()
-			r.Ended = s.place.Now()
+			if !waits {
+				return nil // it was handed back just now
+			}
 			record, err := encodeRecord(r)
 			if err != nil {
 				return fault.New(fault.Internal, "%w", err)
 			}
-			_, err = t.Exec(ctx, "UPDATE lh_run SET state = $2, ended = $3, record = $4 WHERE id = $1", r.ID, string(r.State), millis(r.Ended), record)
+			if _, err := t.Exec(ctx, "UPDATE lh_run SET state = $2, ended = $3, record = $4 WHERE id = $1",
+				r.ID, string(r.State), millis(r.Ended), record); err != nil {
+				return err
+			}
+			_, err = s.seal(ctx, t, d)
 			return err
 		case OK, Warning, Failed, Skipped, Missed, Interrupted:
 		}
@@ -133,6 +145,9 @@ func (s *Store) Cancel(id, reason string) (State, error) {
 	})
 	if err != nil {
 		return "", fmt.Errorf("cancel run %s: %w", r.ID, err)
+	}
+	if State(was) == Waiting && !waits {
+		return s.Cancel(id, reason)
 	}
 	return State(was), nil
 }

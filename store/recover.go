@@ -46,22 +46,25 @@ func (s *Store) Recover() ([]Run, error) {
 func (s *Store) bury(row row) (r Run, dead bool, err error) {
 	ctx, cancel := opContext(opTime)
 	defer cancel()
+	if alive, err := s.alive(ctx, s.db, row.owner); alive || err != nil {
+		return Run{}, false, err
+	}
+	if r, err = s.read(row); err != nil {
+		return Run{}, false, err
+	}
+	r, d, err := s.interrupted(ctx, r, fault.New(fault.Interrupted, "process %d ended in the middle of the run", r.PID))
+	if err != nil {
+		return r, false, err
+	}
+	record, err := encodeRecord(r)
+	if err != nil {
+		return r, false, fault.New(fault.Internal, "%w", err)
+	}
 	err = s.db.Tx(ctx, func(t *db.Tx) error {
 		dead = false
 		alive, err := s.alive(ctx, t, row.owner)
 		if alive || err != nil {
 			return err
-		}
-		if r, err = s.read(row); err != nil {
-			return err
-		}
-		why := fault.New(fault.Interrupted, "process %d ended in the middle of the run", r.PID)
-		r.State, r.Code = Interrupted, fault.ExitCode(why)
-		r.Layer, r.Error, r.Hint = fault.KindOf(why).String(), why.Error(), fault.HintOf(why)
-		r.Progress = nil
-		record, err := encodeRecord(r)
-		if err != nil {
-			return fault.New(fault.Internal, "%w", err)
 		}
 		n, err := t.Exec(ctx, "UPDATE lh_run SET state = $3, record = $4 WHERE id = $1 AND owner = $2 AND state = $5",
 			row.id, row.owner, string(r.State), record, string(Running))
@@ -69,12 +72,26 @@ func (s *Store) bury(row row) (r Run, dead bool, err error) {
 			return err // another process was first
 		}
 		dead = true
-		return forgetUnfinished(ctx, t, r)
+		if err := forgetUnfinished(ctx, t, r); err != nil {
+			return err
+		}
+		r.Receipt, err = s.seal(ctx, t, d)
+		return err
 	})
 	if dead && err == nil {
 		err = s.dropList(r.ID)
 	}
 	return r, dead, err
+}
+
+// interrupted is how a run ends that its process does not end, with the draft of its
+// receipt.
+func (s *Store) interrupted(ctx context.Context, r Run, why error) (Run, *draft, error) {
+	r.State, r.Code = Interrupted, fault.ExitCode(why)
+	r.Layer, r.Error, r.Hint = fault.KindOf(why).String(), why.Error(), fault.HintOf(why)
+	r.Progress = nil
+	d, err := s.draft(ctx, r, false)
+	return r, d, err
 }
 
 // forgetUnfinished removes what a run had noted besides its record, as far as the

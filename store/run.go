@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"linehaul/receipt"
 )
 
 // State is how a run is or ended.
@@ -57,6 +59,12 @@ type Run struct {
 	Bytes      int64 `json:"bytes"`             // of the files moved
 	Removed    int   `json:"removed,omitempty"` // old copies that were in the target, and what a mirror has deleted there
 
+	// Way is receipt.Get or receipt.Put, Address what was dialled and HostKey what
+	// the server showed there, at the last login.
+	Way     string   `json:"way,omitempty"`
+	Address string   `json:"address,omitempty"`
+	HostKey *HostKey `json:"host_key,omitempty"`
+
 	// Link is what carried the run, where its host has a link.
 	Link *Link `json:"link,omitempty"`
 
@@ -92,8 +100,18 @@ type Run struct {
 	// process that had the run, the last one's last.
 	Writers []string `json:"writers,omitempty"`
 
+	// Receipt is the place of its receipt in the chain: of a run that is read and
+	// has ended.
+	Receipt *receipt.Place `json:"receipt,omitempty"`
+
 	more func(do func(File) error) error // reads MoreFiles
 	lies string                          // the path of the file with MoreFiles, of a run that no store keeps
+}
+
+// HostKey is a server's key, as it was accepted.
+type HostKey struct {
+	Type        string `json:"type"`
+	Fingerprint string `json:"fingerprint"` // SHA256:..., of a certificate that of its key
 }
 
 // Link is the tunnel that carried a run, and what of the run went through it: the
@@ -196,7 +214,8 @@ type File struct {
 	Resumed  int64     `json:"resumed,omitempty"`  // bytes of it that an earlier attempt had moved
 	Seconds  float64   `json:"seconds"`
 	Error    string    `json:"error,omitempty"`   // empty: it was moved
-	Deleted  bool      `json:"deleted,omitempty"` // at the target, by a mirror whose source has none
+	Deleted  bool      `json:"deleted,omitempty"` // at the target
+	Gone     string    `json:"gone,omitempty"`    // what deleted it there: GoneByMirror, GoneByRetention
 
 	// After is what became of the source then, where the job asks for
 	// something: "deleted", "moved", "kept" or "failed". For the last two
@@ -212,6 +231,12 @@ type File struct {
 
 	place int // in a FileList
 }
+
+// What deletes at the target.
+const (
+	GoneByMirror    = "mirror"    // the source has none
+	GoneByRetention = "retention" // it was an old copy
+)
 
 // WriterIDs are the names under which the run's unfinished files may lie.
 func (r Run) WriterIDs() []string {
@@ -275,6 +300,7 @@ func (r Run) check() error {
 
 // encodeRecord is a run as the database has it.
 func encodeRecord(r Run) (string, error) {
+	r.Receipt = nil // it has a place of its own
 	var b strings.Builder
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)

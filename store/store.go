@@ -144,19 +144,32 @@ func (s *Store) Certain() bool { return s.db.Kind() == db.SQLite }
 // Put writes the record of a run, in place of an earlier one of its id, and is the
 // only one who may: a *TakenError is in the chain of the error if the run has
 // become another process's. When it returns, the record is durable; killed at any
-// instant, it leaves the old record or the new one.
+// instant, it leaves the old record or the new one. A run that has ended gets its
+// receipt at the same instant: see End.
 func (s *Store) Put(r Run) error { return s.Begin(r, nil) }
 
 // Begin is Put, of a run that is under way from now on, where there is room for it:
 // a *FullError is in the chain of the error if there is not.
 func (s *Store) Begin(r Run, rooms []Room) error {
+	_, err := s.record(r, rooms)
+	return err
+}
+
+// End is Put of a run that may have ended: the run that it returns has its receipt
+// then.
+func (s *Store) End(r Run) (Run, error) { return s.record(r, nil) }
+
+func (s *Store) record(r Run, rooms []Room) (Run, error) {
 	if err := r.check(); err != nil {
-		return fault.New(fault.Internal, "record run: %w", err)
+		return r, fault.New(fault.Internal, "record run: %w", err)
 	}
 	r.Progress = nil // it has a place of its own
+	if r.Node == "" && r.State.ended() {
+		r.Node = s.place.Node
+	}
 	record, err := encodeRecord(r)
 	if err != nil {
-		return fault.New(fault.Internal, "record run %s: %w", r.ID, err)
+		return r, fault.New(fault.Internal, "record run %s: %w", r.ID, err)
 	}
 	within := opTime
 	if r.State != Running {
@@ -165,18 +178,28 @@ func (s *Store) Begin(r Run, rooms []Room) error {
 	ctx, cancel := opContext(within)
 	defer cancel()
 	owner, err := s.ownerFor(ctx, r.State == Running)
-	if err == nil {
-		err = s.db.Tx(ctx, func(t *db.Tx) error {
-			if err := s.room(ctx, t, r, rooms); err != nil {
-				return err
-			}
-			return putRun(ctx, t, r, owner, record)
-		})
-	}
 	if err != nil {
-		return fmt.Errorf("record run %s: %w", r.ID, err)
+		return r, fmt.Errorf("record run %s: %w", r.ID, err)
 	}
-	return nil
+	d, err := s.draft(ctx, r, true)
+	if err != nil {
+		return r, fmt.Errorf("make the receipt of run %s: %w", r.ID, err)
+	}
+	err = s.db.Tx(ctx, func(t *db.Tx) (err error) {
+		if err := s.room(ctx, t, r, rooms); err != nil {
+			return err
+		}
+		if err := putRun(ctx, t, r, owner, record); err != nil {
+			return err
+		}
+		r.Receipt, err = s.seal(ctx, t, d)
+		return err
+	})
+	if err != nil {
+		r.Receipt = nil
+		return r, fmt.Errorf("record run %s: %w", r.ID, err)
+	}
+	return r, nil
 }
 
 // A Room is how many runs there may be at a time on all machines together: those to
@@ -315,6 +338,8 @@ func (s *Store) Each(f Filter, yield func(Run) bool) (warnings []error, err erro
 type row struct {
 	id, job, owner, record string
 	progress               string
+	seq                    int64 // of its receipt, as the run says
+	hash                   string
 }
 
 // page reads the runs that are older than one, the newest first.
@@ -341,10 +366,11 @@ func (s *Store) rows(where string, args []any) ([]row, error) {
 	ctx, cancel := opContext(opTime)
 	defer cancel()
 	var rows []row
-	err := s.db.Each(ctx, `SELECT id, job, owner, record, coalesce((SELECT content FROM lh_progress WHERE run = id), '')
+	err := s.db.Each(ctx, `SELECT id, job, owner, record, coalesce((SELECT content FROM lh_progress WHERE run = id), ''),
+			coalesce((SELECT seq FROM lh_receipt_run WHERE run = id), 0), coalesce((SELECT hash FROM lh_receipt_run WHERE run = id), '')
 		FROM lh_run WHERE `+where, args, func(scan func(...any) error) error {
 		var r row
-		err := scan(&r.id, &r.job, &r.owner, &r.record, &r.progress)
+		err := scan(&r.id, &r.job, &r.owner, &r.record, &r.progress, &r.seq, &r.hash)
 		rows = append(rows, r)
 		return err
 	})
@@ -362,6 +388,7 @@ func (s *Store) read(row row) (Run, error) {
 	if r.State == Running {
 		r.Progress = decodeProgress(row.progress)
 	}
+	r.Receipt = receiptPlace(row.seq, row.hash)
 	if r.MoreFiles > 0 {
 		r.more = func(do func(File) error) error { return s.eachFile(r.ID, do) }
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"linehaul/fault"
+	"linehaul/receipt"
 	"linehaul/store"
 	"linehaul/store/db"
 )
@@ -47,8 +48,8 @@ func fullRun(t testing.TB) store.Run {
 		State: store.Failed, Code: 10, Layer: "local disk", Error: `write "a<b>.txt": no space`, Hint: "check free space",
 		Attempts: []store.Attempt{{Number: 1, Started: at().In(zone), Ended: at().Add(time.Second).In(zone), Code: 3, Layer: "tcp", Error: "refused"}},
 		Files: []store.File{{Source: "/var/backups/a.sql.gz", Target: `D:\backup\a.sql.gz`, Bytes: 1 << 40, MTime: at().In(zone),
-			SHA256: strings.Repeat("0f", 32), Verified: "size", Resumed: 7, Seconds: 0.5, Error: "short", After: "moved", AfterTarget: "/var/backups/done/a.sql.gz", AfterReason: "because"}},
-		MoreFiles: 6, Matched: 4, Moved: 1, Failed: 2, Skipped: 1, Reconnects: 5,
+			SHA256: strings.Repeat("0f", 32), Verified: "size", Resumed: 7, Seconds: 0.5, Error: "short", After: "moved", AfterTarget: "/var/backups/done/a.sql.gz", AfterReason: "because", Gone: store.GoneByMirror}},
+		MoreFiles: 6, Way: receipt.Get, Address: "192.0.2.7:22", HostKey: &store.HostKey{Type: "ssh-ed25519", Fingerprint: "SHA256:abc"}, Matched: 4, Moved: 1, Failed: 2, Skipped: 1, Reconnects: 5,
 		Checks: &store.Checks{Verdict: "warn", Layer: "route", Summary: "3 of 10 lost", Sent: 10, Loss: 0.3, MedianMS: 80, P95MS: 90, JitterMS: 2, Hops: 7},
 		Line:   &store.Line{By: store.ByTheSystem, Connections: 1, Samples: 2, RTTMS: 80.5, RTT95MS: 90, MinRTTMS: 80, Sent: 1000, Resent: 8, ResentShare: 0.008, OutOfOrder: 6, SentBytes: 4, ReceivedBytes: 5, Unknown: []string{"x"}},
 		Link:   &store.Link{Name: "hongkong", SPIs: []string{"87137862/065721d4"}, Sent: 1 << 20, Received: 1 << 41}, Bytes: 1 << 40, Removed: 3, Root: "/backup/20261123", LogPath: "/var/log/linehaul/a.log", Version: "1.0", PID: 42, Take: 2, Queued: true, Task: json.RawMessage(`{"missed":1}`), Node: "here", Through: "hongkong", Lane: "on_1", Writers: []string{"20261123T023001Z-123x7k2q"},
@@ -59,15 +60,18 @@ func TestPutAndRead(t *testing.T) {
 	s, dir := openStore(t)
 	want := fullRun(t)
 	for i := range reflect.TypeFor[store.Run]().NumField() {
-		// Progress is only ever read, see TestProgress.
-		if f := reflect.TypeFor[store.Run]().Field(i); f.IsExported() && f.Name != "Progress" && reflect.ValueOf(want).Field(i).IsZero() {
+		// Progress is only ever read, see TestProgress. The receipt is the store's.
+		if f := reflect.TypeFor[store.Run]().Field(i); f.IsExported() && f.Name != "Progress" && f.Name != "Receipt" && reflect.ValueOf(want).Field(i).IsZero() {
 			t.Errorf("the test's run has no %s", f.Name)
 		}
 	}
 	running := want
 	running.State = store.Running
 	put(t, s, running)
-	put(t, s, want)
+	want, err := s.End(want)
+	if err != nil || want.Receipt == nil {
+		t.Fatalf("receipt %v, %v", want.Receipt, err)
+	}
 	got, err := s.Run(want.ID)
 	if err != nil {
 		t.Fatal(err)

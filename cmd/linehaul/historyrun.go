@@ -30,6 +30,12 @@ func (a *app) historyRun(s *store.Store, run store.Run) error {
 	row("run", "%s", run.ID)
 	row("job", "%s", run.Job)
 	row("host", "%s", run.Host)
+	if run.Address != "" {
+		row("address", "%s", run.Address)
+	}
+	if k := run.HostKey; k != nil {
+		row("host key", "%s %s", k.Type, k.Fingerprint)
+	}
 	row("started", "%s by %s", run.Started.Format(time.DateTime), run.Trigger)
 	if run.Node != "" {
 		row("node", "%s", run.Node)
@@ -56,6 +62,9 @@ func (a *app) historyRun(s *store.Store, run store.Run) error {
 	row("result", "%s", resultText(run))
 	if run.Hint != "" {
 		row("hint", "%s", run.Hint)
+	}
+	if p := run.Receipt; p != nil {
+		row("receipt", "number %d, SHA-256 %s", p.Seq, p.Hash)
 	}
 	if run.LogPath != "" {
 		row("log", "%s", run.LogPath)
