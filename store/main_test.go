@@ -28,7 +28,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	helpers := map[string]func(*store.Store) error{"hold": helpHold, "put": helpPut}
+	helpers := map[string]func(*store.Store) error{"hold": helpHold, "put": helpPut, "end": helpEnd}
 	if help := helpers[os.Getenv(helperVar)]; help != nil {
 		s, err := store.Open(place(os.Getenv(dirVar)))
 		if err == nil {

@@ -119,6 +119,19 @@ func (r *Receipts) Named(ctx context.Context, after int64, limit int) (named []r
 	return named, err
 }
 
+// Of is the receipt that a run names; the zero Place if none.
+func (r *Receipts) Of(ctx context.Context, run string) (receipt.Place, error) {
+	var seq int64
+	var hash string
+	if _, err := r.one(ctx, "SELECT seq, hash FROM lh_receipt_run WHERE run = $1", []any{run}, &seq, &hash); err != nil {
+		return receipt.Place{}, err
+	}
+	if p := receiptPlace(seq, hash); p != nil {
+		return *p, nil
+	}
+	return receipt.Place{}, nil
+}
+
 // Unnamed are the first runs after one that have ended and name no receipt.
 func (r *Receipts) Unnamed(ctx context.Context, after string, limit int) (ids []string, err error) {
 	err = r.each(ctx, `SELECT id FROM lh_run WHERE id > $1 AND state NOT IN ($3, $4)

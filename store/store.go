@@ -93,6 +93,9 @@ func opContext(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(context.Background(), d, fault.New(fault.Timeout, "the record of runs did not answer within %s", d))
 }
 
+// Node is this machine's name among those that share the store.
+func (s *Store) Node() string { return s.place.Node }
+
 // DB is the database that it lies in.
 func (s *Store) DB() *db.DB { return s.db }
 

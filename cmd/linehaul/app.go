@@ -112,7 +112,7 @@ Exit codes: 0 done, 1 a fault of ours, 2 usage or configuration, 3 network,
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours on a terminal (also NO_COLOR)")
 	root.AddCommand(
-		a.getCmd(), a.putCmd(), a.syncCmd(), a.lsCmd(), a.runCmd(), a.cancelCmd(), a.jobsCmd(), a.nodesCmd(), a.historyCmd(), a.ledgerCmd(), a.storeCmd(), a.logsCmd(), a.checkCmd(),
+		a.getCmd(), a.putCmd(), a.syncCmd(), a.lsCmd(), a.runCmd(), a.cancelCmd(), a.jobsCmd(), a.nodesCmd(), a.historyCmd(), a.verifyCmd(), a.ledgerCmd(), a.storeCmd(), a.logsCmd(), a.checkCmd(),
 		a.serveCmd(), a.serviceCmd(), a.tunnelCmd(), a.configCmd(), a.keysCmd(), a.hostsCmd(), a.demoCmd(), a.completionCmd(), a.docsCmd(), a.versionCmd(),
 	)
 	return root

@@ -237,6 +237,8 @@ func (a *app) showRun(run store.Run, err error) error {
 		switch {
 		case f.Error != "":
 			_, err = fmt.Fprintf(out, "%s failed: %s\n", printable(f.Source), printable(f.Error))
+		case f.Gone == store.GoneByRetention:
+			_, err = fmt.Fprintf(out, "removed %s\n", printable(f.Target))
 		case f.Deleted:
 			deletes = true
 			_, err = fmt.Fprintf(out, "deleted %s\n", printable(f.Target))

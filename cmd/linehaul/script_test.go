@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"linehaul/internal/lab"
+	"linehaul/store/db"
 )
 
 // TestScripts runs the user stories of testdata/script against real OpenSSH
@@ -24,6 +26,9 @@ import (
 //	expand FILE...        replace $NAME in files by the environment
 //	mtime FILE RFC3339    check a modification time
 //	dated GLOB            check that exactly one file matches, and set $FOUND
+//	capture NAME REGEXP   set $NAME to what the first group matches in what was printed
+//	sql STATEMENT         change the record behind linehaul's back, with RUN for $RUN
+//	restore               put the state folder back as it is in the folder "good"
 func TestScripts(t *testing.T) {
 	full := newSite(t, lab.SSHD{})
 	scpOnly := newSite(t, lab.SSHD{NoSFTP: true})
@@ -81,6 +86,25 @@ func TestScripts(t *testing.T) {
 					ts.Fatalf("%s matches %q, want one file", args[0], found)
 				}
 				ts.Setenv("FOUND", found[0])
+			},
+			"capture": func(ts *testscript.TestScript, _ bool, args []string) {
+				m := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+				if len(m) < 2 {
+					ts.Fatalf("%q is not in what was printed", args[1])
+				}
+				ts.Setenv(args[0], m[1])
+			},
+			"sql": func(ts *testscript.TestScript, _ bool, args []string) {
+				d, err := db.Open(t.Context(), db.Place{Dir: ts.MkAbs("state"), Now: time.Now})
+				ts.Check(err)
+				defer d.Close()
+				if n, err := d.Exec(t.Context(), strings.ReplaceAll(args[0], "RUN", ts.Getenv("RUN"))); err != nil || n != 1 {
+					ts.Fatalf("%d rows changed, %v", n, err)
+				}
+			},
+			"restore": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Check(os.RemoveAll(ts.MkAbs("state")))
+				ts.Check(os.CopyFS(ts.MkAbs("state"), os.DirFS(ts.MkAbs("good"))))
 			},
 		},
 	})
