@@ -360,6 +360,7 @@ func TestKilledEnd(t *testing.T) {
 			t.Errorf("after round %d:\n%s", round, r)
 		}
 	}
+	waitLease()
 	if _, err := s.Recover(); err != nil {
 		t.Fatal(err)
 	}

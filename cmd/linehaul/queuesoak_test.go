@@ -18,6 +18,7 @@ import (
 
 	"linehaul/internal/lab"
 	"linehaul/internal/lab/postgres"
+	"linehaul/receipt"
 	"linehaul/store"
 )
 
@@ -170,6 +171,10 @@ func soak(t *testing.T, nodes []*soakNode, got string, long time.Duration, harm 
 		}
 	})
 	runs := history(t, nodes[0])
+	ended := slices.DeleteFunc(slices.Clone(runs), func(r store.Run) bool { return r.Receipt == nil })
+	if r := whole(t, nodes[0]); r.Receipts != int64(len(ended)) {
+		t.Errorf("%d receipts, and %d runs that have one", r.Receipts, len(ended))
+	}
 	files := map[string][]string{} // job and time -> runs
 	names, err := os.ReadDir(got)
 	if err != nil {
@@ -234,6 +239,17 @@ func soak(t *testing.T, nodes []*soakNode, got string, long time.Duration, harm 
 	}
 	t.Logf("%d firings of %d jobs in %s over %d starts of %d nodes: lost %d, twice %d, taken over %d, not ok %d",
 		fired, soakJobs, until.Sub(began).Round(time.Second), starts, len(nodes), lost, twice, takes, other)
+}
+
+// whole has a node verify all receipts, and returns what it says.
+func whole(t *testing.T, n *soakNode) receipt.Report {
+	t.Helper()
+	o := linehaul(t, time.Minute, "-c", n.file, "verify", "--json")
+	var r receipt.Report
+	if err := json.Unmarshal([]byte(o.stdout), &r); err != nil || o.code != 0 || !r.OK {
+		t.Errorf("the receipts are not as they should be: %v\n%s", err, o)
+	}
+	return r
 }
 
 // history is what a node's config has recorded.
@@ -353,6 +369,9 @@ jobs:
 	}
 	if all := history(t, nodes[0]); len(all) != 1 {
 		t.Errorf("%d runs", len(all))
+	}
+	if r := whole(t, nodes[1-owner]); r.Receipts != 1 || r.Files.Same != 1 || r.Files.Unhashed != 0 || run.Receipt == nil || r.End != *run.Receipt {
+		t.Errorf("it should have one receipt, with the file: %+v of %+v", r, r.Files)
 	}
 	t.Logf("taken after %.1f s, went on at %d of %d MiB", taken.Seconds(), run.Files[0].Resumed>>20, size>>20)
 }
