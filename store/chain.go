@@ -17,8 +17,8 @@ const (
 // lockChain returns the last receipt, and keeps all others from adding to the chain
 // until the transaction ends.
 func (s *Store) lockChain(ctx context.Context, t *db.Tx) (receipt.Place, error) {
-	// Somebody may have been at the table: a run can always be recorded, and what
-	// does not fit together is for Verify to find.
+	// Whatever somebody has done to the tables, a run can be recorded: what does not
+	// fit together is for Verify to find.
 	query := "SELECT seq, hash, (SELECT coalesce(max(seq), 0) FROM lh_receipt) FROM lh_chain WHERE place = $1" + s.db.Kind().Locked()
 	var seq, last int64
 	var hash string
@@ -68,12 +68,30 @@ func (s *Store) freeReceipts(ctx context.Context, t *db.Tx, before string) (int6
 		return 0, err
 	}
 	var needed int64
-	found, err := db.One(ctx, t, `SELECT seq FROM lh_receipt_run WHERE seq > $1 AND run >= $2 AND EXISTS (SELECT 1 FROM lh_run WHERE id = lh_receipt_run.run)
+	found, err := db.One(ctx, t, `SELECT seq FROM lh_receipt_run WHERE seq > 0 AND seq > $1 AND run >= $2 AND EXISTS (SELECT 1 FROM lh_run WHERE id = lh_receipt_run.run)
 		ORDER BY seq LIMIT 1`, []any{begin.Seq, before}, &needed)
 	if found {
 		return needed - 1, err
 	}
 	return end.Seq, err
+}
+
+// someReceipts is how many receipts are forgotten in one transaction: more than runs
+// are removed in one, so that what one run held for long goes in time.
+const someReceipts = 2000
+
+// forgetFree forgets receipts that no run holds, within the transaction that removes
+// runs.
+func (s *Store) forgetFree(ctx context.Context, t *db.Tx, before string) error {
+	free, err := s.freeReceipts(ctx, t, before)
+	if err != nil {
+		return err
+	}
+	begin, err := chainBeginning(ctx, t)
+	if err != nil {
+		return err
+	}
+	return s.forgetReceipts(ctx, t, min(free, begin.Seq+someReceipts))
 }
 
 // forgetReceipts removes the receipts up to a number together with their lists, and
@@ -105,7 +123,7 @@ func (s *Store) forgetReceipts(ctx context.Context, t *db.Tx, upTo int64) error 
 	for _, statement := range []string{
 		"DELETE FROM lh_receipt_list WHERE run IN (SELECT run FROM lh_receipt WHERE seq <= $1)",
 		"DELETE FROM lh_receipt WHERE seq <= $1",
-		"DELETE FROM lh_receipt_run WHERE seq <= $1 AND NOT EXISTS (SELECT 1 FROM lh_run WHERE id = lh_receipt_run.run)",
+		"DELETE FROM lh_receipt_run WHERE seq > 0 AND seq <= $1 AND NOT EXISTS (SELECT 1 FROM lh_run WHERE id = lh_receipt_run.run)",
 	} {
 		if _, err := t.Exec(ctx, statement, begin.Seq); err != nil {
 			return err

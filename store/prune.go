@@ -200,6 +200,10 @@ func (s *Store) Prune(ctx context.Context, k Keep, drop func(logs []string) erro
 		clear(shared)
 		return err
 	}
+	oldest := ""
+	if k.MaxAge > 0 {
+		oldest = idTime(s.place.Now().Add(-k.MaxAge))
+	}
 	var took time.Duration
 	err = s.Expired(ctx, k, func(part []Gone) error {
 		if runs > 0 {
@@ -220,7 +224,7 @@ func (s *Store) Prune(ctx context.Context, k Keep, drop func(logs []string) erro
 			return err
 		}
 		began := s.place.Now()
-		n, err := s.remove(ctx, part)
+		n, err := s.remove(ctx, part, oldest)
 		took = min(s.place.Now().Sub(began), opTime) // a clock that is set may say anything
 		if runs += n; err == nil && len(shared) >= manyLogs {
 			err = dropShared()
@@ -259,7 +263,9 @@ func rest(ctx context.Context, d time.Duration) error {
 // that name.
 func belongings() []string { return []string{"lh_run_files", "lh_attachment", "lh_progress"} }
 
-func (s *Store) remove(ctx context.Context, part []Gone) (n int, err error) {
+// remove removes runs, and the receipts up to the first that a run holds which is not
+// older than before.
+func (s *Store) remove(ctx context.Context, part []Gone, before string) (n int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, opTime)
 	defer cancel()
 	marks := make([]string, len(part))
@@ -274,9 +280,15 @@ func (s *Store) remove(ctx context.Context, part []Gone) (n int, err error) {
 				return err
 			}
 		}
+		// Of those that ended before there were receipts; the others' go with theirs.
+		if _, err := t.Exec(ctx, "DELETE FROM lh_receipt_run WHERE seq = 0 AND run"+these, ids...); err != nil {
+			return err
+		}
 		gone, err := t.Exec(ctx, "DELETE FROM lh_run WHERE id"+these, ids...)
-		n = int(gone)
-		return err
+		if n = int(gone); err != nil {
+			return err
+		}
+		return s.forgetFree(ctx, t, before)
 	})
 	return n, err
 }

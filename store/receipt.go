@@ -123,7 +123,7 @@ func (s *Store) seal(ctx context.Context, t *db.Tx, d *draft) (*receipt.Place, e
 		return nil, err
 	}
 	if found {
-		_, err := t.Exec(ctx, "DELETE FROM lh_receipt_list WHERE run = $1 AND list = $2 AND list NOT IN (SELECT list FROM lh_receipt WHERE run = $1)", run, d.list)
+		_, err := t.Exec(ctx, "DELETE FROM lh_receipt_list WHERE run = $1 AND list = $2 AND list NOT IN (SELECT list FROM lh_receipt WHERE seq = $3)", run, d.list, seq)
 		return receiptPlace(seq, hash), err
 	}
 	// What a process left that died when it ended the run.

@@ -442,7 +442,7 @@ func TestSpoiled(t *testing.T) {
 		"no lines":        {"DELETE FROM lh_receipt_list WHERE run = (SELECT run FROM lh_receipt WHERE seq = 2)", receipt.ListShort},
 		"the end":         {"DELETE FROM lh_chain WHERE place = 'end'", receipt.ChainBroken},
 		"the end's hash":  {"UPDATE lh_chain SET hash = 'x' WHERE place = 'end'", receipt.ChainBroken},
-		"the beginning":   {"UPDATE lh_chain SET seq = 1, hash = '" + strings.Repeat("0a", 32) + "' WHERE place = 'begin'", receipt.CheckpointChanged},
+		"the beginning":   {"INSERT INTO lh_chain (place, seq, hash) VALUES ('begin', 1, '" + strings.Repeat("0a", 32) + "')", receipt.CheckpointChanged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := openStore(t)
@@ -488,4 +488,36 @@ func TestReceiptsEnd(t *testing.T) {
 	if _, err := receipt.Verify(ctx, s.Receipts(), s.Receipts(), receipt.Options{}); !errors.Is(err, why) {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestPruneReceipts: receipts leave with the runs of the history, and the chain begins
+// behind them.
+func TestPruneReceipts(t *testing.T) {
+	s, _ := openStore(t)
+	const day = 24 * time.Hour
+	prune := func(k store.Keep, runs int, begin, left int64) {
+		t.Helper()
+		n, err := s.Prune(t.Context(), k, func([]string) error { return nil })
+		if err != nil || n != runs {
+			t.Errorf("%d runs removed, %v, want %d", n, err, runs)
+		}
+		if r := verified(t, s); !r.OK || r.Begin.Seq != begin || r.Receipts != left {
+			t.Errorf("want %d receipts after number %d, got\n%s", left, begin, r)
+		}
+	}
+	past(t, s, "rare", store.OK, 50*day, "") // stays as the newest of its job
+	for i := range 5 {
+		past(t, s, "often", store.OK, time.Duration(40-i)*day, "")
+	}
+	past(t, s, "often", store.OK, 2*day, "")
+	prune(store.Keep{MaxAge: 30 * day}, 5, 6, 1)
+	for range 5 {
+		past(t, s, "often", store.OK, day, "")
+	}
+	prune(store.Keep{Runs: 2}, 4, 10, 2)
+	past(t, s, "seldom", store.OK, day, "") // keeps what comes after it
+	for range 3 {
+		past(t, s, "often", store.OK, day, "")
+	}
+	prune(store.Keep{Runs: 2}, 3, 12, 4)
 }

@@ -105,7 +105,7 @@ func (r *Receipts) Lines(ctx context.Context, seq, after int64, limit int) ([]st
 
 // Named are the first receipts above a number that runs name.
 func (r *Receipts) Named(ctx context.Context, after int64, limit int) (named []receipt.Named, err error) {
-	err = r.each(ctx, "SELECT run, seq, hash FROM lh_receipt_run WHERE seq > $1 ORDER BY seq LIMIT $2", []any{max(0, after), limit},
+	err = r.each(ctx, "SELECT run, seq, hash FROM lh_receipt_run WHERE seq > 0 AND seq > $1 ORDER BY seq LIMIT $2", []any{max(0, after), limit},
 		func(scan func(...any) error) error {
 			var n receipt.Named
 			var hash string

@@ -24,4 +24,3 @@ CREATE TABLE lh_chain (
   seq BIGINT NOT NULL,
   hash TEXT NOT NULL
 );
-INSERT INTO lh_chain (place, seq, hash) VALUES ('begin', 0, ''), ('end', 0, '');
