@@ -521,3 +521,16 @@ func TestPruneReceipts(t *testing.T) {
 	}
 	prune(store.Keep{Runs: 2}, 3, 12, 4)
 }
+
+// BenchmarkEnd is how long it takes to record the end of a run with so many files,
+// with its list and its receipt.
+func BenchmarkEnd(b *testing.B) {
+	for _, n := range []int{1, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s, _ := openStore(b)
+			for i := range b.N {
+				ends(b, s, i, n)
+			}
+		})
+	}
+}

@@ -182,7 +182,7 @@ func (a *app) completeRuns(*cobra.Command, []string, string) ([]string, cobra.Sh
 	}
 	const most = 50
 	var ids []string
-	runs, _, _ := s.Runs(store.Filter{Limit: most}) //nolint:errcheck // none is as good
+	runs, _, _ := s.Runs(store.Filter{Limit: most})
 	for _, r := range runs {
 		if r.Receipt != nil {
 			ids = append(ids, r.ID+"\t"+r.Job)
