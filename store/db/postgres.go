@@ -29,6 +29,11 @@ func openPostgreSQL(ctx context.Context, p Place) (*DB, error) {
 			WithHint("such as postgres://user:password@db.example.net/linehaul")
 	}
 	c.ConnConfig.ConnectTimeout = dialTime
+	// Nothing is prepared on a connection, which a pooler in between may give to
+	// others after each transaction; what types a statement has is remembered here.
+	if c.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
+		c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
 		c.ConnConfig.RuntimeParams["application_name"] = "linehaul"
 	}
@@ -55,9 +60,8 @@ func (d *DB) passing(err error) bool {
 	if e := (*pgconn.PgError)(nil); errors.As(err, &e) {
 		// Appendix A of PostgreSQL's manual: connection exceptions, shutdown and
 		// start, too many connections, read-only (a follower that is not
-		// promoted yet), deadlock, serialization; and a prepared statement that
-		// another connection has, which a pooler in between brings about.
-		return strings.HasPrefix(e.Code, "08") || slices.Contains([]string{"57P01", "57P02", "57P03", "53300", "25006", "40P01", "40001", "26000", "42P05"}, e.Code)
+		// promoted yet), deadlock, serialization.
+		return strings.HasPrefix(e.Code, "08") || slices.Contains([]string{"57P01", "57P02", "57P03", "53300", "25006", "40P01", "40001"}, e.Code)
 	}
 	return unreachable(err)
 }
