@@ -41,7 +41,7 @@ deps: ## install what the tests need (as root), or print the command that does
 
 .PHONY: test
 test: deps ## everything, with the race detector, against real OpenSSH and PuTTY
-	CGO_ENABLED=1 go test -race -timeout 25m ./...
+	CGO_ENABLED=1 go test -race -timeout 40m ./...
 	go test -timeout 15m -count 1 ./cmd/linehaul -run 'TestFaultTable|TestKill$$|TestLedgerKilled$$'
 
 .PHONY: race

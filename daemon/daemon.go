@@ -47,6 +47,9 @@ type Daemon struct {
 	// Reloading is told that the config is about to be read anew. It may be
 	// nil.
 	Reloading func()
+	// LookEvery is how often it is looked whether jobs may fire that depend on what
+	// other machines run; 0: every five seconds.
+	LookEvery time.Duration
 	// Ended is told of each run that ended. It may be nil; it may be called
 	// from several goroutines at once.
 	Ended func(store.Run, error)

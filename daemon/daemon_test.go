@@ -441,7 +441,7 @@ func TestOverlapPolicies(t *testing.T) {
 			b.awaitLog(t, "the run waits")
 			if policy == "queue" {
 				b.queue.firings <- schedule.Firing{Job: "a", Nominal: time.Now()}
-				if r := b.await(t); r.run.State != store.Skipped || !strings.Contains(r.run.Error, "another run waits for that already") {
+				if r := b.await(t); r.run.State != store.Skipped || !strings.Contains(r.run.Error, "and another run waits for that") {
 					t.Errorf("a third one: %+v, %v", r.run, r.err)
 				}
 				running, _, err := b.queue.record.Runs(store.Filter{Job: "a", State: store.Running})

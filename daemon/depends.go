@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -26,7 +27,7 @@ const (
 // dependents fires the jobs without a schedule when what they depend on has
 // succeeded, until ctx ends.
 func (d *Daemon) dependents(ctx context.Context) {
-	tick := time.NewTicker(dependsEvery)
+	tick := time.NewTicker(cmp.Or(d.LookEvery, dependsEvery))
 	defer tick.Stop()
 	for {
 		s := d.setting()

@@ -82,8 +82,11 @@ func (r *Runner) begin(ctx context.Context, j *Job, run store.Run, inTurn bool, 
 		}
 		lock, err := r.tryBegin(j, run)
 		waits, asks := r.waits(j, run, inTurn, err)
-		if !waits || asks != nil {
-			return lock, errors.Join(asks, err)
+		if asks != nil {
+			return nil, asks
+		}
+		if !waits {
+			return lock, err
 		}
 		if j.Overlap == config.OverlapCancel && !told && !inTurn {
 			if err := r.cancelRunning(j, run, log); err != nil {
@@ -132,7 +135,7 @@ func (r *Runner) waits(j *Job, run store.Run, inTurn bool, why error) (bool, err
 	}
 	before, err := r.Store.WaitingBefore(run)
 	if err == nil && before > 0 {
-		err = fault.New(fault.Overlap, "another run waits for that already")
+		err = fmt.Errorf("%w, and another run waits for that", why)
 	}
 	return true, err
 }
