@@ -244,7 +244,7 @@ jobs:
 `
 
 func week(t *testing.T, begin time.Time) string {
-	offset := begin.Sub(time.Now())
+	offset := time.Until(begin)
 	now := func() time.Time { return time.Now().Add(offset) }
 	dir := t.TempDir()
 	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() { // thousands of commits
