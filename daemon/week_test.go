@@ -297,7 +297,7 @@ func week(t *testing.T, begin time.Time) string {
 			Queue: func(context.Context, *job.Runner, *config.File) (daemon.Queue, error) {
 				return &timetable{due: schedule.NewMemory(now, log), record: record, now: now, last: last, mu: &mu, asked: make(chan queue.Task)}, nil
 			},
-			Log: log, LookEvery: time.Minute,
+			Log: log, LookEvery: 10 * time.Minute,
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), long)
 		defer cancel()

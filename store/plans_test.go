@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,22 +27,32 @@ func TestPlans(t *testing.T) {
 		return // PostgreSQL plans by what is in the tables
 	}
 	seen := map[string][]any{}
+	var mu sync.Mutex // what guards runs asks beside
 	p := place(filepath.Join(t.TempDir(), "state"))
-	p.Watch = func(statement string, args []any) { seen[statement] = args }
+	p.Watch = func(statement string, args []any) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[statement] = args
+	}
 	s, err := store.Open(p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
 	storetest.Fill(t, s, 100, someRuns, time.Now())
+	mu.Lock()
 	clear(seen) // of the schema, and of making the history
+	mu.Unlock()
 	askAll(t, s)
 
-	if len(seen) < 40 {
-		t.Errorf("saw %d statements", len(seen))
+	mu.Lock()
+	asked := maps.Clone(seen)
+	mu.Unlock()
+	if len(asked) < 40 {
+		t.Errorf("saw %d statements", len(asked))
 	}
-	for _, statement := range slices.Sorted(maps.Keys(seen)) {
-		args := seen[statement]
+	for _, statement := range slices.Sorted(maps.Keys(asked)) {
+		args := asked[statement]
 		if strings.HasPrefix(statement, "PRAGMA") || strings.HasPrefix(statement, "VACUUM") {
 			continue
 		}
