@@ -158,8 +158,9 @@ func (r *Runner) cancelRunning(j *Job, run store.Run, log *slog.Logger) error {
 	return nil
 }
 
-// handedBack reports whether a run ended because its process stops, and goes back
-// to the queue.
+// handedBack reports whether a run ended because its process stops, or counts as dead
+// for the others, and goes back to the queue. Where another one has it already, the
+// record takes nothing more from this one.
 func handedBack(run store.Run, err error) bool {
-	return run.Queued && fault.Is(err, fault.Interrupted) && errors.As(err, new(*StopError))
+	return run.Queued && fault.Is(err, fault.Interrupted) && (errors.As(err, new(*StopError)) || errors.As(err, new(*store.LostError)))
 }

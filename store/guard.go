@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -10,6 +11,14 @@ import (
 
 // watchEvery is how often it is looked whether a run that is under way is to end.
 const watchEvery = time.Second
+
+// LostError says that this process counts as dead for the others, or may. It comes
+// wrapped in a fault of kind Interrupted.
+type LostError struct{}
+
+func (*LostError) Error() string {
+	return fmt.Sprintf("this process did not get through to the database for %s, and others may take its runs", Lease)
+}
 
 // guards are the runs of this process that are under way, each with what ends it.
 type guards struct {
@@ -63,7 +72,7 @@ func (s *Store) watch(ctx context.Context, done chan<- struct{}) {
 		case <-ctx.Done():
 			return
 		case <-s.Lost():
-			s.guards.endAll(fault.New(fault.Interrupted, "this process did not get through to the database for %s, and another may take its runs", Lease))
+			s.guards.endAll(fault.New(fault.Interrupted, "%w", &LostError{}))
 			<-ctx.Done()
 			return
 		case <-tick.C:

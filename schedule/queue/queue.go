@@ -204,7 +204,7 @@ func (q *Queue) Run(ctx context.Context, handle Handler) error {
 	select {
 	case <-ctx.Done():
 	case <-q.place.Store.Lost():
-		lost = fault.New(fault.Interrupted, "this process did not get through to the database for %s, and others may take its runs", store.Lease).
+		lost = fault.New(fault.Interrupted, "%w", &store.LostError{}).
 			WithHint("it ends, so that nothing runs twice: what starts it is to start it again")
 		end(lost)
 	}
