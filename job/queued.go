@@ -70,6 +70,7 @@ func (r *Runner) taken(run *store.Run, t Trigger) error {
 // no room, it waits: a *WaitError is in the chain of the error if the queue is to
 // hand it out again. The lock is nil where several runs may be under way.
 func (r *Runner) begin(ctx context.Context, j *Job, run store.Run, inTurn bool, log *slog.Logger) (*store.Lock, error) {
+	inTurn = inTurn && j.Overlap != config.OverlapAllow
 	for told := false; ; told = true {
 		if inTurn && run.Queued {
 			before, err := r.Store.WaitingBefore(run)
