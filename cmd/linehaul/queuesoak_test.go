@@ -147,6 +147,8 @@ func soak(t *testing.T, nodes []*soakNode, got string, long time.Duration, harm 
 	for _, n := range nodes {
 		serving.Go(func() { n.serve(t, stop) })
 	}
+	end := sync.OnceFunc(func() { close(stop); serving.Wait() })
+	defer end()
 	for deadline := time.Now().Add(time.Minute); len(history(t, nodes[0])) == 0; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("nothing fired:\n%s", nodes[0].log(t))
@@ -160,8 +162,7 @@ func soak(t *testing.T, nodes []*soakNode, got string, long time.Duration, harm 
 	until := time.Now()
 	// What was under way when its process died is taken by another one.
 	eventuallyQuiet(t, nodes[0])
-	close(stop)
-	serving.Wait()
+	end()
 
 	t.Cleanup(func() {
 		for _, n := range nodes {
