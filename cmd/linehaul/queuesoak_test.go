@@ -100,6 +100,7 @@ func soakNodes(t *testing.T, s *site, url string, count int) (nodes []*soakNode,
 state: state
 logs: {dir: log}
 node: {name: %s}
+limits: {runs: 20}
 %shosts:
   h: {address: %q, user: %s, keys: %s, host_keys: %q}
 jobs:
