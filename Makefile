@@ -8,6 +8,7 @@ GOFLAGS    += -trimpath
 LINTER     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VULN       := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VULNDB     ?=
+GOTOOLCHAIN ?= auto
 TARGETS    := linux/amd64 linux/arm64 windows/amd64 windows/arm64 darwin/amd64 darwin/arm64 \
               freebsd/amd64 freebsd/arm64 openbsd/amd64 openbsd/arm64
 T          ?= 30s
@@ -18,7 +19,8 @@ BENCH_ALL  := -case . -rounds 3 -size 1 -peers all
 MACHINE    ?= $(shell nproc 2>/dev/null || echo some) cores
 FILES      ?= 1000000
 RUNS       ?= 1000000
-export GOFLAGS
+# The release that go.mod names is fetched where the installed one is older.
+export GOFLAGS GOTOOLCHAIN
 
 .DEFAULT_GOAL := help
 
@@ -68,8 +70,8 @@ $(BIN)/golangci-lint: Makefile
 # For each system, as each builds something else; tests too.
 .PHONY: vuln
 vuln: $(BIN)/govulncheck ## known vulnerabilities in what linehaul calls (VULNDB=file:///DIR for a copy of Go's database)
-	@set -e; for os in linux windows darwin; do echo "$$os:"; \
-	  GOOS=$$os CGO_ENABLED=0 $(CURDIR)/$(BIN)/govulncheck $(if $(VULNDB),-db '$(VULNDB)') -test ./...; \
+	@set -e; db='$(VULNDB)'; [ -n "$$db" ] || db=$$(scripts/vulndb $(BIN)); for os in linux windows darwin; do echo "$$os:"; \
+	  GOOS=$$os CGO_ENABLED=0 $(CURDIR)/$(BIN)/govulncheck -db "$$db" -test ./...; \
 	done
 
 # Built apart, as the linter is.

@@ -2,6 +2,8 @@ module linehaul
 
 go 1.26.3
 
+toolchain go1.26.11
+
 require (
 	filippo.io/bigmod v0.1.0
 	github.com/bmatcuk/doublestar/v4 v4.10.4
