@@ -26,8 +26,6 @@ const (
 	// deadAfter is the age at which a remote temporary file of another run is
 	// taken for a dead one.
 	deadAfter = 24 * time.Hour
-	// maxFoldersMade is how many folders of a server are known to be there.
-	maxFoldersMade = 4096
 )
 
 // Put stores files on a server. Remote and Run must be set. It is used for one
@@ -151,22 +149,10 @@ type putter struct {
 	folders map[string]*remoteFolder
 }
 
-// A remoteFolder is one that is known to be there, with the temporary files
-// that were found in it.
-type remoteFolder struct {
-	once sync.Once
-	err  error
-	made bool // by us, so that there is nothing in it
-
-	mu    sync.Mutex
-	parts []Entry // temporary files and journals
-}
-
 // put stores one item once.
 func (p *putter) put(ctx context.Context, item Item, progress FileProgress) (moved, error) {
 	if item.Entry.Mode.IsDir() {
-		_, err := p.folder(ctx, strings.TrimRight(item.Target, "/"))
-		return moved{}, err
+		return moved{}, p.folder(ctx, strings.TrimRight(item.Target, "/"))
 	}
 	dir, name := splitRemote(item.Target)
 	if name == "" || name == "." || name == ".." {
@@ -202,8 +188,14 @@ func (p *putter) put(ctx context.Context, item Item, progress FileProgress) (mov
 	defer asking.Wait()
 	final := make(chan error, 1)
 	s.final = final
-	asking.Go(func() { final <- s.checkFinal(ctx) })
-	if _, reopens := p.remote.(Reopener); reopens && opened.Size() >= journalSize && !p.knows(dir) {
+	check := func() { asking.Go(func() { final <- s.checkFinal(ctx) }) }
+	// Who comes first to a folder asks for both at once. It is what one finds in
+	// the folder that tells the others.
+	first := !p.knows(dir)
+	if first {
+		check()
+	}
+	if _, reopens := p.remote.(Reopener); reopens && opened.Size() >= journalSize && first {
 		// The folder is there, as a rule, and holds nothing to go on with.
 		early := make(chan Writer, 1)
 		s.early = early
@@ -216,8 +208,15 @@ func (p *putter) put(ctx context.Context, item Item, progress FileProgress) (mov
 		})
 		defer s.dropEarly(ctx, s.temp)
 	}
-	if s.to, err = p.folder(ctx, dir); err != nil {
+	if s.to, err = p.into(ctx, dir); err != nil {
 		return moved{}, err
+	}
+	switch {
+	case first:
+	case s.to.takes(name):
+		final <- nil
+	default:
+		check()
 	}
 	if err := p.room(); err != nil {
 		return moved{}, err
@@ -266,86 +265,6 @@ func (p *putter) remove(ctx context.Context, temp string) {
 	if err := p.remote.Remove(ctx, temp); err != nil {
 		p.log.Warn("cannot remove an unfinished file", keyTarget, at(p.host, temp), keyError, err)
 	}
-}
-
-// knows reports whether a remote folder was asked about.
-func (p *putter) knows(dir string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.folders[dir] != nil
-}
-
-// folder makes a remote folder with all that lead to it, once, and notes which
-// temporary files it holds.
-func (p *putter) folder(ctx context.Context, dir string) (*remoteFolder, error) {
-	p.mu.Lock()
-	f := p.folders[dir]
-	if f == nil {
-		if len(p.folders) >= maxFoldersMade {
-			clear(p.folders) // what is asked for again is looked at again
-		}
-		f = &remoteFolder{}
-		p.folders[dir] = f
-	}
-	p.mu.Unlock()
-	f.once.Do(func() { f.err = p.makeFolder(ctx, f, dir) })
-	return f, f.err
-}
-
-func (p *putter) makeFolder(ctx context.Context, f *remoteFolder, dir string) error {
-	parent, _ := splitRemote(dir)
-	if parent != dir && p.knows(parent) {
-		if above, err := p.folder(ctx, parent); err == nil && above.made {
-			return p.mkdir(ctx, f, dir)
-		}
-	}
-	var looking sync.WaitGroup
-	defer looking.Wait()
-	parts := make(chan []Entry, 1)
-	looking.Go(func() { parts <- p.parts(ctx, dir) })
-	e, err := p.remote.Stat(ctx, dot(dir))
-	switch {
-	case err == nil && !e.Mode.IsDir():
-		return fault.New(fault.RemoteFile, "%q is a file on the server, and a folder is needed there", dir).
-			WithHint("move the file away, or choose another target")
-	case err == nil:
-		f.parts = <-parts
-		return nil
-	case !errors.Is(err, fs.ErrNotExist) || dir == "" || dir == "/":
-		return sorted(ctx, fault.RemoteFile, dir, err)
-	}
-	if _, err := p.folder(ctx, parent); err != nil {
-		return err
-	}
-	return p.mkdir(ctx, f, dir)
-}
-
-// mkdir makes a folder in one that is there.
-func (p *putter) mkdir(ctx context.Context, f *remoteFolder, dir string) error {
-	if err := p.room(); err != nil {
-		return err
-	}
-	if err := p.remote.Mkdir(ctx, dir); err != nil {
-		return sorted(ctx, fault.RemoteFile, dir, err)
-	}
-	f.made = true
-	return nil
-}
-
-// parts lists the temporary files and journals in a folder. A folder that may
-// be written to and not be read is nothing unusual.
-func (p *putter) parts(ctx context.Context, dir string) []Entry {
-	var parts []Entry
-	for e, err := range remoteTree(p.remote).list(ctx, dot(dir)) {
-		if err != nil {
-			p.log.Debug("cannot look for unfinished files", keyTarget, at(p.host, dir), keyError, err)
-			break
-		}
-		if isOurs(e.Name) && !strings.Contains(e.Name, "/") {
-			parts = append(parts, e)
-		}
-	}
-	return parts
 }
 
 // isDead reports whether a temporary file can have no writer any more: its run

@@ -103,7 +103,9 @@ func (p *putter) checkRoom(ctx context.Context, items []Item) error {
 			continue
 		}
 		for _, dir := range v.folders {
-			v.need -= min(v.need, partsOf(p.parts(ctx, dir), names[dir]))
+			var f remoteFolder
+			p.look(ctx, &f, dir)
+			v.need -= min(v.need, partsOf(f.parts, names[dir]))
 		}
 		if v.need > v.free {
 			return fault.New(fault.RemoteFile, "not enough room in %q on the server: %s needed, %s free", dot(v.at), BytesText(v.need), BytesText(v.free)).

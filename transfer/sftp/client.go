@@ -23,17 +23,16 @@ type Options struct {
 	InOrder bool
 }
 
-// A Client is one session. Its methods may be called concurrently; requests go
-// out in the order of the calls.
+// A Client is one session. Its methods may be called concurrently; a request
+// goes out before its call returns or waits for the answer, together with those of
+// other calls.
 type Client struct {
-	w       io.WriteCloser
+	out     outbox
 	options Options
 
 	greeted    chan struct{}     // closed when the fields below are set
 	extensions map[string]string // nil: the server did not greet
 	refusal    error             // why not
-
-	writing sync.Mutex // one packet at a time, in the order of the ids
 
 	mu      sync.Mutex
 	next    uint32
@@ -77,7 +76,7 @@ type destination struct {
 // r until the session ends; Wait waits for that. Closing r is up to the caller,
 // and ends it. Only CloseWrite closes w.
 func Begin(r io.Reader, w io.WriteCloser, o Options) (*Client, error) {
-	c := &Client{w: w, options: o, pending: map[uint32]*request{}, handles: map[string]bool{}, ended: make(chan struct{}), greeted: make(chan struct{})}
+	c := &Client{out: outbox{w: w}, options: o, pending: map[uint32]*request{}, handles: map[string]bool{}, ended: make(chan struct{}), greeted: make(chan struct{})}
 	hello := []byte{0, 0, 0, 5, typeInit, 0, 0, 0, version}
 	if _, err := w.Write(hello); err != nil {
 		return nil, err
@@ -159,9 +158,7 @@ func (c *Client) Extension(name string) (string, bool) {
 // none can be sent from then on. A server then ends the session, when it has
 // answered what it was asked.
 func (c *Client) CloseWrite() error {
-	c.writing.Lock()
-	defer c.writing.Unlock()
-	return c.w.Close()
+	return c.out.close()
 }
 
 // Wait waits until the session has ended, with every goroutine of its own, and

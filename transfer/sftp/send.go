@@ -28,16 +28,10 @@ func (c *Client) sendOne(o outgoing) (*request, error) {
 	return requests[0], nil
 }
 
-// maxJoined is up to how many bytes requests are written in one piece, which
-// saves both sides packets of SSH and system calls.
-const maxJoined = 16 << 10
-
 // sendAll sends requests one behind the other. After an error none of them is
 // waited for.
 func (c *Client) sendAll(all ...outgoing) ([]*request, error) {
-	c.writing.Lock()
-	defer c.writing.Unlock()
-	requests, ids := make([]*request, len(all)), make([]uint32, len(all))
+	requests, ids, packets := make([]*request, len(all)), make([]uint32, len(all)), make([][]byte, len(all))
 	c.mu.Lock()
 	if c.pending == nil {
 		err := ended(c.err)
@@ -58,7 +52,10 @@ func (c *Client) sendAll(all ...outgoing) ([]*request, error) {
 			c.options.Sent()
 		}
 	}
-	if err := c.write(all, ids); err != nil {
+	for i, o := range all {
+		packets[i] = o.packet(ids[i])
+	}
+	if err := c.out.send(packets); err != nil {
 		for i, id := range ids {
 			c.mu.Lock()
 			open := c.pending[id] == requests[i]
@@ -71,28 +68,4 @@ func (c *Client) sendAll(all ...outgoing) ([]*request, error) {
 		return nil, ended(err)
 	}
 	return requests, nil
-}
-
-// write writes packets, small ones in one piece. The caller holds writing.
-func (c *Client) write(all []outgoing, ids []uint32) error {
-	var joined []byte
-	for i, o := range all {
-		p := o.packet(ids[i])
-		if len(joined)+len(p) <= maxJoined && len(all) > 1 {
-			if joined = append(joined, p...); i < len(all)-1 {
-				continue
-			}
-			p = nil
-		}
-		for _, piece := range [][]byte{joined, p} {
-			if len(piece) == 0 {
-				continue
-			}
-			if _, err := c.w.Write(piece); err != nil {
-				return err
-			}
-		}
-		joined = joined[:0]
-	}
-	return nil
 }
