@@ -18,6 +18,9 @@ import (
 // Checks is what a job asks before each attempt.
 type Checks struct {
 	preflight.Policy
+	// WaitEvery is how long a run waits when a check says that it is not the time
+	// (preflight.Wait), and WaitAtMost how long in all, from the first time on.
+	WaitEvery, WaitAtMost time.Duration
 	// Evidence: after an attempt that failed in the network, the tunnel or SSH,
 	// the line is looked at once more.
 	Evidence bool
@@ -183,7 +186,7 @@ func (r *rules) checks(s *checksEntry) Checks {
 	}
 	p.Ports = s.Port.more.Also.items
 	p.Traces = []trace.Options{preflight.ShortTrace(trace.Method(s.Trace.more.Method.value), 0)}
-	return Checks{Policy: p, Evidence: s.Evidence.value}
+	return Checks{Policy: p, WaitEvery: r.positive(&s.WaitEvery), WaitAtMost: s.WaitAtMost.value, Evidence: s.Evidence.value}
 }
 
 // minInterval is the least time between two echoes: what a host may be asked

@@ -113,14 +113,14 @@ type jobEntry struct {
 	Keep  keepEntry  `yaml:"keep" also:"retention retain rotate prune" doc:"Which of the dated copies stay, after a run that fully succeeded. Without it, all do."`
 	After afterEntry `yaml:"after" doc:"What happens when a file was moved."`
 
-	Checks checksEntry `yaml:"checks" also:"preflight probes" doc:"What is asked before each attempt. Each check is require, warn or off, or a mapping with on_fail and what it may be told; with a mapping, one that is off otherwise warns."`
+	Checks checksEntry `yaml:"checks" also:"preflight probes" doc:"What is asked before each attempt. Each check is require, wait, warn or off, or a mapping with on_fail and what it may be told; with a mapping, one that is off otherwise warns."`
 
 	Hooks  planned `yaml:"hooks"`
 	Notify planned `yaml:"notify"`
 }
 
-// A check that fails ends the attempt if it is required. One that cannot tell
-// never does.
+// A check that fails ends the attempt if it is required, and puts it off if it is
+// one to wait for. One that cannot tell does neither.
 type checksEntry struct {
 	Name  checkOf[plainCheck] `yaml:"name" also:"dns resolve" default:"require" doc:"Whether the host's name resolves, to an address within the networks of its link if it has one. As far as other checks need it, it is looked up even if this is off."`
 	Link  checkOf[plainCheck] `yaml:"link" also:"route tunnel vpn" default:"require" doc:"Whether there is a route to the host, by the link that it has, or its tunnel comes up."`
@@ -131,11 +131,14 @@ type checksEntry struct {
 	Space checkOf[plainCheck] `yaml:"space" also:"disk" default:"require" doc:"Whether the folder on this machine that files are to land in can be written, and its disk is not full."`
 	Clock checkOf[plainCheck] `yaml:"clock" also:"time" default:"off" doc:"Whether the server's clock is within five seconds of this machine's, by a login of its own: by what a command there says, or by a file that is made and removed in the login folder."`
 
+	WaitEvery  duration `yaml:"wait_every" default:"1m" doc:"How long a run waits before it asks again, when a check failed that is one to wait for. That is no attempt." example:"5m"`
+	WaitAtMost duration `yaml:"wait_at_most" default:"1h" doc:"How long a run waits for its checks in all. After that they are required." example:"6h"`
+
 	Evidence flag `yaml:"evidence" default:"true" doc:"Whether the line is looked at once more when an attempt failed in the network, the tunnel or SSH; what is found is kept with the run."`
 }
 
 type plainCheck struct {
-	OnFail choice `yaml:"on_fail" choices:"require warn" doc:"What becomes of the attempt if the check fails."`
+	OnFail choice `yaml:"on_fail" choices:"require wait warn" doc:"What becomes of the attempt if the check fails."`
 }
 
 type pingEntry struct {
@@ -146,17 +149,17 @@ type pingEntry struct {
 	MaxLoss   percentage `yaml:"max_loss" also:"loss" doc:"How many may stay without an answer; any number, as long as one comes, if left out." example:"5%"`
 	MaxRTT    duration   `yaml:"max_rtt" also:"rtt latency max_latency" default:"0s" doc:"How long a round trip may take in the median; 0s: any time." example:"400ms"`
 	MaxJitter duration   `yaml:"max_jitter" also:"jitter" default:"0s" doc:"How much a round trip may differ from the one before it, in the mean; 0s: any." example:"50ms"`
-	OnFail    choice     `yaml:"on_fail" choices:"require warn" doc:"What becomes of the attempt if the check fails."`
+	OnFail    choice     `yaml:"on_fail" choices:"require wait warn" doc:"What becomes of the attempt if the check fails."`
 }
 
 type portEntry struct {
 	Also   ports  `yaml:"also" also:"ports more" doc:"More ports that must be open of the host, or of the outermost of its jump hosts if it has any: a number, with /udp behind it if it is one of UDP." example:"123/udp"`
-	OnFail choice `yaml:"on_fail" choices:"require warn" doc:"What becomes of the attempt if the check fails."`
+	OnFail choice `yaml:"on_fail" choices:"require wait warn" doc:"What becomes of the attempt if the check fails."`
 }
 
 type traceEntry struct {
 	Method choice `yaml:"method" choices:"tcp udp icmp" default:"tcp" doc:"What the probes are: TCP to the host's port, UDP, or echoes."`
-	OnFail choice `yaml:"on_fail" choices:"require warn" doc:"What becomes of the attempt if the check fails."`
+	OnFail choice `yaml:"on_fail" choices:"require wait warn" doc:"What becomes of the attempt if the check fails."`
 }
 
 type retryEntry struct {

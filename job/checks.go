@@ -51,7 +51,7 @@ func (a *attempt) look(ctx context.Context, dialer remote.Dialer) (*looking, rem
 	awaited := map[string]bool{} // and whether the run needs them
 	for _, t := range s.Tasks(p) {
 		name := t.Check.Name()
-		if required := p.Of(name) == preflight.Require; required || s.Settles(name) {
+		if required := p.Needs(name); required || s.Settles(name) {
 			awaited[name] = required
 		}
 	}
@@ -82,7 +82,11 @@ func (a *attempt) look(ctx context.Context, dialer remote.Dialer) (*looking, rem
 	if ctx.Err() != nil {
 		return nil, nil, stopped(ctx, context.Cause(ctx))
 	}
-	return nil, nil, r.Err()
+	err = r.Err()
+	if p.PutsOff(r) {
+		err = &notNowError{err}
+	}
+	return nil, nil, err
 }
 
 // end waits for what is left of the checks, for a while, and notes what they

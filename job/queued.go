@@ -53,6 +53,7 @@ func (r *Runner) taken(run *store.Run, t Trigger) error {
 		run.Started = before.Started.In(run.Started.Location())
 	}
 	run.Attempts, run.Reconnects = before.Attempts, before.Reconnects
+	run.PutOff = before.PutOff
 	// Whoever had it before may still write, if he only seems to be dead: his
 	// files on the server are left to him.
 	writer := run.ID

@@ -292,6 +292,12 @@ func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.V
 		a.last = n-taken >= j.Retry.Attempts
 		began := r.Now()
 		err := a.do(ctx, moving)
+		if notNow := (*notNowError)(nil); errors.As(err, &notNow) && moving.Err() == nil {
+			if err = a.putOff(moving, notNow); err == nil {
+				n--
+				continue
+			}
+		}
 		if moving.Err() != nil && err != nil {
 			err = stopped(moving, err)
 		}

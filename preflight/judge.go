@@ -40,7 +40,7 @@ func (r *Report) Judge(p Policy) {
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		r.relate(f)
-		if f.Verdict == Fail && p.Of(f.Check) != Require {
+		if f.Verdict == Fail && !p.Needs(f.Check) {
 			f.Verdict = Warn
 		}
 	}

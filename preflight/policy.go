@@ -17,12 +17,13 @@ type Level string
 // The levels, as the config spells them.
 const (
 	Require Level = "require" // all fails
+	Wait    Level = "wait"    // so it does, and is tried again later
 	Warning Level = "warn"    // it is said
 	Off     Level = "off"     // it is not asked at all
 )
 
 // Levels are the levels in their order.
-func Levels() []Level { return []Level{Require, Warning, Off} }
+func Levels() []Level { return []Level{Require, Wait, Warning, Off} }
 
 // A Policy is what is asked, and how much it counts.
 type Policy struct {
@@ -42,6 +43,15 @@ func (p Policy) Of(check string) Level {
 		return l
 	}
 	return Off
+}
+
+// Needs reports whether all fails if a check does.
+func (p Policy) Needs(check string) bool { return p.Of(check) == Require || p.Of(check) == Wait }
+
+// PutsOff reports whether what failed may be otherwise later: each of the checks
+// that failed is one to wait for.
+func (p Policy) PutsOff(r Report) bool {
+	return r.Verdict == Fail && !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Verdict == Fail && p.Of(f.Check) != Wait })
 }
 
 // lookAt reports whether one of some checks is asked.

@@ -71,6 +71,8 @@ type Run struct {
 	// Line is what its connections had to do to get the bytes through.
 	Line *Line `json:"line,omitempty"`
 
+	// PutOff is how often and since when checks have said that it is not the time.
+	PutOff *PutOff `json:"put_off,omitempty"`
 	// Checks are what was found before it, by the last attempt that looked.
 	Checks *Checks `json:"checks,omitempty"`
 
@@ -176,6 +178,13 @@ const (
 	ByTheSystem = "the system"
 	ByTheTunnel = "the tunnel"
 )
+
+// PutOff is how a run waited for its checks.
+type PutOff struct {
+	Times  int       `json:"times"`
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason"` // the last
+}
 
 // Checks is what the checks before a run found, in short: the whole is attached
 // to the run. Times are in milliseconds.

@@ -50,6 +50,7 @@ func fullRun(t testing.TB) store.Run {
 		Files: []store.File{{Source: "/var/backups/a.sql.gz", Target: `D:\backup\a.sql.gz`, Bytes: 1 << 40, MTime: at().In(zone),
 			SHA256: strings.Repeat("0f", 32), Verified: "size", Resumed: 7, Seconds: 0.5, Error: "short", After: "moved", AfterTarget: "/var/backups/done/a.sql.gz", AfterReason: "because", Gone: store.GoneByMirror}},
 		MoreFiles: 6, Way: receipt.Get, Address: "192.0.2.7:22", HostKey: &store.HostKey{Type: "ssh-ed25519", Fingerprint: "SHA256:abc"}, Matched: 4, Moved: 1, Failed: 2, Skipped: 1, Reconnects: 5,
+		PutOff: &store.PutOff{Times: 2, Since: at().In(zone), Reason: "ping: 40 % lost"},
 		Checks: &store.Checks{Verdict: "warn", Layer: "route", Summary: "3 of 10 lost", Sent: 10, Loss: 0.3, MedianMS: 80, P95MS: 90, JitterMS: 2, Hops: 7},
 		Line:   &store.Line{By: store.ByTheSystem, Connections: 1, Samples: 2, RTTMS: 80.5, RTT95MS: 90, MinRTTMS: 80, Sent: 1000, Resent: 8, ResentShare: 0.008, OutOfOrder: 6, SentBytes: 4, ReceivedBytes: 5, Unknown: []string{"x"}},
 		Link:   &store.Link{Name: "hongkong", SPIs: []string{"87137862/065721d4"}, Sent: 1 << 20, Received: 1 << 41}, Bytes: 1 << 40, Removed: 3, Root: "/backup/20261123", LogPath: "/var/log/linehaul/a.log", Version: "1.0", PID: 42, Take: 2, Queued: true, Task: json.RawMessage(`{"missed":1}`), Node: "here", Through: "hongkong", Lane: "on_1", Writers: []string{"20261123T023001Z-123x7k2q"},

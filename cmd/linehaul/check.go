@@ -236,7 +236,7 @@ func (o checkFlags) forJob(p, of preflight.Policy) preflight.Policy {
 	p.Levels = maps.Clone(p.Levels)
 	for name, level := range of.Levels {
 		asked := p.Of(name) != preflight.Off
-		if level == preflight.Require && asked || level != preflight.Off && !asked && len(o.only) == 0 {
+		if of.Needs(name) && asked || level != preflight.Off && !asked && len(o.only) == 0 {
 			p.Levels[name] = level
 		}
 	}

@@ -46,6 +46,9 @@ func (a *app) historyRun(s *store.Store, run store.Run) error {
 	if !run.Ended.IsZero() {
 		row("took", "%s", run.Ended.Sub(run.Started).Round(100*time.Millisecond))
 	}
+	if p := run.PutOff; p != nil {
+		row("put off", "%d times since %s: %s", p.Times, p.Since.Format(time.DateTime), p.Reason)
+	}
 	if n := len(run.Attempts); n > 1 || run.Reconnects > 0 {
 		row("attempts", "%d, reconnected %d times", n, run.Reconnects)
 	}
