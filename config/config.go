@@ -108,6 +108,7 @@ type Host struct {
 	Keepalive      time.Duration // 0: none
 
 	Bandwidth *bandwidth.Timetable // of all runs to it together; nil: no limit
+	Runs      int                  // how many of them at a time; 0: as the limits of all hosts say
 }
 
 // Job is what to transfer, from where to where, and when.

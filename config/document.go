@@ -57,6 +57,8 @@ type hostEntry struct {
 
 	Bandwidth timetable `yaml:"bandwidth" also:"bwlimit ratelimit limit speed" doc:"How fast all runs to and from this host together may be, and those that go through it: a rate such as 2MB/s, 16Mbit/s or off, or one for each of several times, on the clock of this machine or of the timezone that stands among them." example:"2MB/s"`
 
+	Runs number `yaml:"runs" also:"max_runs" range:"0 10000" default:"0" doc:"How many runs to and from this host there are at a time, on all nodes together; 0 leaves it to limits.per_host." example:"2"`
+
 	Link text `yaml:"link" also:"tunnel vpn" default:"direct" doc:"Name of the link that this host is reached by, and by nothing else, with the hosts that it jumps through." example:"hongkong"`
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"linehaul/bandwidth"
 	"linehaul/tunnel/ikemsg"
 	"linehaul/tunnel/ikev2"
 	"linehaul/tunnel/suite"
@@ -14,7 +15,12 @@ import (
 // A Link is the way to a network: a tunnel of our own, or, with a Route, a VPN
 // that the system has.
 type Link struct {
-	Name    string
+	Name string
+	// Bandwidth is that of all runs through it together, nil for no limit, and Runs
+	// how many there may be at a time; 0 leaves that to the limits of all links.
+	Bandwidth *bandwidth.Timetable
+	Runs      int
+
 	Route   *Route           // nil: a tunnel, which all but Name and Networks belong to
 	Gateway string           // name or address, perhaps with a port
 	Local   ikemsg.Identity  // the zero value: that of Pair's certificate, or EAP's user
@@ -51,6 +57,9 @@ type Link struct {
 
 type linkEntry struct {
 	IPsec ipsecEntry `yaml:"ipsec" also:"ike vpn" doc:"A tunnel of linehaul's own: IKEv2 to a gateway, ESP in UDP, and no driver, route or rights on this machine."`
+
+	Bandwidth timetable `yaml:"bandwidth" also:"bwlimit ratelimit limit speed" doc:"How fast all runs through this link together may be; as in a host." example:"2MB/s"`
+	Runs      number    `yaml:"runs" also:"max_runs" range:"0 10000" default:"0" doc:"How many runs through this link there are at a time, on all nodes together; 0 leaves it to limits.per_link." example:"4"`
 
 	Route routeEntry `yaml:"route" doc:"A VPN that is there already, outside of linehaul: before each connection the system is asked how it would send, and anything but what stands here is refused."`
 }
@@ -108,7 +117,9 @@ func (r *rules) links(doc *document, f *File) {
 	var known []string
 	for _, l := range doc.Links.items {
 		r.name(l.name, l.at, names)
-		f.Links[l.name] = r.link(l.name, l.at, &l.value)
+		link := r.link(l.name, l.at, &l.value)
+		link.Bandwidth, link.Runs = r.bandwidth(&l.value.Bandwidth, time.Local), l.value.Runs.value
+		f.Links[l.name] = link
 		known = append(known, l.name)
 	}
 	for _, h := range doc.Hosts.items {

@@ -126,7 +126,7 @@ func (r *rules) host(name string, s *hostEntry, knownHosts []string, sshConfig s
 	if s.SSHConfig.given {
 		h.SSHConfig = r.sshConfig(&s.SSHConfig)
 	}
-	h.Bandwidth = r.bandwidth(&s.Bandwidth, time.Local)
+	h.Bandwidth, h.Runs = r.bandwidth(&s.Bandwidth, time.Local), s.Runs.value
 	h.Given = map[string]bool{
 		"address": s.Address.given, "port": portGiven, "keys": s.Keys.given,
 		"identities_only": s.IdentitiesOnly.given, "connect_timeout": s.ConnectTimeout.given,

@@ -7,6 +7,7 @@
 package job
 
 import (
+	"cmp"
 	"linehaul/bandwidth"
 	"linehaul/config"
 	"linehaul/fault"
@@ -76,12 +77,16 @@ type SharedLimit struct {
 	Table *bandwidth.Timetable
 }
 
-// SharedLimits are those that a run to and from a host is under: of the host and
-// of the hosts that lie before it, and of all runs together.
-func SharedLimits(f *config.File, host string) []SharedLimit {
+// SharedLimits are those that a run to and from a host is under, reached by a
+// link: of the host and of the hosts that lie before it, of the link, and of all
+// runs together. The name of either may be empty, or that of none.
+func SharedLimits(f *config.File, host, link string) []SharedLimit {
 	var all []SharedLimit
 	if f.Bandwidth != nil {
 		all = append(all, SharedLimit{"all", f.Bandwidth})
+	}
+	if l := f.Links[link]; l != nil && l.Bandwidth != nil {
+		all = append(all, SharedLimit{"link " + l.Name, l.Bandwidth})
 	}
 	for c := f.Hosts[host]; c != nil; c = f.Hosts[c.Jump] {
 		if c.Bandwidth != nil {
@@ -94,10 +99,17 @@ func SharedLimits(f *config.File, host string) []SharedLimit {
 // SharedTables are the timetables of all shared limits of a config, by name.
 func SharedTables(f *config.File) map[string]*bandwidth.Timetable {
 	tables := make(map[string]*bandwidth.Timetable)
-	for _, name := range f.HostOrder {
-		for _, l := range SharedLimits(f, name) {
+	keep := func(host, link string) {
+		for _, l := range SharedLimits(f, host, link) {
 			tables[l.Name] = l.Table
 		}
+	}
+	keep("", "")
+	for _, name := range f.HostOrder {
+		keep(name, "")
+	}
+	for name := range f.Links {
+		keep("", name)
 	}
 	return tables
 }
@@ -115,10 +127,17 @@ const (
 // rooms are the limits of runs at a time to a host and through its link.
 func rooms(f *config.File, host *remote.Host) []store.Room {
 	var all []store.Room
-	if n := f.Limits.PerHost; n > 0 {
+	var ofHost, ofLink int
+	if h := f.Hosts[host.Name]; h != nil {
+		ofHost = h.Runs
+	}
+	if l := f.Links[host.Link]; l != nil {
+		ofLink = l.Runs
+	}
+	if n := cmp.Or(ofHost, f.Limits.PerHost); n > 0 {
 		all = append(all, store.Room{Host: host.Name, Runs: n})
 	}
-	if n := f.Limits.PerLink; n > 0 && host.Link != "" {
+	if n := cmp.Or(ofLink, f.Limits.PerLink); n > 0 && host.Link != "" {
 		all = append(all, store.Room{Link: host.Link, Runs: n})
 	}
 	return all
@@ -144,7 +163,7 @@ func FromConfig(f *config.File, name string, p Place) (*Job, error) {
 		Get: c.Get, Put: c.Put, To: c.To, Recursive: c.Recursive, Select: c.Select, IfNone: IfNone(c.IfNone),
 		After: c.After, Keep: c.Keep, Verify: Verify(c.Verify), Checks: c.Checks, Connections: c.Connections, FilesInFlight: c.FilesInFlight,
 		Limits: Limits{
-			Bandwidth: c.Bandwidth, Shared: SharedLimits(f, c.Host), MaxTransfer: c.MaxTransfer, MaxDuration: c.MaxDuration,
+			Bandwidth: c.Bandwidth, Shared: SharedLimits(f, c.Host, host.Link), MaxTransfer: c.MaxTransfer, MaxDuration: c.MaxDuration,
 		},
 		Preserve: c.Preserve, KeepBad: c.KeepBad, NoSpaceCheck: c.NoSpaceCheck,
 		Overlap: c.Overlap, RunOn: c.RunOn, Rooms: rooms(f, host),

@@ -3,6 +3,7 @@ package job
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,20 +97,30 @@ func TestMaxDuration(t *testing.T) {
 	}
 }
 
-// TestSharedLimits: a host's limit is that of all runs to it, one for another
-// host has its own, and a job's own comes besides; a config that is read anew
+// TestSharedLimits: a host's limit is that of all runs to it, a link's that of
+// all through it, one for another host has its own, and a job's own comes besides; a config that is read anew
 // changes it for runs that are under way.
 func TestSharedLimits(t *testing.T) {
 	f, err := config.Decode("linehaul.yaml", []byte(`
 bandwidth: 100MB/s
+limits: {per_host: 9, per_link: 8}
+links:
+  vpn: {bandwidth: 500kB/s, runs: 3, route: {networks: 10.0.0.0/8, interface: wg0}}
+  other: {route: {networks: 10.0.0.0/8, interface: wg1}}
 hosts:
   bastion: {address: a, user: u, bandwidth: 5MB/s}
   hk1: {address: a, user: u, jump: bastion, bandwidth: 2MB/s}
   hk2: {address: b, user: u}
+  hk3: {address: 10.0.0.3, user: u, link: vpn, runs: 2}
+  hk4: {address: 10.0.0.4, user: u, link: vpn}
+  hk5: {address: 10.0.0.5, user: u, link: other}
 jobs:
   one: {get: "hk1:x", to: a/, bandwidth: 1MB/s}
   two: {get: "hk1:y", to: b/}
   three: {get: "hk2:y", to: b/}
+  four: {get: "hk3:y", to: b/}
+  five: {get: "hk4:y", to: b/}
+  six: {get: "hk5:y", to: b/}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -120,13 +131,15 @@ jobs:
 		rate  bandwidth.Rate
 	}{
 		"one": {"all, host hk1, host bastion", 1e6}, "two": {"all, host hk1, host bastion", 2e6}, "three": {"all", 1e8},
+		"four": {"all, link vpn", 5e5}, "five": {"all, link vpn", 5e5}, "six": {"all", 1e8},
 	}
 	for name, w := range want {
 		var names []string
-		for _, l := range SharedLimits(f, f.Jobs[name].Host) {
+		shared := SharedLimits(f, f.Jobs[name].Host, f.Hosts[f.Jobs[name].Host].Link)
+		for _, l := range shared {
 			names = append(names, l.Name)
 		}
-		l := Limits{Bandwidth: f.Jobs[name].Bandwidth, Shared: SharedLimits(f, f.Jobs[name].Host)}
+		l := Limits{Bandwidth: f.Jobs[name].Bandwidth, Shared: shared}
 		gate := r.gate(l)
 		if got := strings.Join(names, ", "); got != w.names || gate.Rate() != w.rate {
 			t.Errorf("%s: limits of %s, %s; want %s, %s", name, got, gate.Rate(), w.names, w.rate)
@@ -138,6 +151,24 @@ jobs:
 				t.Errorf("after a reload the rate is %s", gate.Rate())
 			}
 			f.Hosts["hk1"].Bandwidth = bandwidth.Always(2e6)
+		}
+	}
+	tables := SharedTables(f)
+	for _, name := range []string{"all", "host hk1", "host bastion", "link vpn"} {
+		if tables[name] == nil {
+			t.Errorf("%s has no table", name)
+		}
+		delete(tables, name)
+	}
+	if len(tables) > 0 {
+		t.Errorf("tables of %v besides", tables)
+	}
+	for host, want := range map[string][]store.Room{
+		"hk2": {{Host: "hk2", Runs: 9}}, "hk3": {{Host: "hk3", Runs: 2}, {Link: "vpn", Runs: 3}},
+		"hk4": {{Host: "hk4", Runs: 9}, {Link: "vpn", Runs: 3}}, "hk5": {{Host: "hk5", Runs: 9}, {Link: "other", Runs: 8}},
+	} {
+		if got := rooms(f, &remote.Host{Name: host, Link: f.Hosts[host].Link}); !slices.Equal(got, want) {
+			t.Errorf("%s: room for %+v, want %+v", host, got, want)
 		}
 	}
 	if (&Runner{}).gate(Limits{}) != nil {

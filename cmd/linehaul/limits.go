@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -56,7 +57,7 @@ func (a *app) limits(t target, host hostFlags, o limitFlags) (job.Limits, error)
 		return l, err
 	}
 	if c != nil {
-		l.Shared = job.SharedLimits(f, c.Name)
+		l.Shared = job.SharedLimits(f, c.Name, cmp.Or(host.link, c.Link))
 	}
 	return l, nil
 }
