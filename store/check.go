@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"linehaul/fault"
+	"linehaul/receipt"
 	"linehaul/store/db"
 )
 
@@ -20,6 +21,8 @@ type Health struct {
 	States   map[string]int `json:"states"`
 	Oldest   string         `json:"oldest,omitempty"` // ids of runs
 	Newest   string         `json:"newest,omitempty"`
+	Receipts int64          `json:"receipts"`
+	Ledger   int            `json:"ledger"` // files that jobs remember
 	// Problems are what is wrong, in words; empty: nothing is.
 	Problems []string `json:"problems"`
 }
@@ -30,6 +33,9 @@ const (
 	checkTime = time.Hour
 	// maxProblems is how many of one kind are named.
 	maxProblems = 20
+	// ledgerStep and receiptStep are the steps of the schema that brought these
+	// tables.
+	ledgerStep, receiptStep = 2, 3
 )
 
 // Check reads all of the record, and says what is wrong with it. It changes nothing,
@@ -51,7 +57,7 @@ func (s *Store) Check(ctx context.Context) (Health, error) {
 		return h, fault.New(fault.Config, "check the record: it is of a newer linehaul: its schema is %d, and this one knows %d", h.Schema, h.Knows).
 			WithHint("use the newer linehaul here too; `linehaul version` says which one this is")
 	}
-	steps := []func(context.Context, *Health) error{s.checkPages, s.checkCounts, s.checkBelongings, s.checkRecords}
+	steps := []func(context.Context, *Health) error{s.checkPages, s.checkCounts, s.checkBelongings, s.checkRecords, s.checkLedger, s.checkReceipts}
 	for _, step := range steps {
 		if err := step(ctx, &h); err != nil {
 			if len(h.Problems) > 0 {
@@ -107,14 +113,65 @@ func (s *Store) checkBelongings(ctx context.Context, h *Health) error {
 	return nil
 }
 
+// problems adds what is wrong of one kind to a Health, and counts what is beyond
+// maxProblems.
+type problems struct {
+	h     *Health
+	found int
+}
+
+func (p *problems) add(text string) {
+	if p.found++; p.found <= maxProblems {
+		p.h.Problems = append(p.h.Problems, text)
+	}
+}
+
+func (p *problems) end(what string) {
+	if more := p.found - maxProblems; more > 0 {
+		p.h.Problems = append(p.h.Problems, fmt.Sprintf("%d more %s are like these", more, what))
+	}
+}
+
+// checkLedger decodes each entry.
+func (s *Store) checkLedger(ctx context.Context, h *Health) error {
+	if h.Schema < ledgerStep {
+		return nil
+	}
+	found := problems{h: h}
+	err := s.Ledger(ctx, LedgerFilter{Begun: true}, func(e Entry) bool {
+		h.Ledger++
+		if e.Path == "" || e.Size < 0 {
+			found.add(fmt.Sprintf("the ledger of job %q has a file %q of %d bytes", e.Job, e.Path, e.Size))
+		}
+		return true
+	})
+	found.end("entries")
+	return err
+}
+
+// checkReceipts holds the receipts against each other and against the runs.
+func (s *Store) checkReceipts(ctx context.Context, h *Health) error {
+	if h.Schema < receiptStep {
+		return nil
+	}
+	found := problems{h: h}
+	r := s.Receipts()
+	report, err := receipt.Verify(ctx, r, r, receipt.Options{Found: func(f receipt.Finding) {
+		if f.Problem {
+			found.add("receipts: " + f.String())
+		}
+	}})
+	if err != nil {
+		return err
+	}
+	h.Receipts = report.Receipts
+	found.end("findings about receipts")
+	return nil
+}
+
 // checkRecords decodes each record, and holds it against the columns beside it.
 func (s *Store) checkRecords(ctx context.Context, h *Health) error {
-	found := 0
-	problem := func(format string, args ...any) {
-		if found++; found <= maxProblems {
-			h.Problems = append(h.Problems, fmt.Sprintf(format, args...))
-		}
-	}
+	found := problems{h: h}
 	for after := ""; ; {
 		seen := 0
 		err := s.db.Each(ctx, fmt.Sprintf("SELECT id, job, state, record FROM lh_run WHERE id > $1 ORDER BY id LIMIT %d", pruneBatch), []any{after},
@@ -129,9 +186,9 @@ func (s *Store) checkRecords(ctx context.Context, h *Health) error {
 				run, err := s.read(r)
 				switch {
 				case err != nil:
-					problem("%v", err)
+					found.add(err.Error())
 				case string(run.State) != state:
-					problem("run %s of job %q is recorded as %s, and listed as %s", r.id, r.job, run.State, state)
+					found.add(fmt.Sprintf("run %s of job %q is recorded as %s, and listed as %s", r.id, r.job, run.State, state))
 				}
 				return nil
 			})
@@ -142,8 +199,6 @@ func (s *Store) checkRecords(ctx context.Context, h *Health) error {
 			break
 		}
 	}
-	if found > maxProblems {
-		h.Problems = append(h.Problems, fmt.Sprintf("%d more records are like these", found-maxProblems))
-	}
+	found.end("records")
 	return nil
 }

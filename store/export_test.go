@@ -105,6 +105,17 @@ func TestExport(t *testing.T) {
 // TestCheck: of a good record, what it is; of a bad one, each thing that is wrong.
 func TestCheck(t *testing.T) {
 	s, dir, r := rich(t)
+	// Those that fill the history are as from before there were receipts.
+	err := s.DB().Tx(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec(t.Context(), "INSERT INTO lh_receipt_run (run, seq, hash) SELECT id, 0, '' FROM lh_run WHERE id NOT IN (SELECT run FROM lh_receipt_run)")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.LedgerImport([]store.Entry{{Job: "rich", Host: "h", Path: "/a", Size: 1, MTime: time.Now(), At: time.Now()}, {Job: "rich", Host: "h", Path: "/b", Size: 2, MTime: time.Now(), At: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
 	p := place(dir)
 	p.AsIs = true
 	as, err := store.Open(p)
@@ -113,7 +124,7 @@ func TestCheck(t *testing.T) {
 	}
 	t.Cleanup(as.Close)
 	h, err := as.Check(t.Context())
-	if err != nil || len(h.Problems) > 0 || h.Runs != 121 || h.States["warning"] != 1 || h.States["failed"] != 12 || h.Schema != db.Version() || h.Newest == "" || h.Room.Bytes == 0 {
+	if err != nil || len(h.Problems) > 0 || h.Runs != 121 || h.States["warning"] != 1 || h.States["failed"] != 12 || h.Schema != db.Version() || h.Newest == "" || h.Room.Bytes == 0 || h.Receipts != 1 || h.Ledger != 2 {
 		t.Fatalf("%+v, %v", h, err)
 	}
 	runs, _, err := s.Runs(store.Filter{Job: "job-000", Limit: 2})
@@ -123,19 +134,22 @@ func TestCheck(t *testing.T) {
 	alter(t, s, "UPDATE lh_run SET record = 'nonsense' WHERE id = $1", runs[0].ID)
 	alter(t, s, "UPDATE lh_run SET state = 'missed' WHERE id = $1", runs[1].ID)
 	alter(t, s, "DELETE FROM lh_run WHERE id = $1", r.ID)
+	alter(t, s, "UPDATE lh_receipt SET head = replace(head, 'rich', 'poor')")
+	alter(t, s, "UPDATE lh_ledger SET size = -5 WHERE path = '/b'")
 	if h, err = as.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	text := strings.Join(h.Problems, "\n")
 	for _, want := range []string{
 		"damaged record of run " + runs[0].ID, "run " + runs[1].ID + ` of job "job-000" is recorded as ok, and listed as missed`,
+		`the ledger of job "rich" has a file "/b" of -5 bytes`, "receipts: ",
 		"lh_attachment has 2 rows of runs that are not there, such as " + r.ID, "lh_run_files has 2 rows",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}
 	}
-	if len(h.Problems) != 4 {
+	if len(h.Problems) < 6 {
 		t.Errorf("%d problems:\n%s", len(h.Problems), text)
 	}
 	alter(t, s, "INSERT INTO lh_schema (step, at) VALUES ($1, 0)", db.Version()+1)

@@ -94,6 +94,8 @@ func (a *app) showHealth(h store.Health) {
 		row("oldest", "%s", h.Oldest)
 		row("newest", "%s", h.Newest)
 	}
+	row("receipts", "%d", h.Receipts)
+	row("ledger", "%d files", h.Ledger)
 	for _, p := range h.Problems {
 		row("FAULT", "%s", p)
 	}
