@@ -55,9 +55,14 @@ func chainBeginning(ctx context.Context, c db.Conn) (receipt.Place, error) {
 	return receipt.Place{Seq: max(0, seq)}, nil
 }
 
+// someReceipts is how many receipts are looked at, and forgotten, in one transaction:
+// more than runs are removed in one, so that what one run held for long goes in time.
+const someReceipts = 2000
+
 // freeReceipts is the last receipt, from the front, up to which no run is left that
 // holds its own: all up to it may be forgotten. Runs whose id is below before, as
-// they are older than all that is to be kept, hold none.
+// they are older than all that is to be kept, hold none. It looks at no more than
+// someReceipts of them: in a long history, most are of runs that are to go.
 func (s *Store) freeReceipts(ctx context.Context, t *db.Tx, before string) (int64, error) {
 	end, err := s.lockChain(ctx, t)
 	if err != nil {
@@ -67,18 +72,15 @@ func (s *Store) freeReceipts(ctx context.Context, t *db.Tx, before string) (int6
 	if err != nil {
 		return 0, err
 	}
+	most := begin.Seq + someReceipts
 	var needed int64
-	found, err := db.One(ctx, t, `SELECT seq FROM lh_receipt_run WHERE seq > 0 AND seq > $1 AND run >= $2 AND EXISTS (SELECT 1 FROM lh_run WHERE id = lh_receipt_run.run)
-		ORDER BY seq LIMIT 1`, []any{begin.Seq, before}, &needed)
+	found, err := db.One(ctx, t, `SELECT seq FROM lh_receipt_run WHERE seq > 0 AND seq > $1 AND seq <= $2 AND run >= $3
+		AND EXISTS (SELECT 1 FROM lh_run WHERE id = lh_receipt_run.run) ORDER BY seq LIMIT 1`, []any{begin.Seq, most, before}, &needed)
 	if found {
 		return needed - 1, err
 	}
-	return end.Seq, err
+	return min(end.Seq, most), err
 }
-
-// someReceipts is how many receipts are forgotten in one transaction: more than runs
-// are removed in one, so that what one run held for long goes in time.
-const someReceipts = 2000
 
 // forgetFree forgets receipts that no run holds, within the transaction that removes
 // runs.
@@ -87,16 +89,14 @@ func (s *Store) forgetFree(ctx context.Context, t *db.Tx, before string) error {
 	if err != nil {
 		return err
 	}
-	begin, err := chainBeginning(ctx, t)
-	if err != nil {
-		return err
-	}
-	return s.forgetReceipts(ctx, t, min(free, begin.Seq+someReceipts))
+	return s.forgetReceipts(ctx, t, free)
 }
 
 // forgetReceipts removes the receipts up to a number together with their lists, and
-// notes where the chain begins then. What runs say of their receipts goes where the
-// run is gone too; so it is called after runs were removed.
+// notes where the chain begins then. What runs say of these receipts goes where the
+// run is gone too; so it is called after runs were removed. Each statement has the
+// number where the chain began, too: PostgreSQL goes by what it knew of the tables some
+// time ago, and would expect all that has been removed since to be there yet.
 func (s *Store) forgetReceipts(ctx context.Context, t *db.Tx, upTo int64) error {
 	if _, err := s.lockChain(ctx, t); err != nil {
 		return err
@@ -108,26 +108,21 @@ func (s *Store) forgetReceipts(ctx context.Context, t *db.Tx, upTo int64) error 
 	var seq int64
 	var hash string
 	found, err := db.One(ctx, t, "SELECT seq, hash FROM lh_receipt WHERE seq > $1 AND seq <= $2 ORDER BY seq DESC LIMIT 1", []any{begin.Seq, upTo}, &seq, &hash)
-	if err != nil {
+	if err != nil || !found {
 		return err
 	}
-	if found {
-		begin = receipt.Place{Seq: seq}
-		if p := receiptPlace(seq, hash); p != nil {
-			begin = *p
-		}
-		if err := putChain(ctx, t, chainBegin, begin); err != nil {
-			return err
-		}
+	next := receipt.Place{Seq: seq}
+	if p := receiptPlace(seq, hash); p != nil {
+		next = *p
 	}
 	for _, statement := range []string{
-		"DELETE FROM lh_receipt_list WHERE run IN (SELECT run FROM lh_receipt WHERE seq <= $1)",
-		"DELETE FROM lh_receipt WHERE seq <= $1",
-		"DELETE FROM lh_receipt_run WHERE seq > 0 AND seq <= $1 AND NOT EXISTS (SELECT 1 FROM lh_run WHERE id = lh_receipt_run.run)",
+		"DELETE FROM lh_receipt_list WHERE run IN (SELECT run FROM lh_receipt WHERE seq > $1 AND seq <= $2)",
+		"DELETE FROM lh_receipt WHERE seq > $1 AND seq <= $2",
+		"DELETE FROM lh_receipt_run WHERE seq > 0 AND seq > $1 AND seq <= $2 AND NOT EXISTS (SELECT 1 FROM lh_run WHERE id = lh_receipt_run.run)",
 	} {
-		if _, err := t.Exec(ctx, statement, begin.Seq); err != nil {
+		if _, err := t.Exec(ctx, statement, begin.Seq, next.Seq); err != nil {
 			return err
 		}
 	}
-	return nil
+	return putChain(ctx, t, chainBegin, next)
 }

@@ -280,15 +280,22 @@ func (s *Store) remove(ctx context.Context, part []Gone, before string) (n int, 
 				return err
 			}
 		}
-		// Of those that ended before there were receipts; the others' go with theirs.
-		if _, err := t.Exec(ctx, "DELETE FROM lh_receipt_run WHERE seq = 0 AND run"+these, ids...); err != nil {
-			return err
-		}
 		gone, err := t.Exec(ctx, "DELETE FROM lh_run WHERE id"+these, ids...)
 		if n = int(gone); err != nil {
 			return err
 		}
-		return s.forgetFree(ctx, t, before)
+		if err := s.forgetFree(ctx, t, before); err != nil {
+			return err
+		}
+		// What they say of receipts that had gone before them, or that there never were:
+		// the rest goes with the receipts. It is asked where the chain begins while
+		// nobody else can move that.
+		begin, err := chainBeginning(ctx, t)
+		if err != nil {
+			return err
+		}
+		_, err = t.Exec(ctx, fmt.Sprintf("DELETE FROM lh_receipt_run WHERE seq <= $%d AND run%s", len(ids)+1, these), append(ids, begin.Seq)...)
+		return err
 	})
 	return n, err
 }

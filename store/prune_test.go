@@ -187,3 +187,34 @@ func TestPruneMany(t *testing.T) {
 		t.Errorf("when it is to end: %v", err)
 	}
 }
+
+// TestPruneLateReceipts: a run that stayed longer than its receipt takes with it what
+// it says of that, and receipts that one run held for long go in time.
+func TestPruneLateReceipts(t *testing.T) {
+	prune := func(s *store.Store, k store.Keep, wantRuns, wantNamed, wantReceipts int) {
+		t.Helper()
+		if _, err := s.Prune(t.Context(), k, func([]string) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if runs, named, receipts := count(t, s, "lh_run"), count(t, s, "lh_receipt_run"), count(t, s, "lh_receipt"); runs != wantRuns || named != wantNamed || receipts != wantReceipts {
+			t.Errorf("left are %d runs, %d that name receipts and %d receipts, want %d, %d and %d", runs, named, receipts, wantRuns, wantNamed, wantReceipts)
+		}
+	}
+	s, _ := openStore(t)
+	past(t, s, "rare", store.OK, 50*day, "") // stays as the newest of its job
+	past(t, s, "often", store.OK, 40*day, "")
+	past(t, s, "often", store.OK, 2*day, "")
+	prune(s, store.Keep{MaxAge: 30 * day}, 2, 2, 1)
+	past(t, s, "rare", store.OK, day, "")
+	prune(s, store.Keep{MaxAge: 30 * day}, 2, 2, 2)
+
+	s, _ = openStore(t)
+	storetest.Fill(t, s, 1, 5000, time.Now())
+	first := "WHERE id = (SELECT min(id) FROM lh_run)"
+	alter(t, s, "UPDATE lh_run SET state = 'running' "+first)
+	prune(s, store.Keep{Runs: 100}, 101, 5000, 5000)
+	alter(t, s, "UPDATE lh_run SET state = 'ok' "+first)
+	for i, receipts := range []int{3000, 1000, 97} {
+		prune(s, store.Keep{Runs: 99 - i}, 99-i, receipts, receipts)
+	}
+}
