@@ -76,9 +76,17 @@ func (s *Store) Paused(job string, at time.Time) (Pause, bool, error) {
 	if !found {
 		return Pause{}, false, nil
 	}
+	p, err = decodePause(job, text)
+	return p, err == nil && p.in(at), err
+}
+
+func decodePause(job, text string) (p Pause, err error) {
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
-		return Pause{}, false, fault.New(fault.LocalDisk, "read the pause of %q: %w", job, err).
+		return Pause{}, fault.New(fault.LocalDisk, "read the pause of %q: %w", job, err).
 			WithHint("`linehaul jobs resume` takes it away")
 	}
-	return p, p.Until.IsZero() || at.Before(p.Until), nil
+	return p, nil
 }
+
+// in reports whether an instant is in the pause.
+func (p Pause) in(at time.Time) bool { return p.Until.IsZero() || at.Before(p.Until) }

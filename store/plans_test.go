@@ -133,6 +133,8 @@ func askAll(t *testing.T, s *store.Store) {
 	}
 	_, _, err := s.Last("job-007")
 	must(err)
+	_, err = s.Standings(time.Now(), "job-007", "job-008")
+	must(err)
 	r := past(t, s, "job-007", store.Running, 0, "{run}.log")
 	_, err = s.Run(r.ID[:len(r.ID)-1])
 	must(err)

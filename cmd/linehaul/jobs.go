@@ -60,13 +60,13 @@ func (a *app) jobs() error {
 	if err != nil {
 		return err
 	}
+	standings, err := s.Standings(a.now(), f.JobOrder...)
+	if err != nil {
+		return err
+	}
 	rows := []jobRow{}
 	for _, name := range f.JobOrder {
-		row, err := a.jobRow(f.Jobs[name], s)
-		if err != nil {
-			return err
-		}
-		rows = append(rows, row)
+		rows = append(rows, a.jobRow(f.Jobs[name], standings[name]))
 	}
 	if a.json {
 		return a.printJSON(rows)
@@ -122,11 +122,11 @@ func (r jobRow) under(here string) string {
 	return dash(strings.Join(parts, ", "))
 }
 
-// maxUnder is how many runs of a job that have not ended are looked at.
-const maxUnder = 100
-
-func (a *app) jobRow(c *config.Job, s *store.Store) (jobRow, error) {
-	r := jobRow{Job: c.Name, Does: describeJob(c), Timezone: c.Timezone.String(), Disabled: c.Disabled}
+func (a *app) jobRow(c *config.Job, is *store.Standing) jobRow {
+	r := jobRow{
+		Job: c.Name, Does: describeJob(c), Timezone: c.Timezone.String(), Disabled: c.Disabled, After: c.DependsOn.Jobs(),
+		Paused: is.Paused, Running: is.Running, Waiting: is.Waiting, Last: is.Last,
+	}
 	if c.Schedule != nil {
 		r.Schedule = c.Schedule.String()
 		if !c.Disabled {
@@ -134,27 +134,7 @@ func (a *app) jobRow(c *config.Job, s *store.Store) (jobRow, error) {
 			r.Next = &next
 		}
 	}
-	if p, ok, err := s.Paused(c.Name, a.now()); err != nil {
-		return r, err
-	} else if ok {
-		r.Paused = &p
-	}
-	r.After = c.DependsOn.Jobs()
-	var err error
-	if r.Running, _, err = s.Runs(store.Filter{Job: c.Name, State: store.Running, Limit: maxUnder}); err != nil {
-		return r, err
-	}
-	if r.Waiting, _, err = s.Runs(store.Filter{Job: c.Name, State: store.Waiting, Limit: maxUnder}); err != nil {
-		return r, err
-	}
-	_, err = s.Each(store.Filter{Job: c.Name}, func(run store.Run) bool {
-		if run.State == store.Running || run.State == store.Waiting {
-			return true
-		}
-		r.Last = &run
-		return false
-	})
-	return r, err
+	return r
 }
 
 // describeJob says in a few words what a job moves.
