@@ -19,6 +19,9 @@ BENCH_ALL  := -case . -rounds 3 -size 1 -peers all
 MACHINE    ?= $(shell nproc 2>/dev/null || echo some) cores
 FILES      ?= 1000000
 RUNS       ?= 1000000
+PRUNE      ?= 100000
+JOBS       ?= 10000
+HISTORY    ?= 0
 # The release that go.mod names is fetched where the installed one is older.
 export GOFLAGS GOTOOLCHAIN
 
@@ -116,8 +119,8 @@ bench: build bench-deps $(BIN)/bench ## move the same files with linehaul and wi
 	$(BIN)/bench $(BENCH_ALL) -linehaul $(BIN)/linehaul $(BENCH)
 
 .PHONY: bench-store
-bench-store: ## ask a history of RUNS runs (a million) what people ask, and prune it, on SQLite (five minutes, on a quiet machine)
-	LINEHAUL_RUNS=$(RUNS) go test ./store -run 'TestLongHistory$$' -count 1 -timeout 1h -v | grep -v '^=== '
+bench-store: deps ## ask a history of RUNS runs (a million) what people ask, and remove PRUNE of them (100,000), on SQLite and on PostgreSQL (ten minutes)
+	LINEHAUL_MUST_RUN=1 LINEHAUL_RUNS=$(RUNS) LINEHAUL_PRUNE=$(PRUNE) go test ./store -run 'TestLongHistory$$' -count 1 -timeout 1h -v | grep -v '^=== '
 
 .PHONY: bench-page
 bench-page: build bench-deps $(BIN)/bench ## the same, written into docs/PERFORMANCE.md
@@ -152,8 +155,8 @@ soak: deps ## kill and hold nodes of one schedule for two minutes, on PostgreSQL
 	LINEHAUL_MUST_RUN=1 LINEHAUL_QUEUE_SOAK=120 go test ./cmd/linehaul -run 'TestQueueSoak|TestTakeover' -count 1 -timeout 30m -v | grep -v '^=== '
 
 .PHONY: bench-queue
-bench-queue: deps ## 10,000 jobs that are due at once, on SQLite and on PostgreSQL with one and three nodes
-	LINEHAUL_MUST_RUN=1 LINEHAUL_QUEUE_JOBS=10000 go test ./schedule/queue -run TestManyAtOnce -count 1 -timeout 60m -v | grep -v '^=== '
+bench-queue: deps ## JOBS jobs (10,000) due at once, after HISTORY runs (0), on SQLite and on PostgreSQL with one and three nodes
+	LINEHAUL_MUST_RUN=1 LINEHAUL_QUEUE_JOBS=$(JOBS) LINEHAUL_QUEUE_HISTORY=$(HISTORY) go test ./schedule/queue -run TestManyAtOnce -count 1 -timeout 60m -v | grep -v '^=== '
 
 .PHONY: tunnel-soak
 tunnel-soak: deps ## pull for five minutes at 8 MB/s through one rekey after another, twice, and kill the gateway (15 minutes, as root)

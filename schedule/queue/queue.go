@@ -287,18 +287,29 @@ func (q *Queue) claims(ctx context.Context) {
 	}
 }
 
-// claim puts into the queue those of the firings that no other process has claimed.
+// claim puts into the queue those of the firings that no other process has claimed. All
+// processes go for them in the same order, that of the jobs' names: two that had each
+// moved a job forward that the other one wants next would wait for each other, until
+// PostgreSQL finds out after a second.
 func (q *Queue) claim(ctx context.Context, firings []schedule.Firing) error {
 	ctx, cancel := context.WithTimeout(ctx, claimTime)
 	defer cancel()
+	order := make([]int, len(firings))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return strings.Compare(firings[a].Job, firings[b].Job) })
 	return q.place.Store.DB().Tx(ctx, func(t *db.Tx) error {
-		var tasks []Task
-		for _, f := range firings {
-			won, err := q.win(ctx, t, &f)
-			if err != nil {
+		mine, won := slices.Clone(firings), make([]bool, len(firings))
+		for _, i := range order {
+			var err error
+			if won[i], err = q.win(ctx, t, &mine[i]); err != nil {
 				return err
 			}
-			if !won {
+		}
+		var tasks []Task
+		for i, f := range mine {
+			if !won[i] {
 				continue
 			}
 			task, err := q.enter(ctx, t, Task{

@@ -58,8 +58,12 @@ type node struct {
 	log   *lab.Buffer
 }
 
+func (s site) store() (*store.Store, error) {
+	return store.Open(store.Place{Dir: s.dir, URL: s.url, Node: "here", Version: "test", Now: time.Now, Random: rand.Reader})
+}
+
 func openNode(ctx context.Context, s site, log *lab.Buffer) (*node, error) {
-	st, err := store.Open(store.Place{Dir: s.dir, URL: s.url, Node: "here", Version: "test", Now: time.Now, Random: rand.Reader})
+	st, err := s.store()
 	if err != nil {
 		return nil, err
 	}
