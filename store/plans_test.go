@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"crypto/rand"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"linehaul/schedule"
+	"linehaul/schedule/queue"
 	"linehaul/store"
 	"linehaul/store/db"
 	"linehaul/store/storetest"
@@ -20,8 +23,8 @@ import (
 // someRuns is how long the history is that make test asks.
 const someRuns = 20_000
 
-// TestPlans: each statement of the store that reads runs, or what belongs to them,
-// finds its rows by an index, and sorts nothing.
+// TestPlans: each statement of the store and of the queue that reads runs, or what
+// belongs to them, finds its rows by an index, and sorts nothing.
 func TestPlans(t *testing.T) {
 	if os.Getenv(urlVar) != "" {
 		return // PostgreSQL plans by what is in the tables
@@ -189,6 +192,20 @@ func askAll(t *testing.T, s *store.Store) {
 	}
 	_, err = s.Rescue(ctx, func(*db.Tx, store.Run) error { return nil })
 	must(err)
+	q, err := queue.Open(ctx, queue.Place{Store: s, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)})
+	must(err)
+	must(q.Set(ctx, []schedule.Entry{{Job: "job-010"}}, 0))
+	must(q.Fire(ctx, "job-010", func(time.Time) (time.Time, bool, error) { return time.Now().Add(time.Second), true, nil }))
+	_, err = q.Ask(ctx, "job-010", nil, false)
+	must(err)
+	waiting, _, err := s.Runs(store.Filter{Job: "job-010", State: store.Waiting})
+	must(err)
+	if len(waiting) != 2 {
+		t.Errorf("%d runs wait, want 2", len(waiting))
+	}
+	must(q.Again(ctx, waiting...))
+	waiting[0].State = store.Running
+	must(s.Begin(waiting[0], []store.Room{{Host: "hk1", Runs: 5}, {Link: "gw", Runs: 5}}))
 	_, err = s.Prune(ctx, store.Keep{MaxAge: 7 * day, Runs: 190}, func([]string) error { return nil })
 	must(err)
 }
