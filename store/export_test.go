@@ -24,6 +24,7 @@ func rich(t *testing.T) (*store.Store, string, store.Run) {
 	t.Helper()
 	s, dir := openStore(t)
 	storetest.Fill(t, s, 3, 120, time.Now())
+	asBeforeReceipts(t, s)
 	r := past(t, s, "rich", store.Running, time.Hour, "{run}.log")
 	list := s.FileList(r)
 	for i := range store.MaxFiles + 700 {
@@ -105,14 +106,6 @@ func TestExport(t *testing.T) {
 // TestCheck: of a good record, what it is; of a bad one, each thing that is wrong.
 func TestCheck(t *testing.T) {
 	s, dir, r := rich(t)
-	// Those that fill the history are as from before there were receipts.
-	err := s.DB().Tx(t.Context(), func(tx *db.Tx) error {
-		_, err := tx.Exec(t.Context(), "INSERT INTO lh_receipt_run (run, seq, hash) SELECT id, 0, '' FROM lh_run WHERE id NOT IN (SELECT run FROM lh_receipt_run)")
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if err := s.LedgerImport([]store.Entry{{Job: "rich", Host: "h", Path: "/a", Size: 1, MTime: time.Now(), At: time.Now()}, {Job: "rich", Host: "h", Path: "/b", Size: 2, MTime: time.Now(), At: time.Now()}}); err != nil {
 		t.Fatal(err)
 	}

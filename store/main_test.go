@@ -138,6 +138,17 @@ func alter(t testing.TB, s *store.Store, statement string, args ...any) {
 	}
 }
 
+// asBeforeReceipts takes the receipts away, as if the runs were of a linehaul that
+// made none.
+func asBeforeReceipts(t testing.TB, s *store.Store) {
+	t.Helper()
+	for _, statement := range []string{"DELETE FROM lh_receipt", "DELETE FROM lh_receipt_list", "DELETE FROM lh_chain", "UPDATE lh_receipt_run SET seq = 0, hash = ''"} {
+		if _, err := s.DB().Exec(context.Background(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // count is how many rows a table has.
 func count(t testing.TB, s *store.Store, table string) (n int) {
 	t.Helper()
