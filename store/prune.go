@@ -229,6 +229,9 @@ func (s *Store) Prune(ctx context.Context, k Keep, drop func(logs []string) erro
 		if runs += n; err == nil && len(shared) >= manyLogs {
 			err = dropShared()
 		}
+		if err == nil {
+			err = s.db.GiveBack(ctx, false) // as it goes: that of much at once takes far longer
+		}
 		return err
 	})
 	if err == nil {

@@ -38,7 +38,7 @@ const (
 type Place struct {
 	Dir string // the state folder, for SQLite and for what is beside it
 	URL string // of PostgreSQL; empty: SQLite
-	// Now names what is set aside or backed up.
+	// Now names what is set aside or backed up, and measures what others wait for.
 	Now func() time.Time
 	// SetAside is whether an SQLite file that is damaged is renamed, and a new
 	// one begun: DB.Aside says so. Otherwise it is an error.
@@ -61,6 +61,7 @@ type DB struct {
 	pool  *pgxpool.Pool
 	aside string
 	kept  string
+	now   func() time.Time
 	watch func(string, []any)
 	asIs  bool // of PostgreSQL; SQLite sees to it
 }

@@ -40,9 +40,12 @@ func (d *DB) pragma(ctx context.Context, name string) (n int64, err error) {
 }
 
 const (
-	// giveBack is how many pages go back to the file system in one statement, in
-	// which nobody else can write: 4 MB, some 20 ms.
-	giveBack = 1000
+	// giveBackTime is how long one statement that gives pages back to the file system
+	// is to take, in which nobody else can write. The first one has giveBackFirst of
+	// them, and none more than giveBackMost, 4 MB.
+	giveBackTime  = 50 * time.Millisecond
+	giveBackFirst = 50
+	giveBackMost  = 1000
 	// giveBackRest is how long others get their turn then: who waits looks again
 	// each 0.1 s.
 	giveBackRest = 150 * time.Millisecond
@@ -79,6 +82,9 @@ func (d *DB) GiveBack(ctx context.Context, alone bool) error {
 		_, err := d.Exec(ctx, "VACUUM")
 		return err
 	}
+	// For each page SQLite may look through all that are free: with half a million
+	// of them, 1000 pages take three seconds.
+	pages := giveBackFirst
 	for left := r.Free; left > 0; {
 		select {
 		case <-ctx.Done():
@@ -86,7 +92,8 @@ func (d *DB) GiveBack(ctx context.Context, alone bool) error {
 		case <-time.After(giveBackRest):
 		}
 		// A row for each page: it ends when all are read.
-		err := d.Each(ctx, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", giveBack), nil, func(func(...any) error) error { return nil })
+		began := d.now()
+		err := d.Each(ctx, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", pages), nil, func(func(...any) error) error { return nil })
 		if err != nil {
 			return err
 		}
@@ -95,6 +102,12 @@ func (d *DB) GiveBack(ctx context.Context, alone bool) error {
 			return err
 		}
 		left = now.Free
+		switch took := d.now().Sub(began); {
+		case took > giveBackTime:
+			pages = max(1, pages/2)
+		case took < giveBackTime/3:
+			pages = min(2*pages, giveBackMost)
+		}
 	}
 	// The file becomes shorter when what was written stands in it.
 	return d.Each(ctx, "PRAGMA wal_checkpoint(PASSIVE)", nil, func(func(...any) error) error { return nil })

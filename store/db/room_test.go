@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -180,4 +181,37 @@ func TestTables(t *testing.T) {
 // contextOf bounds what PostgreSQL would be asked again and again.
 func contextOf(t *testing.T) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), time.Second)
+}
+
+// TestGiveBackSlow: where it takes long to give pages back, each step is of fewer.
+func TestGiveBackSlow(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	now := at()
+	var steps []string
+	d := open(t, db.Place{
+		Dir: t.TempDir(),
+		Now: func() time.Time { now = now.Add(100 * time.Millisecond); return now },
+		Watch: func(statement string, _ []any) {
+			if n, ok := strings.CutPrefix(statement, "PRAGMA incremental_vacuum"); ok {
+				if steps = append(steps, n); n == "(1)" {
+					cancel()
+				}
+			}
+		},
+	})
+	for _, statement := range []string{
+		"INSERT INTO lh_progress (run, content) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) SELECT i, hex(zeroblob(1500)) FROM n",
+		"DELETE FROM lh_progress",
+	} {
+		if _, err := d.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.GiveBack(ctx, false); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ends with %v", err)
+	}
+	if got := strings.Join(steps, " "); got != "(50) (25) (12) (6) (3) (1)" {
+		t.Errorf("steps of %s", got)
+	}
 }

@@ -86,7 +86,7 @@ func connect(path string, p Place, query url.Values) (*DB, error) {
 		return nil, fault.New(fault.LocalDisk, "open the database %q: %w", path, err)
 	}
 	conn.SetMaxOpenConns(1)
-	return &DB{kind: SQLite, path: path, sql: conn, watch: p.Watch}, nil
+	return &DB{kind: SQLite, path: path, sql: conn, now: p.Now, watch: p.Watch}, nil
 }
 
 // openAsIs opens a file that is there, to read only.
