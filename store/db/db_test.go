@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -355,5 +357,34 @@ func TestPostgresHeld(t *testing.T) {
 	line.Resume()
 	if _, err := d.Exec(t.Context(), "SELECT 1"); err != nil {
 		t.Errorf("it flows again: %v", err)
+	}
+}
+
+// TestOpenTwice: a process that opens a file once more keeps the lock by which others
+// see that it uses it. Where the system tells no locks, only that both can write.
+func TestOpenTwice(t *testing.T) {
+	p := db.Place{Dir: t.TempDir(), Now: at}
+	first := open(t, p)
+	// The first byte of the range that SQLite's readers lock, see its file os.h.
+	own := regexp.MustCompile(fmt.Sprintf(`POSIX .* READ %d .* 1073741826 `, os.Getpid()))
+	locks := func() int {
+		text, err := os.ReadFile("/proc/locks")
+		if err != nil {
+			return 0
+		}
+		return len(own.FindAll(text, -1))
+	}
+	before := locks()
+	if before == 0 && runtime.GOOS == "linux" {
+		t.Error("the system tells of no lock")
+	}
+	second := open(t, p)
+	if after := locks(); after != before {
+		t.Errorf("of %d locks, %d are left", before, after)
+	}
+	for i, d := range []*db.DB{first, second} {
+		if _, err := d.Exec(t.Context(), "INSERT INTO lh_progress (run, content) VALUES ($1, '')", i); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -54,9 +54,15 @@ func openSQLite(ctx context.Context, p Place) (*DB, error) {
 	return d, err
 }
 
-// ownFile makes the file where it is absent, so that it is for owner and group.
+// ownFile makes the file where it is absent, so that it is for owner and group. One
+// that is there it does not open: by closing it, this process would drop the locks that
+// POSIX says it has on the file through any other opening of it. Another process
+// that ends then takes itself for the last one, and removes what this one writes to.
 func ownFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
