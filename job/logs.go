@@ -72,19 +72,28 @@ func (r *Runner) pruneLogs(run store.Run, log *slog.Logger) {
 	if err == nil && len(last) == 2 && day(last[1].Started) == day(run.Started) {
 		return
 	}
-	runs, _, err := r.Store.Runs(store.Filter{})
+	// The files first: the history may have far more runs than there are logs, and
+	// nothing is held of those whose log is gone.
+	named := map[string]bool{} // by the paths of logs, whether the record names them
+	list := logs.PruneOptions{Match: func(name string) bool { named[name] = false; return false }}
+	if _, err := logs.Prune(r.Logs.Dir, list); err != nil {
+		log.Warn("old logs could not be looked for", logs.Error, err.Error())
+	}
+	_, err = r.Store.Each(store.Filter{}, func(old store.Run) bool {
+		if rel, err := filepath.Rel(r.Logs.Dir, old.LogPath); err == nil {
+			rel = filepath.ToSlash(rel)
+			if _, there := named[rel]; there {
+				named[rel] = true
+			}
+		}
+		return true
+	})
 	if err != nil {
 		log.Warn("old logs could not be looked for", logs.Error, err.Error())
 		return
 	}
-	ours := map[string]bool{}
-	for _, old := range runs {
-		if rel, err := filepath.Rel(r.Logs.Dir, old.LogPath); err == nil {
-			ours[filepath.ToSlash(rel)] = true
-		}
-	}
 	removed, err := logs.Prune(r.Logs.Dir, logs.PruneOptions{
-		Match:    func(name string) bool { return ours[name] },
+		Match:    func(name string) bool { return named[name] },
 		MaxAge:   r.Logs.Options.MaxAge,
 		Compress: r.Logs.Options.Compress,
 		Now:      run.Ended,
