@@ -49,10 +49,12 @@ const (
 	// giveBackRest is how long others get their turn then: who waits looks again
 	// each 0.1 s.
 	giveBackRest = 150 * time.Millisecond
-	// worthBytes and worthPart are how much must be free for it to be worth it:
-	// what is less is used again soon.
+	// worthBytes and worthPart are how much must be free for it to be worth it, as
+	// what is less is used again soon; and worthMost is how much always is, as each
+	// page costs the more the more are free.
 	worthBytes = 1 << 20
 	worthPart  = 10 // one in so many of all pages
+	worthMost  = 16 << 20
 	// wholeFrom is from how many bytes that are free a file is written anew that
 	// cannot give pages back in parts.
 	wholeFrom = 16 << 20
@@ -67,7 +69,7 @@ func (d *DB) GiveBack(ctx context.Context, alone bool) error {
 		return nil
 	}
 	r, err := d.Room(ctx)
-	if err != nil || r.Free < worthBytes || r.Free < r.Bytes/worthPart {
+	if err != nil || r.Free < min(max(worthBytes, r.Bytes/worthPart), worthMost) {
 		return err
 	}
 	mode, err := d.pragma(ctx, "auto_vacuum")
