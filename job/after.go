@@ -107,6 +107,9 @@ func (a *attempt) dispose(ctx context.Context, files transfer.WritableRemote) er
 	if action != config.SourceDelete && action != config.SourceMove {
 		return nil
 	}
+	if err := a.results.notes.Flush(); err != nil {
+		return err // no source goes of which nobody would know
+	}
 	s := localSide()
 	if a.job.Put == nil {
 		s = remoteSide(files, a.job.Host.Name)
@@ -117,7 +120,7 @@ func (a *attempt) dispose(ctx context.Context, files transfer.WritableRemote) er
 		if !a.results.latest(*f) {
 			return false // its source changed between two attempts, and it was moved again
 		}
-		if f.Error != "" || f.Kind != "" || f.Deleted {
+		if f.Error != "" || f.Kind != "" || f.Deleted || f.Take > 0 {
 			return true
 		}
 		total++
@@ -128,6 +131,7 @@ func (a *attempt) dispose(ctx context.Context, files transfer.WritableRemote) er
 		became, err := a.disposeOne(ctx, s, *f)
 		f.After, f.AfterTarget, f.AfterReason = became.what, became.target, became.reason
 		if err == nil {
+			a.results.note(*f)
 			return true
 		}
 		if first == nil {

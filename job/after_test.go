@@ -315,7 +315,7 @@ func TestSourceMovedTwice(t *testing.T) {
 	run := &store.Run{ID: "20261123T023001Z-123x7k2q", State: store.Running}
 	a := attempt{
 		job: j, run: run, dialer: d, now: time.Now,
-		log: run2log(b), progress: b.Progress, ahead: planAhead, results: newResults(j, run, store.NewFileList(t.TempDir())),
+		log: run2log(b), progress: b.Progress, ahead: planAhead, results: newResults(j, run, store.NewFileList(t.TempDir()), nil),
 	}
 	if err := a.do(t.Context(), t.Context()); fault.ExitCode(err) != 9 {
 		t.Fatal(err)

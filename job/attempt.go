@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -115,7 +116,7 @@ func (a *attempt) do(ctx, moving context.Context) error {
 	if ledgerErr := p.ledger.close(); ledgerErr != nil {
 		return ledgerErr // and no source goes
 	}
-	if resultsErr := a.results.err(); resultsErr != nil {
+	if resultsErr := cmp.Or(a.results.err(), a.results.settle()); resultsErr != nil {
 		return resultsErr
 	}
 	if p.nothing {

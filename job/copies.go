@@ -208,21 +208,29 @@ func judge(j *Job, s *store.Store, t *tree, all []dated, current *store.FileList
 		}
 		at[clean(j, t.full(d.path))] = d
 	}
+	judged := map[string]bool{} // by the run that is looked at: of its lines, the last one counts
 	look := func(f store.File) error {
 		d := at[clean(j, f.Target)]
 		if d == nil || f.Error != "" || f.Deleted {
 			return nil
 		}
-		if f.Bytes != d.entry.Size {
+		if d.bad = ""; f.Bytes != d.entry.Size {
 			d.bad = fmt.Sprintf("it has %d bytes, and %d were moved", d.entry.Size, f.Bytes)
 		}
-		delete(at, clean(j, f.Target))
+		judged[clean(j, f.Target)] = true
 		return nil
+	}
+	done := func() {
+		for target := range judged {
+			delete(at, target)
+		}
+		clear(judged)
 	}
 	if current != nil {
 		if err := current.Each(look); err != nil {
 			return err
 		}
+		done()
 	}
 	if s == nil {
 		return nil
@@ -231,6 +239,7 @@ func judge(j *Job, s *store.Store, t *tree, all []dated, current *store.FileList
 	var listErr error
 	_, err := s.Each(store.Filter{Job: j.Name}, func(r store.Run) bool {
 		listErr = r.EachFile(look)
+		done()
 		seen++
 		return len(at) > 0 && seen < maxRuns && listErr == nil
 	})

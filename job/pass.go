@@ -66,9 +66,13 @@ func (a *attempt) pass(ctx context.Context, conn *remote.Conn, pool *remote.Pool
 		links:  transfer.NewPile(a.temp), blocked: transfer.NewPile(a.temp), alike: transfer.NewPile(a.temp), closing: transfer.NewPile(a.temp),
 	}
 	var moved func(transfer.Result)
+	if a.store != nil {
+		moved = func(res transfer.Result) { p.results.note(p.results.file(res)) }
+	}
 	if a.job.keepsLedger() && a.store != nil {
 		p.ledger = openLedger(a.job, a.store, store.Run{ID: a.run.ID, Job: a.run.Job, Take: a.run.Take}, p, a.now, a.log)
-		moved = p.ledger.moved
+		noted := moved
+		moved = func(res transfer.Result) { noted(res); p.ledger.moved(res) }
 	}
 	var verify transfer.VerifyFunc
 	if a.job.Verify == VerifyAuto || a.job.Verify == VerifySHA256 {
@@ -120,6 +124,9 @@ func (p *pass) items(ctx context.Context) iter.Seq2[transfer.Item, error] {
 			p.matched++
 			return
 		}
+		if p.results.earlier(s.Item, false) { // it is counted in the end
+			return
+		}
 		if p.run.Skipped++; s.Reason.UpToDate() {
 			p.upToDate++
 		}
@@ -131,6 +138,9 @@ func (p *pass) items(ctx context.Context) iter.Seq2[transfer.Item, error] {
 	return func(yield func(transfer.Item, error) bool) {
 		for item, err := range p.sieve.Items(planned) {
 			aside := (*transfer.Pile)(nil)
+			if err == nil && !item.Closing && item.Standing != transfer.Alike {
+				p.results.earlier(item, true)
+			}
 			switch {
 			case err != nil:
 				yield(item, err)
@@ -191,7 +201,7 @@ func (p *pass) carry(ctx context.Context) error {
 	p.run.Matched = p.matched
 	if !more {
 		missed := p.sieve.Err()
-		idle := p.matched == 0 && (p.job.Sync == nil || p.upToDate+p.alike.Len() == 0)
+		idle := p.matched == 0 && len(p.results.before) == 0 && (p.job.Sync == nil || p.upToDate+p.alike.Len() == 0)
 		if missed != nil && !fault.Is(missed, fault.Partial) || missed == nil && idle {
 			p.nothing = true
 			if missed == nil {
@@ -269,6 +279,9 @@ func (p *pass) makeLinks(ctx context.Context, pile *transfer.Pile, err error) er
 		for _, res := range results {
 			p.results.add(res, p.count)
 			p.count++
+			if res.Err == nil {
+				p.results.note(p.results.file(res))
+			}
 		}
 		batch = batch[:0]
 		switch {

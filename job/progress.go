@@ -14,9 +14,9 @@ import (
 // noteEvery is how often the progress of a run goes into the record.
 const noteEvery = 2 * time.Second
 
-// noteProgress notes how far a run is, as long as that changes, until the
-// function that it returns is called.
-func (r *Runner) noteProgress(m *transfer.Meter, run store.Run, log *slog.Logger) (stop func()) {
+// noteProgress notes how far a run is, as long as that changes, and what it has
+// moved, until the function that it returns is called.
+func (r *Runner) noteProgress(m *transfer.Meter, notes *store.Notes, run store.Run, log *slog.Logger) (stop func()) {
 	if r.Store == nil {
 		return func() {}
 	}
@@ -31,6 +31,9 @@ func (r *Runner) noteProgress(m *transfer.Meter, run store.Run, log *slog.Logger
 			case <-tick.C:
 			case <-stopped:
 				return
+			}
+			if err := notes.Flush(); err != nil {
+				log.Debug("what was moved could not be noted, and is tried again", logs.Error, err.Error())
 			}
 			now, planned := m.Read()
 			if !planned || now == last {

@@ -49,7 +49,7 @@ func (a *attempt) prune(ctx context.Context, files transfer.WritableRemote, dest
 			return nil
 		}
 		p, ok := below(a.job, m, f.Target)
-		if !ok || !there[p] {
+		if (!ok || !there[p]) && f.Node == "" {
 			missing = f.Target
 		}
 		made[p] = true

@@ -172,9 +172,18 @@ func (r *Runner) guarded(ctx context.Context, j *Job, run store.Run, v stamp.Val
 		defer cancel()
 	}
 	meter := transfer.NewMeter(r.Now)
-	stop := r.noteProgress(meter, run, log)
-	err := r.attempts(ctx, j, &run, v, meter, log)
+	var notes *store.Notes
+	if r.Store != nil {
+		notes = r.Store.Notes(run)
+	}
+	stop := r.noteProgress(meter, notes, run, log)
+	err := r.attempts(ctx, j, &run, v, meter, notes, log)
 	stop()
+	if handedBack(run, err) {
+		if err := notes.Flush(); err != nil {
+			log.Warn("whoever goes on with the run does not know all that it has moved", logs.Error, err.Error())
+		}
+	}
 	if over := (*overError)(nil); errors.As(err, &over) {
 		err = stoppedInTime(over, run)
 	}
@@ -253,14 +262,14 @@ func (r *Runner) clean(ctx context.Context, before []store.Run, log *slog.Logger
 }
 
 // attempts tries until there is a result, and enters the files into the run.
-func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.Values, meter *transfer.Meter, log *slog.Logger) (err error) {
+func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.Values, meter *transfer.Meter, notes *store.Notes, log *slog.Logger) (err error) {
 	list := store.NewFileList(r.Temp)
 	if r.Store != nil {
 		list = r.Store.FileList(*run)
 	}
 	a := attempt{
 		job: j, run: run, values: v, dialer: r.Dialer, links: r.Links, store: r.Store, now: r.Now, progress: transfer.Watched(r.Progress, meter), temp: r.Temp,
-		line: newLineMeter(r.Now, meter), gate: r.gate(j.Limits), second: &secondLook{}, results: newResults(j, run, list), ahead: cmp.Or(r.ahead, planAhead),
+		line: newLineMeter(r.Now, meter), gate: r.gate(j.Limits), second: &secondLook{}, results: newResults(j, run, list, notes), ahead: cmp.Or(r.ahead, planAhead),
 	}
 	defer a.second.work.Wait()
 	defer func() {
@@ -268,10 +277,19 @@ func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.V
 			run.Link = a.tally.record(j.Host.Link)
 		}
 		r.keepLine(run, a.line, log)
-		if listErr := list.End(run); listErr != nil && err == nil {
+		if listErr := a.results.end(); listErr != nil && err == nil {
 			err = listErr
 		}
 	}()
+	if len(run.Writers) > 1 {
+		files, err := a.results.takeOver(r.Store)
+		if err != nil {
+			return err
+		}
+		if files > 0 {
+			log.Info("an earlier process of this run has moved files", logs.Files, files)
+		}
+	}
 	// What is moved has its own limit: what follows it, such as deleting the
 	// sources of what was moved, is not cut short by that.
 	moving, cancel := forDuration(ctx, j.Limits.MaxDuration)

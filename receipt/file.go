@@ -49,6 +49,8 @@ type File struct {
 	After    string // SourceDeleted, SourceMoved or any other word
 	AfterTo  string // where the source was moved to
 	Cut      bool   // a path was too long to be kept whole
+	Take     int    // of a file that an earlier process of the run has moved: in which of its takes
+	Node     string // whose disk has the local one; empty: that of the head
 }
 
 // line is a File as it is written. A path that is not UTF-8 stands in its _raw
@@ -69,6 +71,8 @@ type line struct {
 	AfterTo    string    `json:"after_to,omitempty"`
 	AfterToRaw []byte    `json:"after_to_raw,omitempty"`
 	Cut        bool      `json:"cut,omitempty"`
+	Take       int       `json:"take,omitempty"`
+	Node       string    `json:"node,omitempty"`
 }
 
 // A List makes the lines of a receipt's files and the head's word on them, and
@@ -110,6 +114,7 @@ func encodeFile(f File) (string, error) {
 	w := line{
 		Kind: cut(f.Kind, maxShort), Bytes: f.Bytes, MTime: plain(f.MTime), SHA256: f.SHA256,
 		Verified: cut(f.Verified, maxShort), Error: cut(f.Error, maxText), Gone: cut(f.Gone, maxShort), After: cut(f.After, maxShort), Cut: f.Cut,
+		Take: f.Take, Node: cut(f.Node, maxShort),
 	}
 	w.Source, w.SourceRaw = path(f.Source, &w.Cut)
 	w.Target, w.TargetRaw = path(f.Target, &w.Cut)
@@ -145,6 +150,9 @@ func (w line) check() error {
 	if w.Bytes < 0 {
 		return fmt.Errorf("it has %d bytes", w.Bytes)
 	}
+	if w.Take < 0 {
+		return fmt.Errorf("its take is %d", w.Take)
+	}
 	return nil
 }
 
@@ -172,7 +180,7 @@ func readFile(text string) (File, error) {
 	}
 	f := File{
 		Kind: w.Kind, Bytes: w.Bytes, MTime: w.MTime, SHA256: w.SHA256, Verified: w.Verified,
-		Error: w.Error, Gone: w.Gone, After: w.After, Cut: w.Cut,
+		Error: w.Error, Gone: w.Gone, After: w.After, Cut: w.Cut, Take: w.Take, Node: w.Node,
 	}
 	f.Source = exact(w.Source, w.SourceRaw)
 	f.Target = exact(w.Target, w.TargetRaw)

@@ -1,10 +1,13 @@
 package receipt
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 )
 
 // maxPaths is how many local paths are held at a time, some 40 MB. If there may be
@@ -83,7 +86,7 @@ func (p *pass) receipt(ctx context.Context, s Stored) (done bool, err error) {
 		return done, nil
 	}
 	if err := p.eachFile(ctx, s.Seq, func(n int64, f File) error {
-		p.note(h, n, f)
+		p.note(h.with(f), n, f)
 		return nil
 	}); err != nil {
 		return false, err
@@ -91,8 +94,8 @@ func (p *pass) receipt(ctx context.Context, s Stored) (done bool, err error) {
 	if p.o.Run != "" && !done {
 		return false, nil
 	}
-	t := &tally{}
-	if err := p.eachFile(ctx, s.Seq, func(n int64, f File) error { return p.check(ctx, h, n, f, t) }); err != nil {
+	t := &tally{away: map[string]int64{}}
+	if err := p.eachFile(ctx, s.Seq, func(n int64, f File) error { return p.check(ctx, h.with(f), n, f, t) }); err != nil {
 		return false, err
 	}
 	p.notes(h, t)
@@ -108,6 +111,12 @@ func (p *pass) eachFile(ctx context.Context, seq int64, do func(n int64, f File)
 		}
 		return do(n, f)
 	})
+}
+
+// with is the head for one line, which may be of a file on another node.
+func (h Head) with(f File) Head {
+	h.Node = cmp.Or(f.Node, h.Node)
+	return h
 }
 
 // here reports whether a receipt's local files are on this node.
@@ -146,7 +155,9 @@ func (p *pass) remember(h Head, n int64, path string, gone bool) {
 
 // A tally counts the files of a receipt that are not looked at.
 type tally struct {
-	remote, away, deleted, gone, cut, relative int64
+	remote, deleted, gone, cut, relative int64
+
+	away map[string]int64 // by node
 }
 
 // check holds one line against the disk.
@@ -174,7 +185,7 @@ func (p *pass) check(ctx context.Context, h Head, n int64, f File, t *tally) err
 	case f.Cut:
 		t.cut++
 	case !p.here(h):
-		t.away++
+		t.away[h.Node]++
 	case h.Way == Put:
 		return p.source(ctx, h, n, path, f, t)
 	case !filepath.IsAbs(path):
@@ -256,17 +267,21 @@ func (p *pass) source(ctx context.Context, h Head, n int64, path string, f File,
 
 // notes says how many files of a receipt could not be looked at, and why.
 func (p *pass) notes(h Head, t *tally) {
-	for _, n := range []struct {
+	type note struct {
 		files int64
 		why   string
-	}{
+	}
+	all := []note{
 		{t.remote, "they are on the server"},
 		{t.gone, "they are on the server, and their sources here are gone or cannot be read"},
 		{t.deleted, "they are on the server, and their sources here were deleted by the run"},
-		{t.away, fmt.Sprintf("they are on node %q", h.Node)},
 		{t.cut, "their paths were too long to be kept whole"},
 		{t.relative, "their paths do not say which folder they begin in"},
-	} {
+	}
+	for _, node := range slices.Sorted(maps.Keys(t.away)) {
+		all = append(all, note{t.away[node], fmt.Sprintf("they are on node %q", node)})
+	}
+	for _, n := range all {
 		if n.files > 0 {
 			p.report.Files.NotHere += n.files
 			p.found(Finding{Kind: NotCheckable, Seq: h.Seq, Run: h.Run, Files: n.files, Text: fmt.Sprintf("%s: %s", count(n.files, "file"), n.why)})

@@ -100,6 +100,9 @@ func (s *Store) checkCounts(ctx context.Context, h *Health) error {
 // checkBelongings looks for what belongs to runs that are not there.
 func (s *Store) checkBelongings(ctx context.Context, h *Health) error {
 	for _, table := range belongings() {
+		if table == "lh_run_moved" && h.Schema < 4 {
+			continue // it came with that step
+		}
 		var n int
 		var one string
 		query := fmt.Sprintf("SELECT count(*), coalesce(min(b.run), '') FROM %s b WHERE NOT EXISTS (SELECT 1 FROM lh_run r WHERE r.id = b.run)", table)
@@ -109,6 +112,18 @@ func (s *Store) checkBelongings(ctx context.Context, h *Health) error {
 		if n > 0 {
 			h.Problems = append(h.Problems, fmt.Sprintf("%s has %d rows of runs that are not there, such as %s", table, n, one))
 		}
+	}
+	if h.Schema < 4 {
+		return nil
+	}
+	var n int
+	var one string
+	query := "SELECT count(*), coalesce(min(b.run), '') FROM lh_run_moved b JOIN lh_run r ON r.id = b.run WHERE r.state NOT IN ($1, $2)"
+	if _, err := db.One(ctx, s.db, query, []any{string(Waiting), string(Running)}, &n, &one); err != nil {
+		return err
+	}
+	if n > 0 {
+		h.Problems = append(h.Problems, fmt.Sprintf("lh_run_moved has %d rows of runs that have ended, such as %s", n, one))
 	}
 	return nil
 }

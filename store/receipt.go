@@ -92,6 +92,7 @@ func receiptFile(f File, way string, own bool) receipt.File {
 	line := receipt.File{
 		Source: f.Source, Target: f.Target, Kind: f.Kind, Bytes: f.Bytes, MTime: f.MTime, SHA256: f.SHA256, Verified: f.Verified,
 		Error: f.Error, Gone: f.Gone, After: f.After, AfterTo: f.AfterTarget,
+		Take: f.Take, Node: f.Node,
 	}
 	if !own {
 		return line
@@ -116,6 +117,9 @@ func (s *Store) seal(ctx context.Context, t *db.Tx, d *draft) (*receipt.Place, e
 		return nil, nil
 	}
 	run := d.head.Run
+	if err := forgetMoved(ctx, t, run); err != nil {
+		return nil, err
+	}
 	var seq int64
 	var hash string
 	found, err := db.One(ctx, t, "SELECT seq, hash FROM lh_receipt_run WHERE run = $1", []any{run}, &seq, &hash)

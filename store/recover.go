@@ -90,6 +90,9 @@ func (s *Store) interrupted(ctx context.Context, r Run, why error) (Run, *draft,
 	r.State, r.Code = Interrupted, fault.ExitCode(why)
 	r.Layer, r.Error, r.Hint = fault.KindOf(why).String(), why.Error(), fault.HintOf(why)
 	r.Progress = nil
+	if err := s.gather(&r); err != nil {
+		return r, nil, err
+	}
 	d, err := s.draft(ctx, r, false)
 	return r, d, err
 }

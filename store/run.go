@@ -238,6 +238,11 @@ type File struct {
 	Path   string `json:"path,omitempty"`
 	Listed *int64 `json:"listed,omitempty"`
 
+	// Take and Node are of a file that an earlier process of the run has moved: in
+	// which of its takes, and on which machine, if that is another than the run's.
+	Take int    `json:"take,omitempty"`
+	Node string `json:"node,omitempty"`
+
 	place int // in a FileList
 }
 

@@ -170,6 +170,9 @@ func (s *Store) record(r Run, rooms []Room) (Run, error) {
 	if r.Node == "" && r.State.ended() {
 		r.Node = s.place.Node
 	}
+	if err := s.gather(&r); err != nil {
+		return r, err
+	}
 	record, err := encodeRecord(r)
 	if err != nil {
 		return r, fault.New(fault.Internal, "record run %s: %w", r.ID, err)
