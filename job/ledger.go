@@ -31,6 +31,9 @@ type ledger struct {
 	log    *slog.Logger
 	now    func() time.Time
 	frozen bool // nothing is entered: of a dry run
+	// own are sources that an earlier process of this run has begun, and which are
+	// looked for at their targets now.
+	own map[string]bool
 
 	entries chan store.Entry
 	done    chan struct{}
@@ -69,7 +72,13 @@ func (l *ledger) write() {
 		}
 		write := l.store.LedgerImport
 		if l.run.ID != "" {
-			write = func(entries []store.Entry) error { return l.store.LedgerEnter(l.run, entries) }
+			write = func(entries []store.Entry) error {
+				// What the ledger has from this run, its notes have: see Known.
+				if err := l.pass.results.notes.Flush(); err != nil {
+					return err
+				}
+				return l.store.LedgerEnter(l.run, entries)
+			}
 		}
 		err := write(batch)
 		l.mu.Lock()
@@ -212,8 +221,10 @@ func (l *ledger) Known(ctx context.Context, items []transfer.Item) ([]bool, erro
 		return nil, err
 	}
 	known := make([]bool, len(items))
+	l.own = map[string]bool{}
 	for i, item := range items {
 		row, ok := rows[item.Source]
+		l.own[item.Source] = l.run.ID != "" && row.Run == l.run.ID && row.Begun
 		switch {
 		case !ok || !row.Same(item.Entry.Size, item.Entry.MTime):
 		case !row.Begun:
@@ -279,6 +290,9 @@ func (l *ledger) recognise(ctx context.Context, item transfer.Item, target strin
 		l.log.Info("entered in the ledger what lies at the target", logs.Source, item.Source, logs.Target, target)
 	}
 	l.enter(item, target, sum)
+	if l.own[item.Source] {
+		l.pass.results.found(item, target, sum)
+	}
 	return true, nil
 }
 

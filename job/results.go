@@ -32,10 +32,10 @@ type results struct {
 	// before has what earlier processes of the run have moved, and this one has not,
 	// and whether it is among what this one is to move.
 	before map[[16]byte]bool
-	broke error
-	dest  destination
-	base  int // the places of earlier attempts end there
-	next  int
+	broke  error
+	dest   destination
+	base   int // the places of earlier attempts end there
+	next   int
 }
 
 func newResults(j *Job, run *store.Run, list *store.FileList, notes *store.Notes) *results {
@@ -97,6 +97,25 @@ func (r *results) earlier(i transfer.Item, again bool) bool {
 		r.before[k] = planned || again
 	}
 	return ok
+}
+
+// found enters a file that an earlier process of the run was about to move, and which
+// is whole at its target.
+func (r *results) found(i transfer.Item, target, sum string) {
+	f := store.File{
+		Source: i.Source, Target: target, Bytes: i.Entry.Size, MTime: i.Entry.MTime, SHA256: sum, Take: max(1, r.run.Take-1),
+	}
+	k := store.FileKey(f.Source, f.Target)
+	r.mu.Lock()
+	_, known := r.before[k]
+	if known = known || r.before == nil; !known {
+		r.before[k] = false
+		r.putLocked(f, r.next-r.base)
+	}
+	r.mu.Unlock()
+	if !known {
+		r.note(f)
+	}
 }
 
 // hereLocked notes that this process has moved or removed a file.

@@ -146,6 +146,38 @@ func TestTakenOver(t *testing.T) {
 	s.verified(t)
 }
 
+// TestTakenOverWithLedger: of a job with a ledger, what the process before had moved
+// and not noted is known too: it was entered as begun, and is whole at its target.
+func TestTakenOverWithLedger(t *testing.T) {
+	s := newTakeoverSite(t)
+	s.job.Select.OnlyNew, s.job.Select.Ledger = true, true
+	var begun []store.Entry
+	for _, f := range []store.File{s.file(t, "a.csv", "a", "server", "got"), s.file(t, "b.csv", "bb", "server", "got"), s.file(t, "c.csv", "c", "server")} {
+		begun = append(begun, store.Entry{Job: "j", Host: "h", Path: f.Source, Size: f.Bytes, MTime: f.MTime, Target: f.Target, Run: s.run.ID, At: s.Now()})
+	}
+	for i := range begun {
+		begun[i].Begun = true
+	}
+	// What another run had begun is not this one's.
+	other := s.file(t, "other.csv", "o", "server", "got")
+	r := store.Run{ID: s.run.ID[:len(s.run.ID)-1] + "0", Job: "j", State: store.Running, Started: s.Now()}
+	if err := s.Store.Put(r); err != nil {
+		t.Fatal(err)
+	}
+	e := begun[0]
+	e.Path, e.Run, e.Target, e.Size = other.Source, r.ID, other.Target, other.Bytes
+	if err := s.Store.LedgerBegin(r, append(begun, e)); err != nil {
+		t.Fatal(err)
+	}
+	s.died(t, "here", s.file(t, "a.csv", "a", "server", "got"))
+	run, lines, err := s.goOn(t, t.Context())
+	want := []string{"a.csv 1 take 1", "b.csv 2 take 1", "c.csv 1 take 0"}
+	if err != nil || !slices.Equal(lines, want) || run.Moved != 3 || run.Matched != 3 || run.Skipped != 1 || run.Bytes != 4 {
+		t.Fatalf("%d of %d moved, %d left alone, %d bytes, %q, want %q, %v\n%s", run.Moved, run.Matched, run.Skipped, run.Bytes, lines, want, err, s.log)
+	}
+	s.verified(t)
+}
+
 // TestTakenOverAgain: what a process moves that the one before had moved already
 // stands once, and its source goes; the source of what is left alone stays.
 func TestTakenOverAgain(t *testing.T) {

@@ -281,6 +281,21 @@ func TestNodes(t *testing.T) {
 		t.Error(r)
 	}
 	want(t, verify(t, m, true, receipt.Options{Files: true}), "file-superseded 1 f by 2")
+
+	// A run that was taken over has files on several.
+	first, second := d.write("a", "on n1"), d.write("b", "on n2")
+	second.Take, second.Node = 1, "n2"
+	m = &memory{}
+	m.add(t, get(0), second, first)
+	for _, f := range []receipt.File{first, second} {
+		d.must(os.Remove(f.Target))
+	}
+	r = verify(t, m, true, receipt.Options{Files: true, Node: "n1"})
+	want(t, r, "file-missing 1 a", "not-checkable 1 1 files")
+	if !strings.Contains(r.String(), `they are on node "n2"`) {
+		t.Error(r)
+	}
+	want(t, verify(t, m, true, receipt.Options{Files: true, Node: "n2"}), "file-missing 1 b", "not-checkable 1 1 files")
 }
 
 // TestSources: what was sent cannot be read offline; its source can.

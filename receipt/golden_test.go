@@ -60,6 +60,7 @@ func sample(t testing.TB) *memory {
 		receipt.File{Source: "/var/backups/dir", Target: "/backup/dir", Kind: receipt.Folder, After: receipt.SourceMoved, AfterTo: "/var/done/dir"},
 		receipt.File{Source: "/var/backups/<new>.gz", Target: "/backup/<new>.gz", Error: "permission denied"},
 		receipt.File{Target: "/backup/old.gz", Gone: "retention"},
+		receipt.File{Source: "/var/backups/b.gz", Target: "/backup/20261123/b.gz", Bytes: 7, SHA256: hashOf("b"), Take: 1, Node: "hk-b"},
 	)
 	m.add(t, receipt.Head{
 		Run: "20261123T023201Z-000abcde", Job: "send", Trigger: "hand", Started: start().Add(2 * time.Minute), Ended: start().Add(3 * time.Minute),
@@ -219,7 +220,7 @@ func TestRefused(t *testing.T) {
 		{"a hash in capitals", `"prev":"`, `"prev":"A`},
 		{"no run", `"run":"20261123T023001Z-123abcde"`, `"run":""`},
 		{"another way", `"way":"get"`, `"way":"got"`},
-		{"lines below 0", `"lines":6`, `"lines":-6`},
+		{"lines below 0", `"lines":7`, `"lines":-7`},
 	} {
 		text := strings.Replace(whole, tt.old, tt.new, 1)
 		if text == whole {
@@ -234,6 +235,7 @@ func TestRefused(t *testing.T) {
 		{"a field that is not known", `,"target"`, `,"x":1,"target"`},
 		{"a hash that is none", `"sha256":"`, `"sha256":"0`},
 		{"bytes below 0", `"bytes":1`, `"bytes":-1`},
+		{"a take below 0", `,"after":"deleted"`, `,"after":"deleted","take":-1`},
 		{"raw bytes of what is UTF-8", `"target":`, `"source_raw":"L3Zhcg==","target":`},
 	} {
 		text := strings.Replace(line, tt.old, tt.new, 1)

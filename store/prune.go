@@ -264,7 +264,9 @@ func rest(ctx context.Context, d time.Duration) error {
 
 // belongings are the tables with what belongs to runs, by their id in a column of
 // that name.
-func belongings() []string { return []string{"lh_run_files", "lh_attachment", "lh_progress", "lh_run_moved"} }
+func belongings() []string {
+	return []string{"lh_run_files", "lh_attachment", "lh_progress", "lh_run_moved"}
+}
 
 // remove removes runs, and the receipts up to the first that a run holds which is not
 // older than before.
