@@ -3,6 +3,7 @@ package store
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -258,18 +259,27 @@ const (
 func (s *Store) takeIn(run, path string) error {
 	ctx, cancel := opContext(keepTime)
 	defer cancel()
-	if _, err := s.db.Exec(ctx, "DELETE FROM lh_run_files WHERE run = $1", run); err != nil {
+	if err := putFiles(ctx, s.db, run, func(do func(File) error) error { return eachLine(path, do) }); err != nil {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// putFiles puts the files of a run into the database that its record does not have
+// itself, in place of what is there.
+func putFiles(ctx context.Context, c db.Conn, run string, each func(do func(File) error) error) error {
+	if _, err := c.Exec(ctx, "DELETE FROM lh_run_files WHERE run = $1", run); err != nil {
 		return err
 	}
 	var part strings.Builder
 	parts, lines := 0, 0
 	flush := func() error {
-		_, err := s.db.Exec(ctx, "INSERT INTO lh_run_files (run, part, lines) VALUES ($1, $2, $3) ON CONFLICT (run, part) DO UPDATE SET lines = excluded.lines", run, parts, part.String())
+		_, err := c.Exec(ctx, "INSERT INTO lh_run_files (run, part, lines) VALUES ($1, $2, $3) ON CONFLICT (run, part) DO UPDATE SET lines = excluded.lines", run, parts, part.String())
 		part.Reset()
 		parts, lines = parts+1, 0
 		return err
 	}
-	err := eachLine(path, func(f File) error {
+	err := each(func(f File) error {
 		if err := writeLine(&part, f); err != nil {
 			return err
 		}
@@ -281,10 +291,7 @@ func (s *Store) takeIn(run, path string) error {
 	if err == nil && lines > 0 {
 		err = flush()
 	}
-	if err != nil {
-		return err
-	}
-	return os.Remove(path)
+	return err
 }
 
 // eachFile calls do for each file of a run beside those that its record has.

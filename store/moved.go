@@ -100,21 +100,25 @@ func FileKey(source, target string) [16]byte {
 }
 
 // EachMoved calls do for each file that was noted of a run while it was under way,
-// with the take that moved it, and the node if that is not the run's, until it fails. Of what was noted several
-// times, it is the last that counts. What is damaged is left out: a run can end,
-// whatever somebody has done to its notes.
+// with the take that moved it, and the node if that is not the run's, until it fails.
+// Of what was noted several times, it is the last that counts. What is damaged is left
+// out: a run can end, whatever somebody has done to its notes.
 func (s *Store) EachMoved(r Run, do func(File) error) error {
+	return s.eachMoved(context.Background(), s.db, r, do)
+}
+
+func (s *Store) eachMoved(ctx context.Context, c db.Conn, r Run, do func(File) error) error {
 	last, n := map[[16]byte]int{}, 0
-	err := s.eachNote(r, func(f File) error {
+	err := s.eachNote(ctx, c, r, func(f File) error {
 		last[FileKey(f.Source, f.Target)] = n
 		n++
 		return nil
 	})
-	if err != nil {
+	if err != nil || n == 0 {
 		return err
 	}
 	n = 0
-	return s.eachNote(r, func(f File) error {
+	return s.eachNote(ctx, c, r, func(f File) error {
 		n++
 		if last[FileKey(f.Source, f.Target)] != n-1 {
 			return nil
@@ -123,13 +127,13 @@ func (s *Store) EachMoved(r Run, do func(File) error) error {
 	})
 }
 
-func (s *Store) eachNote(r Run, do func(File) error) error {
+func (s *Store) eachNote(ctx context.Context, c db.Conn, r Run, do func(File) error) error {
 	own := cmp.Or(r.Node, s.place.Node)
 	for part := -1; ; {
 		var take int
 		var node, lines string
-		ctx, cancel := opContext(opTime)
-		found, err := db.One(ctx, s.db, "SELECT part, take, node, lines FROM lh_run_moved WHERE run = $1 AND part > $2 ORDER BY part LIMIT 1", []any{r.ID, part}, &part, &take, &node, &lines)
+		limited, cancel := context.WithTimeout(ctx, opTime)
+		found, err := db.One(limited, c, "SELECT part, take, node, lines FROM lh_run_moved WHERE run = $1 AND part > $2 ORDER BY part LIMIT 1", []any{r.ID, part}, &part, &take, &node, &lines)
 		cancel()
 		if err != nil || !found {
 			return err
@@ -165,38 +169,62 @@ func (r *Run) Count(f File) {
 }
 
 // gather enters into a run that has ended what was noted of it while it was under
-// way, where whoever ends it knows nothing of its files.
+// way, where whoever ends it knows nothing of its files. It writes nothing: others may
+// end the run too.
 func (s *Store) gather(r *Run) error {
 	if !r.State.ended() || len(r.Files) > 0 {
 		return nil
 	}
 	var counted Run
-	list, n := s.FileList(*r), 0
 	err := s.EachMoved(*r, func(f File) error {
 		counted.Count(f)
-		n++
-		return list.Add(f, n)
+		if len(counted.Files) < MaxFiles {
+			counted.Files = append(counted.Files, f)
+		} else {
+			counted.MoreFiles++
+		}
+		return nil
 	})
-	if n > 0 {
-		r.Matched, r.Moved, r.Bytes, r.Removed = max(r.Matched, counted.Matched), counted.Moved, counted.Bytes, counted.Removed
-		if endErr := list.End(r); err == nil {
-			err = endErr
-		}
-		if r.Way == "" && err == nil { // whoever ends it does not know its job
-			var before Run
-			before, err = s.Run(r.ID)
-			r.Way = before.Way
-		}
+	if err == nil && r.Way == "" && len(counted.Files) > 0 { // whoever ends it does not know its job
+		var before Run
+		before, err = s.Run(r.ID)
+		r.Way = before.Way
 	}
 	if err != nil {
 		return fmt.Errorf("enter what run %s has moved: %w", r.ID, err)
 	}
+	if len(counted.Files) > 0 {
+		r.Matched, r.Moved, r.Bytes, r.Removed = max(r.Matched, counted.Matched), counted.Moved, counted.Bytes, counted.Removed
+		r.Files, r.MoreFiles, r.gathered = counted.Files, counted.MoreFiles, true
+		own := *r
+		r.more = func(do func(File) error) error { return s.moreMoved(context.Background(), s.db, own, do) }
+	}
 	return nil
 }
 
-// forgetMoved removes what was noted of a run that has ended: its record and its
-// receipt have it.
-func forgetMoved(ctx context.Context, t *db.Tx, run string) error {
+// moreMoved calls do for what was noted of a run and is not in its record itself.
+func (s *Store) moreMoved(ctx context.Context, c db.Conn, r Run, do func(File) error) error {
+	n := 0
+	return s.eachMoved(ctx, c, r, func(f File) error {
+		if n++; n <= MaxFiles {
+			return nil
+		}
+		return do(f)
+	})
+}
+
+// forgetMoved removes what was noted of a run, in the transaction that ends it: its
+// record and its receipt have it, and what was gathered goes beside the record.
+func (s *Store) forgetMoved(ctx context.Context, t *db.Tx, d *draft) error {
+	run := d.head.Run
+	if d.gathered {
+		err := putFiles(ctx, t, run, func(do func(File) error) error {
+			return s.moreMoved(ctx, t, Run{ID: run, Node: d.head.Node}, do)
+		})
+		if err != nil {
+			return err
+		}
+	}
 	_, err := t.Exec(ctx, "DELETE FROM lh_run_moved WHERE run = $1", run)
 	return err
 }

@@ -21,6 +21,8 @@ type draft struct {
 	list  string // the id of its list: two processes may think that the run is theirs
 	parts int    // of the list that are in the database already
 	rest  string // its last lines
+
+	gathered bool // as Run has it
 }
 
 // draft makes the draft of a run's receipt; nil if the run has not ended. With own,
@@ -33,7 +35,7 @@ func (s *Store) draft(ctx context.Context, r Run, own bool) (*draft, error) {
 	if err != nil {
 		return nil, fault.New(fault.Internal, "%w", err)
 	}
-	d := &draft{head: receiptHead(r), list: id}
+	d := &draft{head: receiptHead(r), list: id, gathered: r.gathered}
 	var list receipt.List
 	var part strings.Builder
 	lines := 0
@@ -117,9 +119,6 @@ func (s *Store) seal(ctx context.Context, t *db.Tx, d *draft) (*receipt.Place, e
 		return nil, nil
 	}
 	run := d.head.Run
-	if err := forgetMoved(ctx, t, run); err != nil {
-		return nil, err
-	}
 	var seq int64
 	var hash string
 	found, err := db.One(ctx, t, "SELECT seq, hash FROM lh_receipt_run WHERE run = $1", []any{run}, &seq, &hash)
@@ -129,6 +128,9 @@ func (s *Store) seal(ctx context.Context, t *db.Tx, d *draft) (*receipt.Place, e
 	if found {
 		_, err := t.Exec(ctx, "DELETE FROM lh_receipt_list WHERE run = $1 AND list = $2 AND list NOT IN (SELECT list FROM lh_receipt WHERE seq = $3)", run, d.list, seq)
 		return receiptPlace(seq, hash), err
+	}
+	if err := s.forgetMoved(ctx, t, d); err != nil {
+		return nil, err
 	}
 	// What a process left that died when it ended the run.
 	if _, err := t.Exec(ctx, "DELETE FROM lh_receipt_list WHERE run = $1 AND list <> $2", run, d.list); err != nil {

@@ -79,6 +79,7 @@ func (s *Store) bury(row row) (r Run, dead bool, err error) {
 		return err
 	})
 	if dead && err == nil {
+		r.more = func(do func(File) error) error { return s.eachFile(r.ID, do) }
 		err = s.dropList(r.ID)
 	}
 	return r, dead, err

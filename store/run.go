@@ -108,6 +108,8 @@ type Run struct {
 
 	more func(do func(File) error) error // reads MoreFiles
 	lies string                          // the path of the file with MoreFiles, of a run that no store keeps
+
+	gathered bool // MoreFiles are what was noted of it
 }
 
 // HostKey is a server's key, as it was accepted.

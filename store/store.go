@@ -205,6 +205,9 @@ func (s *Store) record(r Run, rooms []Room) (Run, error) {
 		r.Receipt = nil
 		return r, fmt.Errorf("record run %s: %w", r.ID, err)
 	}
+	if r.gathered {
+		r.more = func(do func(File) error) error { return s.eachFile(r.ID, do) }
+	}
 	return r, nil
 }
 
