@@ -44,7 +44,7 @@ func Fill(t testing.TB, s *store.Store, jobs, runs int, before time.Time) {
 	// What a database does by itself sooner or later.
 	after := []string{"PRAGMA wal_checkpoint(PASSIVE)"}
 	if s.DB().Kind() == db.PostgreSQL {
-		after = []string{"ANALYZE lh_run", "ANALYZE lh_receipt", "ANALYZE lh_receipt_run", "ANALYZE lh_receipt_list"}
+		after = []string{"ANALYZE lh_run", "ANALYZE lh_receipt", "ANALYZE lh_receipt_run", "ANALYZE lh_receipt_list", "CHECKPOINT"}
 	}
 	for _, statement := range after {
 		if _, err := s.DB().Exec(ctx, statement); err != nil {
