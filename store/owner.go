@@ -159,7 +159,7 @@ func (o *owner) beat(ctx context.Context) {
 			return
 		}
 		within, cancel := context.WithTimeout(ctx, late)
-		n, err := o.s.db.Exec(within, "UPDATE lh_node SET beat = "+o.s.db.Kind().Clock()+
+		n, err := o.s.db.ExecApart(within, "UPDATE lh_node SET beat = "+o.s.db.Kind().Clock()+
 			" WHERE id = $1 AND beat > "+o.s.db.Kind().Clock()+" - $2", o.id, Lease.Milliseconds())
 		cancel()
 		switch {

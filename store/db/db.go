@@ -59,6 +59,7 @@ type DB struct {
 	path  string // SQLite's file
 	sql   *sql.DB
 	pool  *pgxpool.Pool
+	apart *pgxpool.Pool // one connection, see ExecApart
 	aside string
 	kept  string
 	now   func() time.Time
@@ -113,18 +114,32 @@ func (d *DB) Close() {
 	if d.pool != nil {
 		d.pool.Close()
 	}
+	if d.apart != nil {
+		d.apart.Close()
+	}
 }
 
 // Exec runs one statement by itself.
 func (d *DB) Exec(ctx context.Context, statement string, args ...any) (int64, error) {
+	return d.exec(ctx, d.pool, statement, args)
+}
+
+// ExecApart is Exec by a connection for which nobody else in this process waits: of
+// PostgreSQL there are few, and what has to be done in time is not to stand behind
+// thousands of runs that begin or end.
+func (d *DB) ExecApart(ctx context.Context, statement string, args ...any) (int64, error) {
+	return d.exec(ctx, d.apart, statement, args)
+}
+
+func (d *DB) exec(ctx context.Context, pool *pgxpool.Pool, statement string, args []any) (int64, error) {
 	d.saw(statement, args)
 	if d.asIs {
 		return 0, fault.New(fault.Internal, "the database is open to read only")
 	}
 	var n int64
 	err := d.patiently(ctx, func() (err error) {
-		if d.pool != nil {
-			tag, err := d.pool.Exec(ctx, statement, args...)
+		if pool != nil {
+			tag, err := pool.Exec(ctx, statement, args...)
 			n = tag.RowsAffected()
 			return err
 		}

@@ -388,3 +388,30 @@ func TestOpenTwice(t *testing.T) {
 		}
 	}
 }
+
+// TestApart: what has to be done in time does not wait for a connection that others
+// hold.
+func TestApart(t *testing.T) {
+	url := shared.NewDatabase(t)
+	join := "?"
+	if strings.Contains(url, "?") {
+		join = "&"
+	}
+	d := open(t, db.Place{URL: url + join + "pool_max_conns=2", Now: at})
+	const statement = "INSERT INTO lh_progress (run, content) VALUES ($1, '')"
+	inner := func(*db.Tx) error {
+		short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		if _, err := d.Exec(short, statement, "a"); err == nil {
+			t.Error("there was a connection left")
+		}
+		n, err := d.ExecApart(t.Context(), statement, "b")
+		if err == nil && n != 1 {
+			err = fmt.Errorf("%d rows", n)
+		}
+		return err
+	}
+	if err := d.Tx(t.Context(), func(*db.Tx) error { return d.Tx(t.Context(), inner) }); err != nil {
+		t.Error(err)
+	}
+}

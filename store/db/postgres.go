@@ -41,12 +41,19 @@ func openPostgreSQL(ctx context.Context, p Place) (*DB, error) {
 	if err != nil {
 		return nil, postgresFault(err)
 	}
-	d := &DB{kind: PostgreSQL, pool: pool, watch: p.Watch, asIs: p.AsIs}
+	one := c.Copy()
+	one.MaxConns, one.MinConns, one.MinIdleConns = 1, 0, 0 // made when it is wanted first
+	apart, err := pgxpool.NewWithConfig(ctx, one)
+	if err != nil {
+		pool.Close()
+		return nil, postgresFault(err)
+	}
+	d := &DB{kind: PostgreSQL, pool: pool, apart: apart, watch: p.Watch, asIs: p.AsIs}
 	if p.AsIs {
 		return d, nil
 	}
 	if err := d.migrate(ctx, p); err != nil {
-		pool.Close()
+		d.Close()
 		return nil, err
 	}
 	return d, nil
