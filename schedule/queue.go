@@ -115,13 +115,23 @@ func newPlanned(e Entry) *planned {
 	if e.CatchUp == "" {
 		p.CatchUp = CatchUpOnce
 	}
-	if e.Splay > 0 {
-		h := fnv.New64a()
-		h.Write([]byte(e.Job))
-		p.offset = time.Duration(h.Sum64() % uint64(e.Splay)).Truncate(time.Second)
-	}
+	p.offset = e.offset()
 	return p
 }
+
+// offset is by how much a firing comes later than it is nominally.
+func (e Entry) offset() time.Duration {
+	if e.Splay <= 0 {
+		return 0
+	}
+	h := fnv.New64a()
+	h.Write([]byte(e.Job))
+	return time.Duration(h.Sum64() % uint64(e.Splay)).Truncate(time.Second)
+}
+
+// Since is the instant after which the nominal times are of a job that is not known
+// before now: one that has passed may still be due.
+func (e Entry) Since(now time.Time) time.Time { return now.Add(-e.offset()) }
 
 // due is when the next firing is to come.
 func (p *planned) due() time.Time { return p.next.Add(p.offset) }
@@ -240,12 +250,18 @@ func (m *Memory) Between(job string, after, before time.Time) int {
 	return n
 }
 
-// line has the job that is due first at its head: it is a heap.
+// line has the job that is due first at its head, of several that are due at once the
+// one whose name is first: it is a heap.
 type line []*planned
 
-func (l line) Len() int           { return len(l) }
-func (l line) Less(i, j int) bool { return l[i].due().Before(l[j].due()) }
-func (l line) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+func (l line) Len() int { return len(l) }
+func (l line) Less(i, j int) bool {
+	if c := l[i].due().Compare(l[j].due()); c != 0 {
+		return c < 0
+	}
+	return l[i].Job < l[j].Job
+}
+func (l line) Swap(i, j int) { l[i], l[j] = l[j], l[i] }
 
 // Push is for package heap.
 func (l *line) Push(x any) { *l = append(*l, x.(*planned)) }

@@ -23,7 +23,7 @@ import (
 // serveAlone is a process that runs whatever is asked for until it is killed.
 func serveAlone(dir, url string, slow bool) error {
 	var log lab.Buffer
-	n, err := openNode(context.Background(), site{dir, url}, &log)
+	n, err := openNode(context.Background(), site{dir: dir, url: url}, &log)
 	if err != nil {
 		return err
 	}

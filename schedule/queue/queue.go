@@ -151,8 +151,9 @@ func (q *Queue) setLanes(entries []schedule.Entry, runs int) error {
 	return nil
 }
 
-// Set replaces what fires and when; a job without a schedule is only known. Of jobs
-// that have fired before, the store knows when they did last. runs is how many runs
+// Set replaces what fires and when; a job without a schedule is only known. The store
+// knows when a job fired last, and of one that never has, since when it is there: what
+// passes from then on while no process lives is made up for, too. runs is how many runs
 // this process has under way at a time; 0: any number.
 func (q *Queue) Set(ctx context.Context, entries []schedule.Entry, runs int) error {
 	if err := q.setLanes(entries, runs); err != nil {
@@ -169,19 +170,39 @@ func (q *Queue) Set(ctx context.Context, entries []schedule.Entry, runs int) err
 	if err != nil {
 		return fmt.Errorf("read when jobs fired last: %w", err)
 	}
+	var fresh []schedule.Entry
 	for i, e := range entries {
-		at, known := last[e.Job]
-		switch {
-		case known:
+		if at, known := last[e.Job]; known {
 			entries[i].Last = time.UnixMilli(at)
-		case e.Schedule == nil:
-			// From now on, what it depends on counts.
-			if _, err := q.place.Store.DB().Exec(ctx, "INSERT INTO lh_schedule (job, last) VALUES ($1, $2) ON CONFLICT (job) DO NOTHING", e.Job, q.place.Now().UnixMilli()); err != nil {
-				return fmt.Errorf("note that job %q is there: %w", e.Job, err)
-			}
+		} else {
+			fresh = append(fresh, e)
 		}
 	}
+	if err := q.note(ctx, fresh); err != nil {
+		return err
+	}
 	q.due.Set(slices.DeleteFunc(slices.Clone(entries), func(e schedule.Entry) bool { return e.Schedule == nil }))
+	return nil
+}
+
+// note records since when jobs are there, in the order of their names, as claim does.
+func (q *Queue) note(ctx context.Context, fresh []schedule.Entry) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	slices.SortFunc(fresh, func(a, b schedule.Entry) int { return strings.Compare(a.Job, b.Job) })
+	now := q.place.Now()
+	err := q.place.Store.DB().Tx(ctx, func(t *db.Tx) error {
+		for _, e := range fresh {
+			if _, err := t.Exec(ctx, "INSERT INTO lh_schedule (job, last) VALUES ($1, $2) ON CONFLICT (job) DO NOTHING", e.Job, e.Since(now).UnixMilli()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("note which jobs there are: %w", err)
+	}
 	return nil
 }
 

@@ -43,7 +43,10 @@ func TestMain(m *testing.M) {
 }
 
 // site is where stores of a test lie.
-type site struct{ dir, url string }
+type site struct {
+	dir, url string
+	behind   time.Duration // by how much its processes' clock is
+}
 
 // both runs a test on each kind of database.
 func both(t *testing.T, do func(t *testing.T, s site)) {
@@ -69,7 +72,7 @@ func openNode(ctx context.Context, s site, log *lab.Buffer) (*node, error) {
 	}
 	n := &node{store: st}
 	n.Queue, err = queue.Open(ctx, queue.Place{
-		Store: st, Now: time.Now, Random: rand.Reader, Log: slog.New(logs.NewHandler(log, logs.Text, slog.LevelInfo)),
+		Store: st, Now: func() time.Time { return time.Now().Add(-s.behind) }, Random: rand.Reader, Log: slog.New(logs.NewHandler(log, logs.Text, slog.LevelInfo)),
 	})
 	return n, err
 }
@@ -241,6 +244,37 @@ func TestLastFiring(t *testing.T) {
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("fired %q, want %q", got, want)
+		}
+	})
+}
+
+// TestNeverFired: what passes of a job that is new is made up for, also when the only
+// process that knew it ended before its first firing.
+func TestNeverFired(t *testing.T) {
+	both(t, func(t *testing.T, s site) {
+		hourly := every(t, "0 * * * *")
+		entries := func() []schedule.Entry {
+			return []schedule.Entry{
+				{Job: "a", Schedule: hourly}, {Job: "c", Schedule: hourly, CatchUp: schedule.CatchUpNone},
+				{Job: "late", Schedule: hourly, Splay: 59 * time.Minute},
+			}
+		}
+		before := s
+		before.behind = 3 * time.Hour
+		if err := before.open(t).Set(t.Context(), entries(), 0); err != nil {
+			t.Fatal(err)
+		}
+		n := s.open(t)
+		if err := n.Set(t.Context(), entries(), 0); err != nil {
+			t.Fatal(err)
+		}
+		var r ran
+		n.start(t, recording(t, n, &r))
+		eventually(t, "all have fired", func() bool { return len(r.all()) >= 3 })
+		for _, task := range r.all() {
+			if task.Missed != 2 || task.Passed != (task.Job == "c") {
+				t.Errorf("%+v, want two missed before it", task)
+			}
 		}
 	})
 }

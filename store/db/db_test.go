@@ -397,7 +397,7 @@ func TestApart(t *testing.T) {
 	if strings.Contains(url, "?") {
 		join = "&"
 	}
-	d := open(t, db.Place{URL: url + join + "pool_max_conns=2", Now: at})
+	d := open(t, db.Place{URL: url + join + "pool_max_conns=1", Now: at}) // of which it makes two
 	const statement = "INSERT INTO lh_progress (run, content) VALUES ($1, '')"
 	inner := func(*db.Tx) error {
 		short, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)

@@ -37,6 +37,7 @@ func openPostgreSQL(ctx context.Context, p Place) (*DB, error) {
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
 		c.ConnConfig.RuntimeParams["application_name"] = "linehaul"
 	}
+	c.MaxConns = max(c.MaxConns, 2) // while one waits for a turn, see Exclusive, another works
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
 		return nil, postgresFault(err)
