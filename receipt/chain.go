@@ -14,8 +14,6 @@ const (
 	ahead = 16
 	// maxAside bounds how many are remembered that stand in no place of their own.
 	maxAside = 1000
-	// maxRetries bounds how often what was written meanwhile is asked for.
-	maxRetries = 100
 )
 
 // A row is a stored receipt on its way through the chain.
@@ -47,10 +45,11 @@ type chain struct {
 	after  int64  // the last one read is stored under this number
 	said   []Named
 	saidTo int64 // what runs say is read up to this number
-	tries  int
-	tip    *row // the last that took its place
+	asked  int64 // of receipts up to this number, runs say no more than was read
+	tip    *row  // the last that took its place
 	aside  []*row
 	gaps   []gap
+	doubts []Finding // unless retention has just removed what they are about
 }
 
 func (c *chain) walk(ctx context.Context) error {
@@ -89,6 +88,9 @@ func (c *chain) walk(ctx context.Context) error {
 			return err
 		}
 		first = false
+		if err := c.settle(ctx); err != nil {
+			return err
+		}
 		if next == nil {
 			break
 		}
@@ -98,7 +100,10 @@ func (c *chain) walk(ctx context.Context) error {
 		}
 	}
 	c.last = c.after
-	return c.end(ctx)
+	if err := c.end(ctx); err != nil {
+		return err
+	}
+	return c.settle(ctx)
 }
 
 // fill reads receipts until there are enough to look ahead.
@@ -292,151 +297,6 @@ func (c *chain) surplus(r *row) {
 	c.found(Finding{Kind: ReceiptAdded, Seq: r.head.Seq, Run: r.head.Run, Text: fmt.Sprintf("the chain has no place for it; it is stored under number %d", r.at)})
 }
 
-// beginning holds the first receipt against where the chain begins. The first one
-// of all says so itself, or cannot be read.
-func (c *chain) beginning(first *row) {
-	b := c.report.Begin
-	if first == nil || !first.reads() || first.other || b.Seq == 0 || first.num != b.Seq+1 || first.head.Prev == b.Hash {
-		return
-	}
-	f := Finding{Kind: CheckpointChanged, Seq: first.num, Run: first.head.Run, Want: first.head.Prev.String(), Got: b.Hash.String(),
-		Text: "it follows another receipt than the one that was noted as removed last"}
-	switch c.evidence(first) {
-	case 1:
-		c.found(f)
-	case 0:
-		f.Text += ", or was itself changed"
-		c.found(f)
-	}
-}
-
-// judge says what is wrong with a receipt, now that the next one is known, which
-// may be nil.
-func (c *chain) judge(ctx context.Context, r, next *row) error {
-	said, named := c.says(r.num)
-	linked := next != nil && next.reads() && !next.other && next.num == r.num+1
-	agrees := linked && next.head.Prev == r.hash
-	f := Finding{Kind: ReceiptChanged, Seq: r.num, Run: r.head.Run, Got: r.hash.String()}
-	if linked {
-		f.Want, f.Text = next.head.Prev.String(), "its SHA-256 is not the one that the next receipt follows"
-	}
-	wrong := true
-	switch {
-	case !r.reads():
-		f = Finding{Kind: ReceiptUnreadable, Seq: r.num, Text: r.err.Error()}
-		if named {
-			f.Run = said.Run
-		}
-	case r.other:
-		f = Finding{Kind: ReceiptChanged, Seq: r.num, Run: r.head.Run, Text: fmt.Sprintf("it says that it is number %d", r.head.Seq)}
-	case named && said.Hash == r.hash:
-		wrong = false
-		if linked && !agrees && c.evidence(next) > 0 {
-			c.found(Finding{Kind: ChainBroken, Seq: next.num, Run: next.head.Run, Want: r.hash.String(), Got: next.head.Prev.String(), Text: "it does not follow the receipt before it"})
-		}
-	case named && agrees && c.evidence(next) > 0:
-		wrong = false
-		c.found(Finding{Kind: RunDisagrees, Seq: r.num, Run: said.Run, Want: r.hash.String(), Got: said.Hash.String(), Text: "the run's record names another receipt"})
-	case named:
-		f.Want, f.Text = said.Hash.String(), "its SHA-256 is not the one in the record of its run"
-	case linked && !agrees && c.evidence(next) > 0:
-	case linked && !agrees && c.evidence(next) == 0:
-		f.Last, f.Text = next.num, "the second does not follow the first: one of the two was changed"
-	case c.runs != nil:
-		f = Finding{Kind: ReceiptAdded, Seq: r.num, Run: r.head.Run, Text: "no run's record names it"}
-	default:
-		wrong = false
-	}
-	if wrong {
-		c.distrust(r)
-		c.found(f)
-		return nil
-	}
-	if named && said.Run != r.head.Run && !r.newer {
-		c.found(Finding{Kind: RunDisagrees, Seq: r.num, Run: said.Run, Want: r.head.Run, Got: said.Run, Text: "the record of another run names it"})
-	}
-	return c.believe(ctx, r)
-}
-
-// believe reads the list of a receipt that is as it was made.
-func (c *chain) believe(ctx context.Context, r *row) error {
-	if r.newer {
-		c.distrust(r)
-		c.found(Finding{Kind: ReceiptNewer, Seq: r.num, Run: r.head.Run, Text: r.err.Error()})
-	}
-	if !c.started && r.head.Run == c.o.Run {
-		c.started = true
-	}
-	if !c.started || r.newer {
-		return nil
-	}
-	ok, err := c.list(ctx, r)
-	if !ok {
-		c.distrust(r)
-	}
-	return err
-}
-
-// end is about what is left when there are no more receipts.
-func (c *chain) end(ctx context.Context) error {
-	for _, r := range c.aside {
-		c.surplus(r)
-	}
-	for _, g := range c.gaps {
-		c.dropped(g)
-	}
-	// What runs name beyond the end.
-	g := gap{}
-	for {
-		for _, n := range c.said {
-			if n.Seq <= c.tip.num {
-				continue
-			}
-			if g.from == 0 {
-				g = gap{from: c.tip.num + 1, run: n.Run}
-			}
-			g.to = n.Seq
-		}
-		c.said = nil
-		if c.runs == nil {
-			break
-		}
-		more, err := c.askPage(ctx)
-		if err != nil {
-			return err
-		}
-		if !more {
-			break
-		}
-	}
-	if g.to == 0 {
-		return nil
-	}
-	// A run that has ended just now has its receipt by now.
-	late, err := c.store.Heads(ctx, c.after, 1)
-	if err != nil {
-		return readError(ctx, "read receipts", err)
-	}
-	if len(late) > 0 {
-		g.to = min(g.to, late[0].Seq-1)
-	}
-	if g.to >= g.from {
-		c.dropped(g)
-	}
-	return nil
-}
-
-func (c *chain) dropped(g gap) {
-	f := Finding{Kind: ReceiptDropped, Seq: g.from, Run: g.run, Text: "it is missing"}
-	if g.to > g.from {
-		f.Last, f.Text = g.to, fmt.Sprintf("%d are missing", g.to-g.from+1)
-		if g.run != "" {
-			f.Text += ", that of this run first"
-		}
-	}
-	c.found(f)
-}
-
 // says is what the record of a run says of a receipt that is not far from here.
 func (c *chain) says(num int64) (Named, bool) {
 	i, ok := slices.BinarySearchFunc(c.said, num, func(n Named, num int64) int {
@@ -454,7 +314,8 @@ func (c *chain) says(num int64) (Named, bool) {
 	return c.said[i], true
 }
 
-// ask reads what runs say of the receipts up to a number.
+// ask reads what runs say of the receipts up to a number. What is written meanwhile
+// does not matter: a receipt and what its run says of it come in one transaction.
 func (c *chain) ask(ctx context.Context, num int64) error {
 	if c.runs == nil {
 		return nil
@@ -464,14 +325,14 @@ func (c *chain) ask(ctx context.Context, num int64) error {
 		old = len(c.said)
 	}
 	c.said = slices.Delete(c.said, 0, old)
-	for c.saidTo < num && c.tries < maxRetries {
+	num = min(num, c.after) // those that were read
+	for c.saidTo < num && c.asked < num {
 		more, err := c.askPage(ctx)
 		if err != nil {
 			return err
 		}
 		if !more {
-			c.tries++ // a run that ends just now will be there the next time
-			return nil
+			c.asked = c.after
 		}
 	}
 	return nil

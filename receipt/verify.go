@@ -112,47 +112,6 @@ func (v *verifier) unnamed(ctx context.Context) error {
 	}
 }
 
-// list reads a receipt's list and reports whether it is as its head says.
-func (v *verifier) list(ctx context.Context, r *row) (bool, error) {
-	var l List
-	broken, why := int64(0), error(nil)
-	err := v.eachLine(ctx, r.at, func(n int64, text string) error {
-		l.add(text)
-		if why == nil {
-			if _, err := DecodeFile(text); err != nil {
-				broken, why = n, err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return false, err
-	}
-	got, want := l.Files(), r.head.Files
-	f := Finding{Seq: r.num, Run: r.head.Run, Line: broken}
-	switch {
-	case got == want && why == nil:
-		v.lines += got.Lines
-		return true, nil
-	case got.Lines != want.Lines:
-		f.Want, f.Got = count(want.Lines, "line"), count(got.Lines, "line")
-		f.Kind, f.Text = ListShort, "files were dropped from its list"
-		if got.Lines > want.Lines {
-			f.Kind, f.Text = ListLong, "files were added to its list"
-		}
-	case got.SHA256 != want.SHA256:
-		f.Kind, f.Want, f.Got = ListChanged, want.SHA256.String(), got.SHA256.String()
-		f.Text = "the SHA-256 of its list is another one"
-	default:
-		f.Kind, f.Text = ListChanged, "its list was made so that it cannot be read"
-	}
-	if why != nil {
-		f.Text += fmt.Sprintf("; line %d is none: %v", broken, why)
-	}
-	v.found(f)
-	return false, nil
-}
-
 // eachLine calls do for each line of a list, which is numbered from 1.
 func (v *verifier) eachLine(ctx context.Context, seq int64, do func(n int64, text string) error) error {
 	n := int64(0)
