@@ -274,7 +274,7 @@ func (l *ledger) recognise(ctx context.Context, item transfer.Item, target strin
 			here, there = item.Source, target
 		}
 		var err error
-		if sum, err = fileSum(here); err == nil {
+		if sum, err = fileSum(ctx, here); err == nil {
 			_, err = l.pass.verifier(v).check(ctx, there, item.Entry.Size, sum)
 		}
 		switch {

@@ -158,7 +158,7 @@ func TestLedgerRecognises(t *testing.T) {
 			s.job.Verify = VerifySize // the server in this process says no sums
 		} else {
 			for _, name := range []string{"a.csv", "b.csv", "c.csv"} {
-				sum, err := fileSum(filepath.Join(s.src, name))
+				sum, err := fileSum(t.Context(), filepath.Join(s.src, name))
 				if err == nil {
 					err = os.WriteFile(filepath.Join(s.src, name+".sha256"), []byte(sum+"\n"), 0o644)
 				}

@@ -42,8 +42,6 @@ type pass struct {
 	links, blocked, alike, closing *transfer.Pile
 
 	ledger *ledger // nil: the job has none
-
-	asked *verifier // for the content of a mirror's files; made by sums
 }
 
 // A mover moves files and links one way.
@@ -114,7 +112,7 @@ func (p *pass) items(ctx context.Context) iter.Seq2[transfer.Item, error] {
 	plan := p.job.selecting(p.dest, p.conn.Info())
 	plan.At, plan.Now, plan.Temp, plan.Log = p.run.Started, p.now, p.temp, p.log
 	if plan.Compare != nil && p.job.Sync.hash() {
-		plan.Compare.Same = p.same
+		plan.Compare.Same = p.comparer()
 	}
 	if p.ledger != nil {
 		plan.Ledger = p.ledger

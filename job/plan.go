@@ -176,7 +176,7 @@ func (d *dryRun) plan(ctx context.Context) error {
 	p := j.selecting(d.dest, d.conn.Info())
 	p.At, p.Now, p.Temp, p.Log = d.values.At, d.Now, d.Temp, d.log
 	if p.Compare != nil && j.Sync.hash() {
-		p.Compare.Same = d.looking().same
+		p.Compare.Same = d.looking().comparer()
 	}
 	if j.keepsLedger() && d.Store != nil {
 		l := openLedger(j, d.Store, store.Run{}, d.looking(), d.Now, d.log)

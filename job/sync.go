@@ -102,9 +102,14 @@ func system(info remote.Info) transfer.System {
 	return transfer.Unix
 }
 
-// same reports whether a target has the content of its source: the server says
-// its SHA-256, this machine finds its own.
-func (p *pass) same(ctx context.Context, i transfer.Item) (bool, error) {
+// comparer reports whether a target has the content of its source: the server says
+// its SHA-256, this machine finds its own. Calls may run concurrently.
+func (p *pass) comparer() func(ctx context.Context, i transfer.Item) (bool, error) {
+	server := p.verifier(VerifySHA256) // it remembers that a server cannot
+	return func(ctx context.Context, i transfer.Item) (bool, error) { return p.same(ctx, i, server) }
+}
+
+func (p *pass) same(ctx context.Context, i transfer.Item, server *verifier) (bool, error) {
 	if i.Entry.Size == 0 {
 		return true, nil
 	}
@@ -112,7 +117,14 @@ func (p *pass) same(ctx context.Context, i transfer.Item) (bool, error) {
 	if p.job.Put != nil {
 		here, there = i.Source, i.Target
 	}
-	said, _, err := p.sums().ask(ctx, there, i.Entry.Size)
+	ctx, stop := context.WithCancel(ctx)
+	var sum string
+	var sumErr error
+	var own sync.WaitGroup
+	defer own.Wait()
+	defer stop()
+	own.Go(func() { sum, sumErr = fileSum(ctx, here) })
+	said, _, err := server.ask(ctx, there, i.Entry.Size)
 	switch {
 	case errors.Is(err, remote.ErrNoSum):
 		return false, fault.New(fault.Verify, "the SHA-256 of %q cannot be compared: %w", there, err).
@@ -120,24 +132,26 @@ func (p *pass) same(ctx context.Context, i transfer.Item) (bool, error) {
 	case err != nil:
 		return false, err
 	}
-	sum, err := fileSum(here)
-	return sum == said, err
+	own.Wait()
+	return sum == said, sumErr
 }
 
-// sums asks the server for SHA-256; it remembers that a server cannot.
-func (p *pass) sums() *verifier {
-	if p.asked == nil {
-		p.asked = p.verifier(VerifySHA256)
-	}
-	return p.asked
-}
-
-func fileSum(path string) (string, error) {
+// fileSum is the SHA-256 of a local file. It ends soon after ctx does.
+func fileSum(ctx context.Context, path string) (string, error) {
 	f, err := os.Open(path)
 	if err == nil {
 		defer f.Close()
 		h := sha256.New()
-		if _, err = io.Copy(h, f); err == nil {
+		buf := make([]byte, 256<<10)
+		for err == nil && ctx.Err() == nil {
+			var n int
+			n, err = f.Read(buf)
+			h.Write(buf[:n])
+		}
+		switch {
+		case ctx.Err() != nil:
+			return "", context.Cause(ctx)
+		case errors.Is(err, io.EOF):
 			return hex.EncodeToString(h.Sum(nil)), nil
 		}
 	}

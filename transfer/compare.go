@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"linehaul/fault"
 )
@@ -31,7 +32,7 @@ const (
 // second), or with other content.
 type Comparison struct {
 	// Same reports whether a target has the content of its source; both have
-	// the same size. Nil: their times tell.
+	// the same size. Calls run concurrently. Nil: their times tell.
 	Same func(ctx context.Context, item Item) (bool, error)
 	// Modes says that both sides keep permission bits.
 	Modes bool
@@ -41,78 +42,132 @@ type Comparison struct {
 	Root string
 }
 
+// sumsAtOnce is how many items are judged ahead of the one that is wanted next: to
+// compare content takes some round trips, or the time in which a disk is read.
+const sumsAtOnce = 16
+
+// A judgement is an item that is being judged.
+type judgement struct {
+	item Item
+	same bool // it is as it should be
+	err  error
+	made chan struct{} // closed when content was compared; nil where it was not
+}
+
+func (j *judgement) fail(ctx context.Context, err error) {
+	if err != nil {
+		j.err = sorted(ctx, fault.RemoteFile, j.item.Target, err)
+	}
+}
+
 // items leaves out what the target has, and gives the others their standing.
 func (c *Comparison) items(ctx context.Context, items iter.Seq2[Item, error], there targets, left leaver) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
-		way := ways{there: there, root: c.Root}
-		for item, err := range items {
-			if err == nil && !item.Closing {
-				var same bool
-				same, err = c.judge(ctx, &item, there, &way)
-				if err != nil {
-					err = sorted(ctx, fault.RemoteFile, item.Target, err)
-				}
-				if same {
-					left.quietly(item, WhyUpToDate)
-					continue
-				}
+		comparing, stop := context.WithCancel(ctx)
+		var work sync.WaitGroup
+		defer work.Wait()
+		defer stop()
+		tell := func(j *judgement) bool {
+			if j.made != nil {
+				<-j.made
 			}
-			if !yield(item, err) || err != nil && ctx.Err() != nil {
+			if j.same {
+				left.quietly(j.item, WhyUpToDate)
+				return true
+			}
+			return yield(j.item, j.err) && (j.err == nil || ctx.Err() == nil)
+		}
+		way := ways{there: there, root: c.Root}
+		var ahead []*judgement // in their order
+		for item, err := range items {
+			if err != nil || item.Closing {
+				ahead = append(ahead, &judgement{item: item, err: err})
+			} else {
+				ahead = append(ahead, c.judge(comparing, item, there, &way, &work))
+			}
+			for len(ahead) > 0 && (ahead[0].made == nil || len(ahead) > sumsAtOnce) {
+				if !tell(ahead[0]) {
+					return
+				}
+				ahead = ahead[1:]
+			}
+		}
+		for _, j := range ahead {
+			if !tell(j) {
 				return
 			}
 		}
 	}
 }
 
-// judge gives an item its standing, and reports whether the target is as it
-// should be.
-func (c *Comparison) judge(ctx context.Context, item *Item, there targets, way *ways) (bool, error) {
-	switch to, err := way.to(ctx, item.Target); {
-	case err != nil:
-		return false, err
-	case to == wayBlocked:
-		item.Standing = InTheWay
-		return false, nil
-	case to == wayMissing:
-		return false, nil
-	}
-	e, err := there.look(ctx, item.Target)
-	if err != nil {
-		return false, harmless(ctx, err)
+// judge gives an item its standing, and says whether the target is as it should
+// be. Content is compared as a part of work.
+func (c *Comparison) judge(ctx context.Context, item Item, there targets, way *ways, work *sync.WaitGroup) *judgement {
+	j := &judgement{item: item}
+	e, found, err := c.look(ctx, &j.item, there, way)
+	if err != nil || !found {
+		j.fail(ctx, err)
+		return j
 	}
 	switch {
 	case item.Entry.Mode.IsDir():
-		if !e.Mode.IsDir() {
-			item.Standing = InTheWay
-		}
-		return e.Mode.IsDir(), nil
+		j.same = true
+		return j
 	case item.Link != "":
-		if e.Mode&fs.ModeSymlink == 0 {
-			item.Standing = InTheWay
-			return false, nil
-		}
 		text, err := there.readLink(ctx, item.Target)
-		return err == nil && text == item.Link, harmless(ctx, err)
-	case !e.Mode.IsRegular():
-		item.Standing = InTheWay
-		return false, nil
-	case e.Size != item.Entry.Size:
-		return false, nil
+		j.same = err == nil && text == item.Link
+		j.fail(ctx, harmless(ctx, err))
+		return j
 	}
 	apart := item.Entry.MTime.Sub(e.MTime).Abs() > sameTime
-	if c.Same == nil && apart {
-		return false, nil
-	}
-	if c.Same != nil {
-		if same, err := c.Same(ctx, *item); err != nil || !same {
-			return false, err
+	alike := func() {
+		if j.same = !apart && !c.modeDiffers(item, e); !j.same {
+			j.item.Standing = Alike
 		}
 	}
-	if apart || c.modeDiffers(*item, e) {
-		item.Standing = Alike
-		return false, nil
+	switch {
+	case c.Same != nil:
+		j.made = make(chan struct{})
+		work.Go(func() {
+			defer close(j.made)
+			same, err := c.Same(ctx, item)
+			if j.fail(ctx, err); same && err == nil {
+				alike()
+			}
+		})
+	case !apart:
+		alike()
 	}
-	return true, nil
+	return j
+}
+
+// look finds what is where an item goes, if that may be the same: it is of the
+// item's type and size. It gives the item its standing if something is in the way.
+func (c *Comparison) look(ctx context.Context, item *Item, there targets, way *ways) (Entry, bool, error) {
+	switch to, err := way.to(ctx, item.Target); {
+	case err != nil:
+		return Entry{}, false, err
+	case to == wayBlocked:
+		item.Standing = InTheWay
+		return Entry{}, false, nil
+	case to == wayMissing:
+		return Entry{}, false, nil
+	}
+	e, err := there.look(ctx, item.Target)
+	if err != nil {
+		return Entry{}, false, harmless(ctx, err)
+	}
+	fits := e.Mode.IsRegular()
+	switch {
+	case item.Entry.Mode.IsDir():
+		fits = e.Mode.IsDir()
+	case item.Link != "":
+		fits = e.Mode&fs.ModeSymlink != 0
+	}
+	if !fits {
+		item.Standing = InTheWay
+	}
+	return e, fits && (item.Entry.Mode.IsDir() || item.Link != "" || e.Size == item.Entry.Size), nil
 }
 
 // harmless passes over a failure to look at a target: moving tells what is

@@ -219,15 +219,26 @@ func TestSyncKilled(t *testing.T) {
 	}
 	plant(t, source, tree, 0)
 	stale := map[string]string{"stale": "x", "d03/stale": "y"}
-	plant(t, target, stale, 3)
 	args := append(append([]string{"sync", "-q", "--delete"}, s.flags()...), s.at(source), target)
+	program(t)
+	began := time.Now()
+	if o := linehaul(t, 5*time.Minute, args...); o.code != 0 {
+		t.Fatalf("the run before the kills: %s", o)
+	}
+	whole := time.Since(began)
 	killed := 0
-	for round := range 12 {
+	for round, fresh := 0, true; round < 12; round++ {
+		if fresh {
+			if err := os.RemoveAll(target); err != nil {
+				t.Fatal(err)
+			}
+			plant(t, target, stale, 3)
+		}
 		cmd := exec.Command(program(t), args...)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(100+rand.IntN(300)) * time.Millisecond)
+		time.Sleep(whole/3 + rand.N(whole))
 		cmd.Process.Signal(syscall.SIGKILL) // it may have ended already
 		cmd.Wait()                          // how it ended does not matter
 		have := 0
@@ -240,7 +251,8 @@ func TestSyncKilled(t *testing.T) {
 				t.Fatalf("round %d: %q holds %d bytes, and %v", round, p, len(data), err)
 			}
 		}
-		if have < len(tree) {
+		fresh = have == len(tree)
+		if !fresh {
 			killed++
 			for p := range stale {
 				if _, err := os.Stat(filepath.Join(target, p)); err != nil {
