@@ -21,15 +21,41 @@ import (
 	"linehaul/internal/lab"
 )
 
-// mount puts a file system in memory at the target folder, in a place of its
-// own: the program runs there, and the test looks into it by way of /proc.
+// mount puts a file system in memory at the target folder.
 func (x *trial) mount(options string) {
+	x.Helper()
+	x.place(`mount -t tmpfs -o "$3" none "$1"`, options)
+}
+
+// quota puts a file system of its own there, with room enough and a quota of 3 MiB,
+// which holds for the superuser too.
+func (x *trial) quota() {
+	x.Helper()
+	lab.Need(x, "mkfs.btrfs", "btrfs")
+	known, err := os.ReadFile("/proc/filesystems")
+	if _, loop := os.Stat("/dev/loop-control"); loop != nil || err != nil || !strings.Contains(string(known), "btrfs") {
+		x.Skip("this kernel has no loop devices, or no btrfs: there is no quota to run into")
+	}
+	x.place(`truncate -s 256M "$3" && mkfs.btrfs -q "$3" && mount -o loop "$3" "$1" && btrfs quota enable "$1" &&
+		btrfs subvolume create "$1/own" && btrfs qgroup limit 3M "$1/own" && mount --bind "$1/own" "$1"`, filepath.Join(x.own, "disk"))
+}
+
+// noQuota lifts it.
+func (x *trial) noQuota() {
+	x.Helper()
+	x.enter("btrfs", "qgroup", "limit", "none", x.mounted())
+}
+
+// place has a script mount something at the target folder, in a place of its own:
+// the program runs there, and the test looks into it by way of /proc.
+func (x *trial) place(script string, args ...string) {
 	x.Helper()
 	lab.NeedRoot(x)
 	lab.Need(x, "unshare", "nsenter", "mount")
-	script := `mount -t tmpfs -o "$2" none "$1" && printf %s "$3" > "$1/data.bin" && echo ready && exec sleep 600`
+	script = "{ " + script + `; } && printf %s "$2" > "$1/data.bin" && echo ready && exec sleep 600`
 	log := filepath.Join(x.own, "mount.log")
-	x.within = lab.Start(x, log, nil, "unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", x.folder, options, oldText)
+	all := append([]string{"-m", "--propagation", "private", "sh", "-c", script, "sh", x.folder, oldText}, args...)
+	x.within = lab.Start(x, log, nil, "unshare", all...)
 	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(x.within.Log(), "ready"); <-time.After(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			x.Fatalf("no mount: %s", x.within.Log())
@@ -40,13 +66,23 @@ func (x *trial) mount(options string) {
 	x.target = filepath.Join(x.folder, filepath.Base(x.target))
 }
 
-// remount changes its options.
+// mounted is the target folder as that place has it.
+func (x *trial) mounted() string {
+	return strings.TrimPrefix(x.folder, fmt.Sprintf("/proc/%d/root", x.within.Pid()))
+}
+
+// remount changes the options of what is mounted there.
 func (x *trial) remount(options string) {
 	x.Helper()
-	dir := strings.TrimPrefix(x.folder, fmt.Sprintf("/proc/%d/root", x.within.Pid()))
-	out, err := exec.Command("nsenter", "-t", fmt.Sprint(x.within.Pid()), "-m", "mount", "-o", "remount,"+options, dir).CombinedOutput()
-	if err != nil {
-		x.Errorf("remount: %v: %s", err, out)
+	x.enter("mount", "-o", "remount,"+options, x.mounted())
+}
+
+// enter runs a program there.
+func (x *trial) enter(name string, args ...string) {
+	x.Helper()
+	all := append([]string{"-t", fmt.Sprint(x.within.Pid()), "-m", name}, args...)
+	if out, err := exec.Command("nsenter", all...).CombinedOutput(); err != nil {
+		x.Errorf("%s: %v: %s", name, err, out)
 	}
 }
 

@@ -151,6 +151,7 @@ func faultRows() []faultRow {
 			x.server.Set(faulty.Faults{Before: x.inMidFile(func() { x.fill(other) })})
 			x.heal = func() { os.Remove(other) }
 		}},
+		{fault: "disk quota", get: "10, old", arm: func(x *trial) { x.quota(); x.heal = x.noQuota }},
 		{fault: "no file may be larger than 2 MiB (ulimit -f)", get: "10, old", one: true, arm: func(x *trial) {
 			x.before = []string{"sh", "-c", `ulimit -f 4096 && exec "$@"`, "sh"}
 			x.heal = func() { x.before = nil }

@@ -41,7 +41,7 @@ func TestServeKilledInTheMiddle(t *testing.T) {
 		kill  func(*testing.T, *takeoverRun) bool // whether it is time
 	}{
 		"moving": {60, 20 << 10, "only_new: ledger, bandwidth: 200kB/s", func(t *testing.T, r *takeoverRun) bool { return r.noted(t) > 0 }},
-		"deleting": {1500, 10, "after: {source: delete}", func(t *testing.T, r *takeoverRun) bool {
+		"deleting": {4000, 10, "after: {source: delete}", func(t *testing.T, r *takeoverRun) bool {
 			_, err := os.Stat(filepath.Join(r.remote, "file-00000"))
 			return errors.Is(err, fs.ErrNotExist)
 		}},
