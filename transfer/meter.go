@@ -16,7 +16,7 @@ const (
 
 // A Reading is how far a transfer is.
 type Reading struct {
-	Files, OfFiles int   // moved, of how many that are planned
+	Files, OfFiles int   // moved, of how many that are planned; 0: nobody knows
 	Failed         int   // files that failed
 	Bytes, OfBytes int64 // there, of how many that are planned; with what was resumed
 	Rate           int64 // bytes a second that came of late; 0: not known
@@ -52,12 +52,16 @@ var (
 	_ ResumedProgress = (*meterFile)(nil)
 )
 
-// Begin adds a plan to what is done already.
+// Begin adds a plan to what is done already. Without files, nobody knows how many
+// there will be.
 func (m *Meter) Begin(files int, bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.before = Reading{Files: m.r.Files, Bytes: m.r.Bytes}
-	m.r.OfFiles, m.r.OfBytes, m.r.Failed, m.under = m.before.Files+files, m.before.Bytes+bytes, 0, 0
+	m.r.OfFiles, m.r.OfBytes, m.r.Failed, m.under = 0, 0, 0, 0
+	if files > 0 {
+		m.r.OfFiles, m.r.OfBytes = m.before.Files+files, m.before.Bytes+bytes
+	}
 	m.planned = true
 	m.sample(m.now())
 }

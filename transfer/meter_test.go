@@ -45,6 +45,12 @@ func TestMeter(t *testing.T) {
 		if r, _ := m.Read(); r.OfFiles != 3 || r.OfBytes != 5000 || r.Bytes != 1500 || r.Failed != 0 || r.Files != 1 {
 			t.Errorf("in the second attempt: %+v", r)
 		}
+		// And one whose files are too many to be counted before.
+		m.Begin(0, 0)
+		m.File(item("c", 2000)).Moved(700)
+		if r, planned := m.Read(); r.OfFiles != 0 || r.OfBytes != 0 || r.Bytes != 1700 || r.Files != 1 || r.Left != 0 || !planned {
+			t.Errorf("in the third attempt: %+v, %t", r, planned)
+		}
 	})
 }
 

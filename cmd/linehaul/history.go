@@ -110,9 +110,13 @@ func (a *app) history(name string, o historyOptions) error {
 }
 
 // progressText says how many files and bytes a run has moved, and of how many
-// while it goes on.
+// while it goes on, if somebody knows.
 func progressText(r store.Run) (files, bytes string) {
-	if p := r.Progress; p != nil {
+	switch p := r.Progress; {
+	case p == nil:
+	case p.OfFiles == 0:
+		return strconv.Itoa(p.Files), bytesText(p.Bytes)
+	default:
 		return fmt.Sprintf("%d/%d", p.Files, p.OfFiles), bytesText(p.Bytes) + "/" + bytesText(p.OfBytes)
 	}
 	return strconv.Itoa(r.Moved), bytesText(r.Bytes)

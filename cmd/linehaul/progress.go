@@ -97,15 +97,26 @@ func (b *bar) Begin(files int, bytes int64) {
 	}
 	b.meter.Begin(files, bytes)
 	r, _ := b.meter.Read()
-	b.shown = b.progress.AddBar(r.OfBytes,
+	options := []mpb.BarOption{
 		mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return b.label() }, decor.WC{W: nameWidth, C: decor.DindentRight})),
-		mpb.AppendDecorators(
-			decor.CountersKibiByte("% .1f / % .1f"),
-			decor.Any(func(decor.Statistics) string { return b.speed() }),
-		),
-	)
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return b.counts() + b.speed() })),
+	}
+	if r.OfFiles == 0 {
+		b.shown = b.progress.AddSpinner(0, options...)
+	} else {
+		b.shown = b.progress.AddBar(r.OfBytes, options...)
+	}
 	b.shown.SetCurrent(r.Bytes)
+}
+
+// counts are the bytes that are there, and of how many.
+func (b *bar) counts() string {
+	r, _ := b.meter.Read()
+	if r.OfFiles == 0 {
+		return bytesText(r.Bytes)
+	}
+	return bytesText(r.Bytes) + " / " + bytesText(r.OfBytes)
 }
 
 // label is the file under way, and how many of how many are done.
