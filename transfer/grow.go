@@ -10,7 +10,7 @@ import (
 const (
 	// laneRate is what the first lanes are to carry together if the line does,
 	// in bytes a second.
-	laneRate = 200 << 20
+	laneRate = 400 << 20
 	// firstLanes is how many there are at most before it was seen that they help:
 	// what one connection carries. moreLanes are those for each further connection:
 	// some only, as each is a process of the server's, which takes it some 20 ms
