@@ -2,6 +2,7 @@ package job
 
 import (
 	"os"
+	"slices"
 
 	"linehaul/store"
 	"linehaul/transfer"
@@ -15,7 +16,16 @@ import (
 func (a *attempt) spread() remote.Spread {
 	s := remote.Spread{Connections: a.job.Connections}
 	s.Ahead = !a.crowded && !a.job.small() && (s.Connections > 1 || a.hopeful())
+	s.Large = s.Ahead && a.job.large()
 	return s
+}
+
+// large reports whether it is known that a file of a job is.
+func (j *Job) large() bool {
+	return slices.ContainsFunc(j.Put, func(source string) bool {
+		e, err := os.Stat(source)
+		return err == nil && e.Mode().IsRegular() && e.Size() >= transfer.SharedSize
+	})
 }
 
 // small reports whether it is known that no file of a job is large.

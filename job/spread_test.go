@@ -51,6 +51,9 @@ func TestSmall(t *testing.T) {
 		if got := tt.job.small(); got != tt.want {
 			t.Errorf("%s: known to be small: %v", name, got)
 		}
+		if got, want := tt.job.large(), name == "put of a large file"; got != want {
+			t.Errorf("%s: known to be large: %v", name, got)
+		}
 	}
 }
 

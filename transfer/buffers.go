@@ -37,14 +37,14 @@ func (b *buffers) give(buf []byte) {
 }
 
 // readPiece reads n bytes into what room returns for them: when they come, if
-// the reader can do that.
-func readPiece(r io.ReaderAt, n int, offset int64, room func(n int) []byte) ([]byte, error) {
+// the reader can do that. sent is as PieceReader has it.
+func readPiece(r io.ReaderAt, n int, offset int64, room func(n int) []byte, sent func()) ([]byte, error) {
 	late, ok := r.(PieceReader)
 	if !ok {
 		buf := room(n)
 		return buf, readFull(r, buf, offset)
 	}
-	buf, got, err := late.ReadPieceAt(n, offset, room)
+	buf, got, err := late.ReadPieceAt(n, offset, room, sent)
 	switch {
 	case got < 0 || got > n || got > len(buf):
 		return nil, errors.New("more came than was asked for")
@@ -57,5 +57,6 @@ func readPiece(r io.ReaderAt, n int, offset int64, room func(n int) []byte) ([]b
 	case buf == nil:
 		buf = room(n)
 	}
+	sent() // what follows is another request
 	return buf, readFull(r, buf[got:], offset+int64(got))
 }

@@ -17,7 +17,7 @@ type late struct {
 	follow int // requests after the first
 }
 
-func (l *late) ReadPieceAt(n int, offset int64, room func(n int) []byte) ([]byte, int, error) {
+func (l *late) ReadPieceAt(n int, offset int64, room func(n int) []byte, _ func()) ([]byte, int, error) {
 	if l.first == 0 {
 		return nil, 0, l.err
 	}
@@ -54,7 +54,7 @@ func TestReadPiece(t *testing.T) {
 		{"a reader that makes no room", bytes.NewReader(data), 1, nil},
 	} {
 		rooms := 0
-		got, err := readPiece(c.r, 10, 2, func(n int) []byte { rooms++; return make([]byte, n) })
+		got, err := readPiece(c.r, 10, 2, func(n int) []byte { rooms++; return make([]byte, n) }, func() {})
 		if c.wanted == nil && (err != nil || string(got) != "23456789ab") || c.wanted != nil && !errors.Is(err, c.wanted) {
 			t.Errorf("%s: %q, %v", c.what, got, err)
 		}
@@ -62,7 +62,7 @@ func TestReadPiece(t *testing.T) {
 			t.Errorf("%s: room was made %d times", c.what, rooms)
 		}
 	}
-	if got, err := readPiece(&late{data: data, first: 11}, 10, 2, func(n int) []byte { return make([]byte, n) }); err == nil {
+	if got, err := readPiece(&late{data: data, first: 11}, 10, 2, func(n int) []byte { return make([]byte, n) }, func() {}); err == nil {
 		t.Errorf("more than was asked for: %q", got)
 	}
 }

@@ -63,7 +63,10 @@ func (g *getter) open(ctx context.Context, f *fetch) (moved, error) {
 	} else {
 		m, err = f.inOrder(ctx, t)
 		if err == nil {
-			err = f.check(ctx, &m)
+			err = f.unchanged(ctx, f.r, m.size)
+		}
+		if err == nil {
+			err = g.verified(ctx, f.item.Source, &m)
 		}
 	}
 	if err != nil {
@@ -118,8 +121,8 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 	}
 	s.wait = func(n int) error { return g.wait(ctx, f.due(n)) }
 	s.open = func(ctx context.Context, r Remote) (io.Closer, error) { return f.again(ctx, r) }
-	s.move = func(file io.Closer, p span) error {
-		data, err := readPiece(file.(io.ReaderAt), int(p.size()), p.From, g.buffers.take)
+	s.move = func(file io.Closer, p span, sent func()) error {
+		data, err := readPiece(file.(io.ReaderAt), int(p.size()), p.From, g.buffers.take, sent)
 		if err != nil {
 			return f.readError(ctx, err)
 		}
@@ -129,6 +132,7 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 		g.buffers.give(data)
 		return nil
 	}
+	s.look = func(file io.Closer) error { return f.unchanged(ctx, file.(Reader), size) }
 	s.moved = func(total int64) {
 		f.p.Moved(total)
 		follow.advance(s.done.prefix())
@@ -149,7 +153,13 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 		}
 	}
 	if err == nil {
-		err = f.check(ctx, &m)
+		var alike bool
+		if alike, err = g.lanes.alike(s); err == nil && !alike {
+			err = f.unchanged(ctx, f.r, size)
+		}
+	}
+	if err == nil {
+		err = g.verified(ctx, f.item.Source, &m)
 	}
 	keep := err != nil && resumable(ctx, err)
 	if noteErr := notes.stop(keep); noteErr != nil && err == nil {
@@ -165,23 +175,21 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 	return m, nil
 }
 
-// check finds out whether what was fetched is what the source is.
-func (f *fetch) check(ctx context.Context, m *moved) error {
-	if err := f.unchanged(ctx, m.size); err != nil {
-		return err
-	}
-	return f.g.verified(ctx, f.item.Source, m)
-}
-
 // again opens the file on another session, where it must be the same.
-func (f *fetch) again(ctx context.Context, r Remote) (Reader, error) {
+func (f *fetch) again(ctx context.Context, r Remote) (io.Closer, error) {
+	if ahead, ok := r.(AheadOpener); ok {
+		switch file, err := ahead.OpenAhead(ctx, f.item.Source); {
+		case err != nil:
+			return nil, err
+		case file != nil:
+			return &fetchedAhead{AheadReader: file, fetch: f}, nil
+		}
+	}
 	file, now, err := openStat(ctx, r, f.item.Source)
 	if err != nil {
 		return nil, err
 	}
-	if now.Size != f.opened.Size || !now.MTime.Equal(f.opened.MTime) {
-		err = errors.New("another file has its name now")
-	}
+	err = f.like(now)
 	if _, ok := file.(io.ReaderAt); err == nil && !ok {
 		err = errors.New("this session cannot read in pieces")
 	}
@@ -190,6 +198,29 @@ func (f *fetch) again(ctx context.Context, r Remote) (Reader, error) {
 		return nil, err
 	}
 	return file, nil
+}
+
+// like is an error if that is not what was opened first.
+func (f *fetch) like(now Entry) error {
+	if now.Size != f.opened.Size || !now.MTime.Equal(f.opened.MTime) {
+		return errors.New("another file has its name now")
+	}
+	return nil
+}
+
+// A fetchedAhead is the file on a session that has not answered yet.
+type fetchedAhead struct {
+	AheadReader
+	fetch *fetch
+}
+
+// Confirm implements confirmer.
+func (a *fetchedAhead) Confirm(ctx context.Context) error {
+	now, err := a.Described(ctx)
+	if err == nil {
+		err = a.fetch.like(now)
+	}
+	return err
 }
 
 // readError sorts the failure of a read.
@@ -225,23 +256,23 @@ func (f *fetch) inOrder(ctx context.Context, t *tempFile) (moved, error) {
 	return moved{size: size, sum: sum}, nil
 }
 
-// unchanged holds the source against what it was when it was opened. In the
-// same round trip it asks for what follows the end, in case that the server
+// unchanged holds the source, by an open file of it, against what it was when it was
+// opened first. In the same round trip it asks for what follows the end, in case that the server
 // says the same wrong size each time.
-func (f *fetch) unchanged(ctx context.Context, size int64) error {
-	release := closeWhenDone(ctx, f.r)
+func (f *fetch) unchanged(ctx context.Context, r Reader, size int64) error {
+	release := closeWhenDone(ctx, r)
 	defer release()
 	longer := false
 	var asked sync.WaitGroup
-	if there, ok := f.r.(io.ReaderAt); ok && f.opened.Size > 0 {
+	if there, ok := r.(io.ReaderAt); ok && f.opened.Size > 0 {
 		asked.Go(func() {
 			n, _ := there.ReadAt(make([]byte, 1), f.opened.Size) // a server may refuse it
 			longer = n > 0
 		})
 	}
-	now, err := f.r.Stat(ctx)
+	now, err := r.Stat(ctx)
 	if err != nil {
-		shut(f.r) // which ends the read
+		shut(r) // which ends the read
 	}
 	asked.Wait()
 	if err != nil {

@@ -16,7 +16,7 @@ const (
 	// some only, as each is a process of the server's, which takes it some 20 ms
 	// to begin.
 	firstLanes = 9
-	moreLanes  = 3
+	moreLanes  = 7
 	// openingTrips and openingTime are what it takes to connect and open a
 	// session: so many round trips, and a time that is worth the trouble.
 	openingTrips = 40

@@ -1,16 +1,12 @@
 package transfer
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
-
-	"linehaul/fault"
 )
 
 // MaxSessions is how many sessions large files are moved over at most, and bounds
@@ -77,6 +73,13 @@ type handle struct {
 	file    io.Closer
 	ready   bool // false while it is being opened, and after that failed
 	opening bool
+	sure    bool // it needs no confirmation, or has one
+
+	moved   int // how many pieces were given to it
+	unsent  int // of these have not been asked for yet
+	looking bool
+	looked  bool // it was as before; see looks
+	changed error
 }
 
 // A spread is a file whose pieces are moved on one lane or on several, in any
@@ -100,9 +103,13 @@ type spread struct {
 	unjoin  context.CancelFunc
 
 	// open opens the file on another lane. move moves one piece by a handle's
-	// file. Both run concurrently.
+	// file, and may call sent each time that a request of it has gone out. look
+	// says whether the file is as it was; it may be nil. All run concurrently.
 	open func(ctx context.Context, r Remote) (io.Closer, error)
-	move func(file io.Closer, piece span) error
+	move func(file io.Closer, piece span, sent func()) error
+	look lookFunc
+	// stale says that something was read after it was looked at.
+	stale bool
 	// wait waits until n bytes may be moved. It comes before move, so that the
 	// measure of the line leaves it out.
 	wait  func(n int) error
@@ -393,6 +400,10 @@ func (l *lanes) piece(a *lane, s *spread) func() {
 	p := s.missing.take(l.request(a))
 	s.under++
 	a.inFlight += p.size()
+	h.moved++
+	h.unsent++
+	s.stale = s.stale || h.looking
+	l.looks(s)
 	return func() { l.transfer(a, s, h, p) }
 }
 
@@ -421,14 +432,28 @@ func (l *lanes) join(a *lane, s *spread, h *handle) {
 func (l *lanes) transfer(a *lane, s *spread, h *handle, p span) {
 	limited := s.wait(int(p.size()))
 	began, err := l.now(), limited
+	var unopened error
 	if err == nil {
-		err = s.move(h.file, p)
+		err = s.move(h.file, p, l.sent(s, h))
+		unopened = l.confirm(s, h)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.under--
 	a.inFlight -= p.size()
 	switch {
+	case unopened != nil:
+		// Nothing was moved. As with join, the others go on.
+		l.log.Debug("a session takes no part", keyName, s.name, keyError, unopened)
+		if h.ready {
+			h.ready = false
+			shut(h.file)
+		}
+		l.lost(a, unopened)
+		s.missing.add(p)
+		s.stale = true
+		s.broke = unopened
+		l.strand(s, unopened)
 	case err == nil:
 		s.done.add(p)
 		l.total += p.size()
@@ -441,51 +466,11 @@ func (l *lanes) transfer(a *lane, s *spread, h *handle, p span) {
 		// Another session takes it up.
 		h.ready = false
 		s.missing.add(p)
+		s.stale = true
 		s.broke = err
 		l.strand(s, err)
 	default:
 		l.fail(s, err)
 	}
 	l.changed.Broadcast()
-}
-
-// carried reports whether a lane that is in use has the file open, or opens it.
-func (s *spread) carried() bool {
-	for a, h := range s.handles {
-		if !a.gone && (h.ready || h.opening) {
-			return true
-		}
-	}
-	return false
-}
-
-// strand ends a file that no lane can carry any more, for the reason that the
-// last one gave up, or for err. The caller holds mu.
-func (l *lanes) strand(s *spread, err error) {
-	if s.carried() || s.done.size() >= s.size {
-		return
-	}
-	for _, a := range l.all {
-		if !a.gone && s.handles[a] == nil {
-			return // it will open the file
-		}
-	}
-	l.fail(s, cmp.Or(s.broke, err))
-}
-
-// lost takes a lane out of use if the error is one of its session and there is
-// another lane, and reports whether that is so. The caller holds mu.
-func (l *lanes) lost(a *lane, err error) bool {
-	if !stopsAll(err) || fault.Is(err, fault.LocalDisk) || l.ctx.Err() != nil || errors.Is(err, context.Canceled) {
-		return false
-	}
-	if a.gone {
-		return l.live() > 0
-	}
-	if l.live() < 2 {
-		return false
-	}
-	l.log.Warn("a session broke, the others go on", keyError, err)
-	a.gone = true
-	return true
 }

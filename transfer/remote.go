@@ -117,13 +117,43 @@ type (
 		// ReadPieceAt reads n bytes, or what there is of them, as ReadAt does,
 		// into what room returns for n, which is called once at most. It
 		// returns that, nil if nothing came, and how much of it was read.
-		// After an error but io.EOF it must not be used again.
-		ReadPieceAt(n int, offset int64, room func(n int) []byte) ([]byte, int, error)
+		// After an error but io.EOF it must not be used again. Where the server
+		// does what it is asked by one Reader in the order of the questions, sent
+		// is called each time that one of this piece has gone out, and else never.
+		ReadPieceAt(n int, offset int64, room func(n int) []byte, sent func()) ([]byte, int, error)
 	}
 
 	// A StatOpener opens a file for reading and describes it at the same time.
 	StatOpener interface {
 		OpenStat(ctx context.Context, path string) (Reader, Entry, error)
+	}
+
+	// An AheadOpener opens a file once more, on another session, without waiting
+	// for the server: what is moved by it counts once the server has answered.
+	// Both are nil where that has to be waited for.
+	AheadOpener interface {
+		OpenAhead(ctx context.Context, path string) (AheadReader, error)
+		ReopenAhead(ctx context.Context, path string, attrs Attrs) (AheadWriter, error)
+	}
+
+	// An AheadReader is a Reader that was opened ahead.
+	AheadReader interface {
+		Reader
+		io.ReaderAt
+		PieceReader
+		// Described waits until the server has opened the file, and describes
+		// what had its name then. After an error, nothing that was read was its
+		// content.
+		Described(ctx context.Context) (Entry, error)
+	}
+
+	// An AheadWriter is a Writer that was opened ahead.
+	AheadWriter interface {
+		Writer
+		PacketWriterAt
+		// Confirm waits until the server has opened the file. After an error,
+		// nothing was written to it.
+		Confirm(ctx context.Context) error
 	}
 
 	// A RoundTripper knows about the shortest time in which the server can

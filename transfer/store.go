@@ -253,13 +253,18 @@ func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done r
 	}
 	work.wait = func(n int) error { return p.wait(ctx, n) }
 	work.open = func(ctx context.Context, r Remote) (io.Closer, error) {
+		if ahead, ok := r.(AheadOpener); ok {
+			if w, err := ahead.ReopenAhead(ctx, s.temp, s.attrs); w != nil || err != nil {
+				return w, err
+			}
+		}
 		reopens, ok := r.(Reopener)
 		if !ok {
 			return nil, errors.New("this session cannot write in pieces")
 		}
 		return reopens.Reopen(ctx, s.temp, s.attrs)
 	}
-	work.move = func(file io.Closer, piece span) error {
+	work.move = func(file io.Closer, piece span, _ func()) error {
 		buf := p.buffers.take(Headroom + int(piece.size()))
 		if err := readFull(s.f, buf[Headroom:], piece.From); err != nil {
 			return s.localError(err)

@@ -72,12 +72,19 @@ const (
 	trialsAtOnce = 8
 )
 
+// How a trial moves the file: over one session, over several, and over several of a
+// server that may do what it is asked in any order.
+const (
+	inOne      = "one"
+	inSeveral  = "several"
+	inAnyOrder = "several in any order"
+)
+
 // A trial is a row in one direction: a server behind a line, with a file on
 // one side and a config whose job moves it to the other.
 type trial struct {
 	*testing.T
 	way       string // "get", "put"
-	several   bool
 	server    *faulty.Server
 	line      *delay.Line
 	own       string // folder of the config
@@ -104,8 +111,8 @@ jobs:
   move: {%s%s, verify: %s, timeout: 60s, retry: {attempts: 3, backoff: 50ms..200ms}, checks: {ping: off, evidence: false}}
 `
 
-func newTrial(t *testing.T, row faultRow, way string, several bool) *trial {
-	x := &trial{T: t, way: way, several: several, own: t.TempDir(), untouched: true, heal: func() {}, stop: func() {}}
+func newTrial(t *testing.T, row faultRow, way, how string) *trial {
+	x := &trial{T: t, way: way, own: t.TempDir(), untouched: true, heal: func() {}, stop: func() {}}
 	root, local := t.TempDir(), t.TempDir()
 	x.server = &faulty.Server{Root: root}
 	from, to := root, local
@@ -114,8 +121,11 @@ func newTrial(t *testing.T, row faultRow, way string, several bool) *trial {
 	}
 	// As OpenSSH, the server is known to keep the order of requests.
 	size, rtt, sessions, version := int64(oneSize), time.Duration(0), 1, "SSH-2.0-OpenSSH_9.9 faulty"
-	if several {
-		size, rtt, sessions, version = sharedSize, farAway, 0, "SSH-2.0-faulty"
+	if how != inOne {
+		size, rtt, sessions = sharedSize, farAway, 0
+	}
+	if how == inAnyOrder {
+		version = "SSH-2.0-faulty"
 	}
 	if row.size != 0 {
 		size = row.size
@@ -353,16 +363,16 @@ func TestFaultTable(t *testing.T) {
 			if way == "put" {
 				want = row.put
 			}
-			for _, several := range []bool{false, true} {
-				if want == "" || several && row.one {
+			for _, how := range []string{inOne, inSeveral, inAnyOrder} {
+				if want == "" || how != inOne && row.one {
 					continue
 				}
 				slots <- struct{}{}
 				all.Go(func() {
 					defer func() { <-slots }()
-					name := fmt.Sprintf("%s/%s/%s", row.fault, way, map[bool]string{false: "one", true: "several"}[several])
+					name := fmt.Sprintf("%s/%s/%s", row.fault, way, how)
 					t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
-						line := tryFault(t, row, way, several, want)
+						line := tryFault(t, row, way, how, want)
 						line.order = order
 						mu.Lock()
 						defer mu.Unlock()
@@ -377,8 +387,8 @@ func TestFaultTable(t *testing.T) {
 }
 
 // tryFault runs a row in one direction and judges it.
-func tryFault(t *testing.T, row faultRow, way string, several bool, want string) tableLine {
-	x := newTrial(t, row, way, several)
+func tryFault(t *testing.T, row faultRow, way, how, want string) tableLine {
+	x := newTrial(t, row, way, how)
 	look := x.left
 	if row.look != nil {
 		look = func() string { return row.look(x) }

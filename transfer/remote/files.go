@@ -86,6 +86,7 @@ func (c *Conn) takeAfter(first *Conn) {
 	if c == first || name == "" || version != c.Info().ServerVersion {
 		return
 	}
+	c.numbers = first.numbers
 	for _, w := range c.ways() {
 		if w.name == name {
 			c.keep(w, nil)

@@ -29,6 +29,8 @@ const (
 	// before anybody knows that it is of use: its login takes eight of them, and
 	// more to get going, in which the first one moves some 150 MB.
 	aheadFrom = 80 * time.Millisecond
+	// aheadForLarge is the same where there is a large file for sure.
+	aheadForLarge = 40 * time.Millisecond
 )
 
 // A Pool opens file sessions with one server, over one connection or more. Its
@@ -37,7 +39,8 @@ type Pool struct {
 	dialer Dialer
 	host   Host
 	log    *slog.Logger
-	fixed  int // connections wanted; 0: as many as the sessions need
+	fixed  int           // connections wanted; 0: as many as the sessions need
+	from   time.Duration // the round trip from which on one is begun ahead
 	lead   *lead
 
 	ctx    context.Context // ends with Close, and what is on its way with it
@@ -72,6 +75,8 @@ type Spread struct {
 	// by nothing besides: what may ask a person or a token is used again only
 	// when they are needed.
 	Ahead bool
+	// Large says that a large file will be moved; else that is a hope.
+	Large bool
 }
 
 // DialPool connects to h as Dial does, and makes a pool of that connection. One
@@ -83,8 +88,11 @@ func DialPool(ctx context.Context, first, d Dialer, h Host, s Spread, log *slog.
 		log = slog.New(slog.DiscardHandler)
 	}
 	p := &Pool{
-		dialer: d, host: h, log: log, fixed: s.Connections,
+		dialer: d, host: h, log: log, fixed: s.Connections, from: aheadFrom,
 		slots: make(chan struct{}, dialsAtOnce), changed: make(chan struct{}),
+	}
+	if s.Large {
+		p.from = aheadForLarge
 	}
 	p.host.LoggedIn = true // when others log in, the first one is
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
@@ -114,7 +122,7 @@ func (p *Pool) First() *Conn { return p.first }
 func (p *Pool) ahead(trip time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.fixed == 0 && trip < aheadFrom {
+	if p.fixed == 0 && trip < p.from {
 		return
 	}
 	p.begin(p.most()-1-p.coming-len(p.conns), p.lead)

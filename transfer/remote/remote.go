@@ -258,6 +258,8 @@ type Conn struct {
 	slots  *slots
 	bufs   sync.Pool // *[]byte of maxRequest
 
+	numbers *numbers // shared by the connections of a pool
+
 	// ctx ends with the connection; its cause says why.
 	ctx    context.Context
 	cancel context.CancelCauseFunc

@@ -51,6 +51,7 @@ var (
 	_ transfer.RequestSizer   = (*sftpFiles)(nil)
 	_ transfer.Reopener       = (*sftpFiles)(nil)
 	_ transfer.StatOpener     = (*sftpFiles)(nil)
+	_ transfer.AheadOpener    = (*sftpFiles)(nil)
 	_ transfer.RoundTripper   = (*sftpFiles)(nil)
 	_ transfer.Syncer         = (*sftpWriter)(nil)
 	_ io.ReaderAt             = (*sftpReader)(nil)
@@ -147,7 +148,24 @@ func (h writeHalf) Write(p []byte) (int, error) { return h.ch.Write(p) }
 func (h writeHalf) Close() error                { return h.ch.CloseWrite() }
 
 func (c *Conn) sftpOptions() sftp.Options {
-	return sftp.Options{Sent: c.watch.begin, Answered: c.watch.end, InOrder: c.inOrder()}
+	o := sftp.Options{Sent: c.watch.begin, Answered: c.watch.end, InOrder: c.inOrder()}
+	if c.isOpenSSH() {
+		o.FirstHandle, o.Numbered = c.numbers.foresee, true
+	}
+	return o
+}
+
+// numbers are what is known of a server's handles. OpenSSH's sftp-server, a process
+// for each session, counts them from 0.
+type numbers struct{ shown atomic.Pointer[sftp.Client] }
+
+// foresee is the handle of the first file of a session: that which the first session
+// gave, if it has opened anything yet.
+func (n *numbers) foresee() string {
+	if c := n.shown.Load(); c != nil {
+		return c.FirstHandle()
+	}
+	return ""
 }
 
 func (c *Conn) sftpFiles(s *session, client *sftp.Client) *sftpFiles {
@@ -155,6 +173,7 @@ func (c *Conn) sftpFiles(s *session, client *sftp.Client) *sftpFiles {
 		c.log.Debug("SFTP session ended", "reason", client.Wait())
 		s.abort()
 	})
+	c.numbers.shown.CompareAndSwap(nil, client)
 	f := &sftpFiles{c: c, session: s, client: client, writeSize: sftp.SafeData}
 	f.readSize.Store(sftp.MaxData)
 	return f
@@ -322,6 +341,35 @@ func (f *sftpFiles) OpenStat(ctx context.Context, name string) (transfer.Reader,
 		return nil, transfer.Entry{}, f.c.fileError("open", name, err)
 	}
 	return f.reader(r.file, name), entry(path.Base(name), r.info), nil
+}
+
+// OpenAhead is OpenStat without waiting for the answer; nil where that cannot be.
+func (f *sftpFiles) OpenAhead(ctx context.Context, name string) (transfer.AheadReader, error) {
+	file, err := f.openAhead(ctx, name, sftp.OpenRead, true)
+	if file == nil || err != nil {
+		return nil, err
+	}
+	return f.reader(file, name), nil
+}
+
+// ReopenAhead is Reopen without waiting for the answer; nil where that cannot be.
+func (f *sftpFiles) ReopenAhead(ctx context.Context, name string, attrs transfer.Attrs) (transfer.AheadWriter, error) {
+	file, err := f.openAhead(ctx, name, sftp.OpenWrite, false)
+	if file == nil || err != nil {
+		return nil, err
+	}
+	return f.writer(file, name, attrs), nil
+}
+
+func (f *sftpFiles) openAhead(ctx context.Context, name string, flags uint32, describe bool) (*sftp.File, error) {
+	file, err := leave(ctx, f.c, nil, func() (*sftp.File, error) {
+		return f.client.OpenAhead(name, flags, describe)
+	}, func(file *sftp.File) {
+		if file != nil {
+			file.Drop()
+		}
+	})
+	return file, f.c.fileError("open", name, err)
 }
 
 func (f *sftpFiles) reader(file *sftp.File, name string) *sftpReader {

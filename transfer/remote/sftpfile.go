@@ -50,18 +50,21 @@ func (r *sftpReader) Close() error {
 }
 
 func (r *sftpReader) ReadAt(p []byte, offset int64) (int, error) {
-	return r.read(len(p), offset, func() []byte { return p })
+	return r.read(len(p), offset, func() []byte { return p }, func() {})
 }
 
 // ReadPieceAt is ReadAt for what has no room yet.
-func (r *sftpReader) ReadPieceAt(n int, offset int64, room func(n int) []byte) ([]byte, int, error) {
+func (r *sftpReader) ReadPieceAt(n int, offset int64, room func(n int) []byte, sent func()) ([]byte, int, error) {
+	if !r.files.c.inOrder() {
+		sent = func() {}
+	}
 	var buf []byte
 	read, err := r.read(n, offset, func() []byte {
 		if buf == nil {
 			buf = room(n)
 		}
 		return buf
-	})
+	}, sent)
 	if err != nil && err != io.EOF {
 		return nil, read, err // the session may still make room, and write to it
 	}
@@ -70,7 +73,7 @@ func (r *sftpReader) ReadPieceAt(n int, offset int64, room func(n int) []byte) (
 
 // read asks again where the server sent less than was asked for, which it may
 // do at any time.
-func (r *sftpReader) read(size int, offset int64, room func() []byte) (int, error) {
+func (r *sftpReader) read(size int, offset int64, room func() []byte, sent func()) (int, error) {
 	c := r.files.c
 	if r.ctx.Err() != nil {
 		return 0, c.fileError("read", r.path, c.reason(context.Cause(r.ctx)))
@@ -79,7 +82,7 @@ func (r *sftpReader) read(size int, offset int64, room func() []byte) (int, erro
 	for read < size {
 		most := int(r.files.readSize.Load())
 		from, to := read, min(size, read+most)
-		n, err := r.file.ReadTo(r.ctx, to-from, func() []byte { return room()[from:to] }, offset+int64(from))
+		n, err := r.file.ReadTo(r.ctx, to-from, func() []byte { return room()[from:to] }, offset+int64(from), sent)
 		err = c.reason(err)
 		read += n
 		switch {
@@ -119,10 +122,25 @@ func (r *sftpReader) Stat(ctx context.Context) (transfer.Entry, error) {
 	return entry(path.Base(r.path), info), nil
 }
 
+// Described waits for the answer to OpenAhead.
+func (r *sftpReader) Described(ctx context.Context) (transfer.Entry, error) {
+	info, err := leave(ctx, r.files.c, r.stop, func() (sftp.Info, error) { return r.file.Described(ctx) }, nil)
+	if err != nil {
+		return transfer.Entry{}, r.files.c.fileError("open", r.path, err)
+	}
+	return entry(path.Base(r.path), info), nil
+}
+
 // An sftpWriter writes one file. Its methods may be called concurrently.
 type sftpWriter struct {
 	sftpFile
 	attrs transfer.Attrs
+}
+
+// Confirm waits for the answer to ReopenAhead.
+func (w *sftpWriter) Confirm(ctx context.Context) error {
+	_, err := leave(ctx, w.files.c, w.stop, func() (struct{}, error) { return struct{}{}, w.file.Confirm(ctx) }, nil)
+	return w.files.c.fileError("open", w.path, err)
 }
 
 // WritePacketAt writes what follows the headroom in one request.

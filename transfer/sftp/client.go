@@ -21,6 +21,14 @@ type Options struct {
 	// several requests at a time: without it, ReadFile and WriteFile take a
 	// round trip more.
 	InOrder bool
+	// FirstHandle is the handle that the first file of a session has, as an earlier
+	// session with the server has shown (see Client.FirstHandle); empty where
+	// nobody knows. It may be nil. See OpenAhead.
+	FirstHandle func() string
+	// Numbered says that the server's handles are numbers of four bytes, which it
+	// gives out from 0 in each session, and again when they have been given back,
+	// as OpenSSH's does. It works in order, too.
+	Numbered bool
 }
 
 // A Client is one session. Its methods may be called concurrently; a request
@@ -38,10 +46,19 @@ type Client struct {
 	next    uint32
 	pending map[uint32]*request
 	handles map[string]bool // of what is open
+	first   string          // the handle of what was opened first
 	err     error           // why the session ended
 	ended   chan struct{}   // closed when it has
 
 	drops sync.WaitGroup // of files that nobody waits for
+
+	opens  sync.Mutex // guards what is below; held until what is opened is sent, where that matters
+	opened bool       // something is or was
+	count  int        // how often something was opened
+	// foreseen is held for reading while something is sent by a handle that is
+	// not confirmed.
+	foreseen sync.RWMutex
+	ahead    <-chan struct{} // closed when it is known what became of OpenAhead; nil: it was not called
 }
 
 // ErrEnded is the error of a request that has no answer because the session has
@@ -55,8 +72,9 @@ type request struct {
 	body []byte // of the answer, without type and id
 	err  error  // the session ended
 
-	destination     // of the content, for a read
-	n           int // how much of it came
+	closes      string // a handle that is given back by it
+	destination        // of the content, for a read
+	n           int    // how much of it came
 
 	// Guarded by Client.mu.
 	filling bool // the reader writes to the destination
@@ -246,6 +264,9 @@ func (c *Client) answers(r *bufio.Reader) error {
 // answer reads the rest of an answer of length bytes.
 func (c *Client) answer(r *bufio.Reader, q *request, kind byte, length uint32, wanted bool) error {
 	q.kind = kind
+	if q.closes != "" {
+		c.release(q.closes)
+	}
 	switch {
 	case !wanted:
 		return c.orphan(r, kind, length)
@@ -269,11 +290,13 @@ func (c *Client) hold(d *decoder) error {
 		return broken("two open files have the handle %q", handle[:min(len(handle), maxHandle)])
 	}
 	c.handles[handle] = true
+	if c.first == "" {
+		c.first = handle
+	}
 	return nil
 }
 
-// release forgets a handle that is about to be closed: the server may give it
-// to the next file.
+// release forgets a handle that is closed: the server may give it to the next file.
 func (c *Client) release(handle string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

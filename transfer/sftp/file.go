@@ -13,19 +13,27 @@ type File struct {
 	c      *Client
 	handle string
 	closed atomic.Bool
+
+	// Of a file that was opened ahead, and nil else.
+	opening, stat *request
+	sure          atomic.Bool // the handle is the one that was foreseen
 }
 
 // Open opens a file (section 6.3); attrs are those that a file is made with.
 func (c *Client) Open(ctx context.Context, path string, flags uint32, attrs Attrs) (*File, error) {
-	return c.opened(c.do(ctx, openPacket(path, flags, attrs), typeHandle))
+	q, err := c.sendOpen(openPacket(path, flags, attrs))
+	if err != nil {
+		return nil, err
+	}
+	return c.newFile(c.take(ctx, q, typeHandle))
 }
 
 func openPacket(path string, flags uint32, attrs Attrs) *encoder {
 	return begin(typeOpen, 32+len(path)).string(path).uint32(flags).attrs(attrs)
 }
 
-// opened makes a file of the answer to an open.
-func (c *Client) opened(d *decoder, err error) (*File, error) {
+// newFile makes a file of the answer to an open.
+func (c *Client) newFile(d *decoder, err error) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +47,7 @@ func (c *Client) opened(d *decoder, err error) (*File, error) {
 // OpenStat opens a file for reading and describes what has its name after that,
 // in one round trip where the server works in order, and in two elsewhere.
 func (c *Client) OpenStat(ctx context.Context, path string) (*File, Info, error) {
-	open, err := c.send(openPacket(path, OpenRead, Attrs{}))
+	open, err := c.sendOpen(openPacket(path, OpenRead, Attrs{}))
 	if err != nil {
 		return nil, Info{}, err
 	}
@@ -50,7 +58,7 @@ func (c *Client) OpenStat(ctx context.Context, path string) (*File, Info, error)
 			return nil, Info{}, err
 		}
 	}
-	f, err := c.opened(c.take(ctx, open, typeHandle))
+	f, err := c.newFile(c.take(ctx, open, typeHandle))
 	if err != nil {
 		if stat != nil {
 			c.leave(stat)
@@ -75,18 +83,19 @@ func (c *Client) OpenStat(ctx context.Context, path string) (*File, Info, error)
 // it returns io.EOF and nothing else. After another error, and after ctx has
 // ended, p belongs to the session: it may still be written to.
 func (f *File) ReadAt(ctx context.Context, p []byte, offset int64) (int, error) {
-	return f.ReadTo(ctx, len(p), func() []byte { return p }, offset)
+	return f.ReadTo(ctx, len(p), func() []byte { return p }, offset, func() {})
 }
 
 // ReadTo is ReadAt for what has no room yet: the session calls room when the
 // content comes, once at most, and not after ReadTo has returned without an
 // error. Until then a read takes no memory. room must be fast, and return size
-// bytes, or MaxData if that is less.
-func (f *File) ReadTo(ctx context.Context, size int, room func() []byte, offset int64) (int, error) {
-	q, err := f.c.sendOne(f.readRequest(destination{min(size, MaxData), room}, offset))
+// bytes, or MaxData if that is less. ReadTo calls sent when the request is on its way.
+func (f *File) ReadTo(ctx context.Context, size int, room func() []byte, offset int64, sent func()) (int, error) {
+	q, err := f.sendBy(f.readRequest(destination{min(size, MaxData), room}, offset))
 	if err != nil {
 		return 0, err
 	}
+	sent()
 	if err := f.c.wait(ctx, q); err != nil {
 		return 0, err
 	}
@@ -95,7 +104,7 @@ func (f *File) ReadTo(ctx context.Context, size int, room func() []byte, offset 
 
 func (f *File) readRequest(to destination, offset int64) outgoing {
 	e := begin(typeRead, 16+len(f.handle)).string(f.handle).uint64(uint64(offset)).uint32(uint32(to.size))
-	return outgoing{e.seal, to}
+	return outgoing{packet: e.seal, destination: to}
 }
 
 // content says how much of a read came.
@@ -118,7 +127,7 @@ func (f *File) WriteAt(ctx context.Context, packet []byte, offset int64, sent fu
 	if err != nil {
 		return err
 	}
-	q, err := f.c.sendOne(o)
+	q, err := f.sendBy(o)
 	if err != nil {
 		return err
 	}
@@ -150,6 +159,9 @@ func (f *File) writeRequest(packet []byte, offset int64) (outgoing, error) {
 
 // Stat describes the open file (section 6.8).
 func (f *File) Stat(ctx context.Context) (Info, error) {
+	if err := f.Confirm(ctx); err != nil {
+		return Info{}, err
+	}
 	return infoOf(f.c.do(ctx, f.statPacket(), typeAttrs))
 }
 
@@ -164,6 +176,9 @@ func infoOf(d *decoder, err error) (Info, error) {
 
 // Set sets attributes of the open file (section 6.9).
 func (f *File) Set(ctx context.Context, a Attrs) error {
+	if err := f.Confirm(ctx); err != nil {
+		return err
+	}
 	_, err := f.c.do(ctx, f.setPacket(a), typeStatus)
 	return err
 }
@@ -181,6 +196,9 @@ func (f *File) Sync(ctx context.Context) error {
 	if _, ok := f.c.Extension(extFsync); !ok {
 		return errors.ErrUnsupported
 	}
+	if err := f.Confirm(ctx); err != nil {
+		return err
+	}
 	_, err := f.c.do(ctx, f.syncPacket(), typeStatus)
 	return err
 }
@@ -191,6 +209,9 @@ func (f *File) syncPacket() *encoder {
 
 // Close closes the file (section 6.3). A second call does nothing.
 func (f *File) Close(ctx context.Context) error {
+	if err := f.Confirm(ctx); err != nil {
+		return err
+	}
 	if f.closed.Swap(true) {
 		return nil
 	}
@@ -199,14 +220,28 @@ func (f *File) Close(ctx context.Context) error {
 }
 
 func (f *File) closePacket() *encoder {
-	f.c.release(f.handle)
-	return begin(typeClose, 4+len(f.handle)).string(f.handle)
+	e := begin(typeClose, 4+len(f.handle)).string(f.handle)
+	if f.c.options.InOrder {
+		e.closes = f.handle
+	} else {
+		f.c.release(f.handle) // the answer may come after that to the next open
+	}
+	return e
 }
 
-// Drop closes the file without waiting for the answer.
+// Drop closes the file without waiting for the answer to that; one that was opened
+// ahead, when it is known what to close.
 func (f *File) Drop() {
-	if !f.closed.Swap(true) {
+	if f.closed.Swap(true) {
+		return
+	}
+	if f.opening == nil {
 		f.c.drop(f.closePacket())
+		return
+	}
+	<-f.opening.done
+	if handle, err := f.given(); err == nil {
+		f.c.drop((&File{c: f.c, handle: handle}).closePacket())
 	}
 }
 
@@ -313,6 +348,9 @@ func (c *Client) WriteFile(ctx context.Context, path string, packets [][]byte, m
 // server works in order. It must not be called before what was written was
 // acknowledged.
 func (f *File) Finish(ctx context.Context, attrs Attrs) (Info, error) {
+	if err := f.Confirm(ctx); err != nil {
+		return Info{}, err
+	}
 	if f.c.options.InOrder {
 		return f.finish(ctx, nil, attrs)
 	}

@@ -7,13 +7,16 @@ import (
 )
 
 // An encoder appends to a packet. The first nine bytes are the header.
-type encoder struct{ b []byte }
+type encoder struct {
+	b      []byte
+	closes string // a handle that the request gives back
+}
 
 // begin starts a packet; seal gives it its length and id.
 func begin(kind byte, room int) *encoder {
 	b := make([]byte, 9, 9+room)
 	b[4] = kind
-	return &encoder{b}
+	return &encoder{b: b}
 }
 
 func (e *encoder) uint32(v uint32) *encoder {

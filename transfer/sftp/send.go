@@ -11,11 +11,12 @@ func (c *Client) drop(e *encoder) {
 // given to it.
 type outgoing struct {
 	packet func(id uint32) []byte
+	closes string // as encoder has it
 	destination
 }
 
 // request is what an encoder holds, for sendAll.
-func (e *encoder) request() outgoing { return outgoing{packet: e.seal} }
+func (e *encoder) request() outgoing { return outgoing{packet: e.seal, closes: e.closes} }
 
 // send sends what an encoder holds.
 func (c *Client) send(e *encoder) (*request, error) { return c.sendOne(e.request()) }
@@ -42,7 +43,7 @@ func (c *Client) sendAll(all ...outgoing) ([]*request, error) {
 		for c.pending[c.next] != nil {
 			c.next++
 		}
-		requests[i], ids[i] = &request{done: make(chan struct{}), destination: o.destination}, c.next
+		requests[i], ids[i] = &request{done: make(chan struct{}), destination: o.destination, closes: o.closes}, c.next
 		c.pending[c.next] = requests[i]
 		c.next++
 	}

@@ -122,7 +122,7 @@ func TestReadTo(t *testing.T) {
 	var room atomic.Pointer[[]byte]
 	got := make(chan error, 1)
 	go func() {
-		n, err := f.ReadTo(t.Context(), 5, func() []byte { b := make([]byte, 5); room.Store(&b); return b }, 7)
+		n, err := f.ReadTo(t.Context(), 5, func() []byte { b := make([]byte, 5); room.Store(&b); return b }, 7, func() {})
 		if err == nil && n != 3 {
 			err = fmt.Errorf("%d bytes", n)
 		}

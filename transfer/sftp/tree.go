@@ -149,26 +149,41 @@ const ahead = 16
 // a few answers at a time (section 6.7). It ends after an error.
 func (c *Client) Names(ctx context.Context, path string) iter.Seq2[Name, error] {
 	return func(yield func(Name, error) bool) {
-		f, err := c.opened(c.do(ctx, begin(typeOpendir, 4+len(path)).string(path), typeHandle))
+		requests, foreseen, err := c.sendOpening(begin(typeOpendir, 4+len(path)).string(path), func(handle string) []outgoing {
+			return []outgoing{readdirPacket(handle).request(), readdirPacket(handle).request()}
+		})
+		if err != nil {
+			yield(Name{}, err)
+			return
+		}
+		f, err := c.newFile(c.take(ctx, requests[0], typeHandle))
+		asked := requests[1:]
+		if err != nil || f.handle != foreseen {
+			for _, q := range asked {
+				c.leave(q)
+			}
+			asked = nil
+		}
 		if err != nil {
 			yield(Name{}, err)
 			return
 		}
 		defer f.Drop()
-		if more, err := f.names(ctx, yield); more && err != nil {
+		if more, err := f.names(ctx, asked, yield); more && err != nil {
 			yield(Name{}, err)
 		}
 	}
 }
 
+func readdirPacket(handle string) *encoder { return begin(typeReaddir, 4+len(handle)).string(handle) }
+
 // names asks for names until there are no more, or nobody wants more; the more
-// come, the more is asked for at a time.
-func (f *File) names(ctx context.Context, yield func(Name, error) bool) (more bool, err error) {
-	var asked []*request
+// come, the more is asked for at a time. Some may have been asked for.
+func (f *File) names(ctx context.Context, asked []*request, yield func(Name, error) bool) (more bool, err error) {
 	// Two to begin with: most folders end with the second answer.
 	for want := 2; ; want = min(2*want, ahead) {
 		for len(asked) < want {
-			q, err := f.c.send(begin(typeReaddir, 4+len(f.handle)).string(f.handle))
+			q, err := f.c.send(readdirPacket(f.handle))
 			if err != nil {
 				return true, err
 			}
