@@ -44,7 +44,8 @@ func readPiece(r io.ReaderAt, n int, offset int64, room func(n int) []byte, sent
 		buf := room(n)
 		return buf, readFull(r, buf, offset)
 	}
-	buf, got, err := late.ReadPieceAt(n, offset, room, sent)
+	inOrder := false
+	buf, got, err := late.ReadPieceAt(n, offset, room, func() { inOrder = true; sent() })
 	switch {
 	case got < 0 || got > n || got > len(buf):
 		return nil, errors.New("more came than was asked for")
@@ -57,6 +58,8 @@ func readPiece(r io.ReaderAt, n int, offset int64, room func(n int) []byte, sent
 	case buf == nil:
 		buf = room(n)
 	}
-	sent() // what follows is another request
+	if inOrder {
+		sent() // what follows is another request
+	}
 	return buf, readFull(r, buf[got:], offset+int64(got))
 }
