@@ -55,6 +55,7 @@ type lane struct {
 	remote Remote
 	own    bool // it was opened here, and is closed here
 	gone   bool // it takes nothing new
+	waits  bool // a file that was opened ahead on it was not opened after all
 
 	window   int64 // bytes that may be under way
 	inFlight int64 // bytes that are
@@ -443,11 +444,15 @@ func (l *lanes) transfer(a *lane, s *spread, h *handle, p span) {
 	a.inFlight -= p.size()
 	switch {
 	case unopened != nil:
-		// Nothing was moved. As with join, the others go on.
-		l.log.Debug("a session takes no part", keyName, s.name, keyError, unopened)
+		// Nothing was moved. The lane may try once more, and wait for the answer.
 		if h.ready {
+			l.log.Debug("a file was not opened ahead", keyName, s.name, keyError, unopened)
 			h.ready = false
 			shut(h.file)
+			if !a.waits {
+				a.waits = true
+				delete(s.handles, a)
+			}
 		}
 		l.lost(a, unopened)
 		s.missing.add(p)

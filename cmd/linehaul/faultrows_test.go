@@ -105,6 +105,9 @@ func faultRows() []faultRow {
 		{fault: "one handle for all that is open", get: "3, some whole, the others absent", put: "3, some whole, the others absent, temporary files", one: true, files: 50, look: lookAtSmall(50), arm: func(x *trial) {
 			x.server.Set(faulty.Faults{OneHandle: true})
 		}},
+		{fault: "handles that nobody can foresee", get: whole, put: whole, arm: func(x *trial) {
+			x.server.Set(faulty.Faults{OwnHandles: true})
+		}},
 		{fault: "disk of the server full in mid-file", put: "7, old", arm: func(x *trial) {
 			x.server.Set(faulty.Faults{Before: x.onContent(func(n int64) faulty.Verdict {
 				if n < midway {

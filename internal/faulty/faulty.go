@@ -43,6 +43,8 @@ type Faults struct {
 	Describe func(path string, i *Info)
 	// OneHandle is given to every file and folder that is opened.
 	OneHandle bool
+	// OwnHandles are given to them: none is like one in another session.
+	OwnHandles bool
 	// Plain leaves the extensions out.
 	Plain bool
 }
@@ -279,8 +281,11 @@ type handle struct {
 func (c *session) keep(f Faults, h *handle) string {
 	c.next++
 	name := strconv.Itoa(c.next)
-	if f.OneHandle {
+	switch {
+	case f.OneHandle:
 		name = "the one"
+	case f.OwnHandles:
+		name = fmt.Sprintf("%p %s", c, name)
 	}
 	c.files[name] = h
 	return name

@@ -157,15 +157,25 @@ func (c *Conn) sftpOptions() sftp.Options {
 
 // numbers are what is known of a server's handles. OpenSSH's sftp-server, a process
 // for each session, counts them from 0.
-type numbers struct{ shown atomic.Pointer[sftp.Client] }
+type numbers struct {
+	shown atomic.Pointer[sftp.Client]
+	off   atomic.Bool // another one was given than was foreseen
+}
 
 // foresee is the handle of the first file of a session: that which the first session
 // gave, if it has opened anything yet.
 func (n *numbers) foresee() string {
-	if c := n.shown.Load(); c != nil {
+	if c := n.shown.Load(); c != nil && !n.off.Load() {
 		return c.FirstHandle()
 	}
 	return ""
+}
+
+// heed notes whether an error is that nothing can be foreseen.
+func (n *numbers) heed(err error) {
+	if errors.Is(err, sftp.ErrUnforeseen) {
+		n.off.Store(true)
+	}
 }
 
 func (c *Conn) sftpFiles(s *session, client *sftp.Client) *sftpFiles {

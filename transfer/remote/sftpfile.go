@@ -126,6 +126,7 @@ func (r *sftpReader) Stat(ctx context.Context) (transfer.Entry, error) {
 func (r *sftpReader) Described(ctx context.Context) (transfer.Entry, error) {
 	info, err := leave(ctx, r.files.c, r.stop, func() (sftp.Info, error) { return r.file.Described(ctx) }, nil)
 	if err != nil {
+		r.files.c.numbers.heed(err)
 		return transfer.Entry{}, r.files.c.fileError("open", r.path, err)
 	}
 	return entry(path.Base(r.path), info), nil
@@ -140,6 +141,7 @@ type sftpWriter struct {
 // Confirm waits for the answer to ReopenAhead.
 func (w *sftpWriter) Confirm(ctx context.Context) error {
 	_, err := leave(ctx, w.files.c, w.stop, func() (struct{}, error) { return struct{}{}, w.file.Confirm(ctx) }, nil)
+	w.files.c.numbers.heed(err)
 	return w.files.c.fileError("open", w.path, err)
 }
 

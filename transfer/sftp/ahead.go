@@ -3,8 +3,12 @@ package sftp
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 )
+
+// ErrUnforeseen says that a server gives other handles than was thought.
+var ErrUnforeseen = errors.New("the server's handles cannot be foreseen")
 
 // OpenAhead opens a file as the first of its session, and does not wait for the
 // answer: reads and writes may follow at once, by the handle that
@@ -127,7 +131,7 @@ func (f *File) Confirm(ctx context.Context) error {
 func (f *File) answered() error {
 	handle, err := f.given()
 	if err == nil && handle != f.handle {
-		err = fmt.Errorf("the server gave the handle %q, where %q was foreseen", handle, f.handle)
+		err = fmt.Errorf("%w: %q where %q was expected", ErrUnforeseen, handle, f.handle)
 	}
 	return err
 }
