@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"linehaul/internal/lab"
 	"linehaul/internal/lab/gateway"
@@ -148,6 +149,13 @@ func (s *linkSite) onlyTunnel() {
 func TestLink(t *testing.T) {
 	s := newLinkSite(t, linkBytes)
 	before := s.machine()
+	// The kernel says a moment later that the line is there.
+	for deadline := time.Now().Add(10 * time.Second); strings.Contains(before, "NO-CARRIER"); before = s.machine() {
+		if time.Now().After(deadline) {
+			t.Fatalf("the line does not come up:\n%s", before)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 	out := s.must("get", "behind:"+s.source, "hand/")
 	if !strings.Contains(out, "; by link lab: 2") {
 		t.Errorf("get says: %s", out)
