@@ -278,12 +278,17 @@ func TestCheckNoPing(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	s := newCheckSite(t)
 	s.Line(middle).Set(path.Faults{Drop: path.ICMP})
-	if o := s.run(t, nil, "run", "nightly"); o.code != 0 {
-		t.Fatalf("the job does not run: %s", o)
-	}
-	o := s.run(t, nil, "history", "nightly", "--json")
-	if !strings.Contains(o.stdout, "ICMP is filtered") || !strings.Contains(o.stdout, "cannot tell") {
-		t.Errorf("the record does not say that ping cannot tell: %s", o)
+	for try := 1; ; try++ { // a busy machine loses some packets of the line itself, which is what a record says first
+		if o := s.run(t, nil, "run", "nightly"); o.code != 0 {
+			t.Fatalf("the job does not run: %s", o)
+		}
+		o := s.run(t, nil, "history", "nightly", "-n", "1", "--json")
+		if strings.Contains(o.stdout, "ICMP is filtered") && strings.Contains(o.stdout, "cannot tell") {
+			return
+		}
+		if try == 3 || !strings.Contains(o.stdout, "loss begins") {
+			t.Fatalf("the record does not say that ping cannot tell: %s", o)
+		}
 	}
 }
 
