@@ -24,10 +24,10 @@ func (c *Client) OpenAhead(path string, flags uint32, describe bool) (*File, err
 	}
 	c.opens.Lock()
 	defer c.opens.Unlock()
-	if handle == "" || c.opened {
+	if handle == "" || c.count > 0 {
 		return nil, nil
 	}
-	c.opened, c.count = true, 1
+	c.count = 1
 	all := []outgoing{openPacket(path, flags, Attrs{}).request()}
 	if describe {
 		all = append(all, statPacket(path).request())
@@ -64,7 +64,7 @@ const numbered = 8
 func (c *Client) sendOpening(e *encoder, behind func(handle string) []outgoing) (requests []*request, handle string, err error) {
 	c.opens.Lock()
 	n, ahead := c.count, c.ahead
-	c.count, c.opened = n+1, true
+	c.count = n + 1
 	if !c.options.Numbered || n >= numbered || ahead != nil {
 		c.opens.Unlock()
 		if ahead != nil {

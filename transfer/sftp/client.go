@@ -52,9 +52,8 @@ type Client struct {
 
 	drops sync.WaitGroup // of files that nobody waits for
 
-	opens  sync.Mutex // guards what is below; held until what is opened is sent, where that matters
-	opened bool       // something is or was
-	count  int        // how often something was opened
+	opens sync.Mutex // guards what is below; held until what is opened is sent, where that matters
+	count int        // how often something was opened
 	// foreseen is held for reading while something is sent by a handle that is
 	// not confirmed.
 	foreseen sync.RWMutex
