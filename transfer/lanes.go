@@ -20,10 +20,9 @@ const (
 	// minRequest is what every server takes (draft-ietf-secsh-filexfer-02,
 	// section 3).
 	minRequest = 32 << 10
-	// maxWrite is the most that one write carries. OpenSSH's sftp-server takes a
-	// request in by 16 KiB at a time, into a buffer that it makes anew for each:
-	// one of 255 KiB costs it more than four of 64.
-	maxWrite = 64 << 10
+	// firstWrite is the most that one write carries while nothing is known of the
+	// line: a slow one would take long to say anything.
+	firstWrite = 64 << 10
 	// channelWindow is what an SSH channel carries in a round trip: most servers,
 	// and x/crypto, keep its window at 2 MiB, whatever is asked for beyond it.
 	channelWindow = 2 << 20
@@ -39,7 +38,7 @@ const (
 	// channel's, so that the server never waits for a request. When putting it is
 	// maxPutWindow: what is beyond the channel's waits here, and takes memory.
 	maxWindow    = 4 << 20
-	maxPutWindow = channelWindow + 4*maxWrite
+	maxPutWindow = channelWindow + 4*maxRequest
 	// leastRequests is how many requests may be under way at least, so that the
 	// server has the next one before it has answered the last.
 	leastRequests = 6

@@ -103,7 +103,7 @@ func (p *Put) stream(ctx context.Context, items iter.Seq2[Item, error], all []It
 	now, log := orNow(p.Now), orDiscard(p.Log)
 	e := engine{
 		did: "stored", run: p.Run, host: p.Host, log: log, progress: p.Progress, now: now, verify: p.Verify, noSum: p.NoSum, bad: p.KeepBad, limit: p.Limit, pace: p.Pace, moved: p.Moved,
-		atOnce: atOnce(p.AtOnce, p.Remote, true), total: len(all), large: make(chan struct{}, largeAtOnce), buffers: buffers{most: Headroom + maxWrite},
+		atOnce: atOnce(p.AtOnce, p.Remote, true), total: len(all), large: make(chan struct{}, largeAtOnce), buffers: buffers{most: Headroom + maxRequest},
 		paths: func(i Item) (string, string) { return i.Source, at(p.Host, i.Target) },
 	}
 	e.lanes = newLanes(true, p.Remote, p.More, p.Spread, p.Pace, now, log)

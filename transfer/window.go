@@ -9,9 +9,13 @@ func (l *lanes) request(a *lane) int64 {
 	most := int64(minRequest)
 	if s, ok := a.remote.(RequestSizer); ok {
 		read, write := s.RequestSize()
-		if most = int64(min(read, maxRequest)); l.put {
-			most = int64(min(write, maxWrite))
+		if l.put {
+			read = write
 		}
+		most = int64(min(read, maxRequest))
+	}
+	if l.put && a.rate == 0 {
+		most = min(most, firstWrite)
 	}
 	rate := a.rate
 	if pace := l.pace(); pace > 0 && (rate == 0 || float64(pace) < rate) {
