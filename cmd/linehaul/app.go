@@ -34,6 +34,9 @@ type app struct {
 	stdout, stderr io.Writer
 	env            func(string) string
 	now            func() time.Time
+	// oneRun fits the process to one run at a time; nil where it is not this verb's
+	// alone.
+	oneRun func()
 	// shared are the bandwidths that all runs of this process share, through
 	// every reading of the config.
 	shared *bandwidth.Shared
@@ -68,6 +71,14 @@ func (a *app) main(ctx context.Context, args []string) int {
 	a.close()
 	a.report(err)
 	return fault.ExitCode(err)
+}
+
+// onlyRuns says that all that the verb does from here on is one run at a time. It is
+// said once.
+func (a *app) onlyRuns() {
+	if a.oneRun != nil {
+		a.oneRun()
+	}
 }
 
 // close ends what the verb has begun.

@@ -206,6 +206,7 @@ func (a *app) move(ctx context.Context, j *job.Job, o moveFlags) error {
 	if o.dryRun {
 		return a.dryRun(ctx, r, j)
 	}
+	a.onlyRuns()
 	run, err := a.withProgress(o.progress, func(r *job.Runner) (store.Run, error) { return r.Run(ctx, j, job.Trigger{}) }, r)
 	err = a.showRun(run, err)
 	if forgetErr := run.Forget(); forgetErr != nil && err == nil {

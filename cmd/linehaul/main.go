@@ -34,6 +34,7 @@ func run() int {
 	a := &app{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		env: os.Getenv, now: time.Now,
+		oneRun: func() { oneRun(os.Getenv) },
 	}
 	return a.main(ctx, os.Args[1:])
 }

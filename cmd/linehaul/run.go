@@ -101,6 +101,7 @@ func (a *app) run(ctx context.Context, names []string, o runFlags, progress prog
 	if err != nil {
 		return err
 	}
+	a.onlyRuns()
 	var failed []error
 	for _, j := range jobs {
 		if o.dryRun {
