@@ -105,6 +105,10 @@ func TestDialErrors(t *testing.T) {
 			return listen(t, func(c net.Conn) {
 				c.Write([]byte(text))
 				c.Read(make([]byte, 1000))
+				// What comes after a whole close is answered with a reset, which may be
+				// seen before the end.
+				c.(*net.TCPConn).CloseWrite()
+				io.Copy(io.Discard, c)
 			})
 		}
 	}

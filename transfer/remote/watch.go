@@ -220,6 +220,12 @@ func (c *Conn) keepalive() {
 // library asks for small pieces.
 const meterSize = 128 << 10
 
+// smallTalk is how many bytes a server says, about, until files are moved: what is sent
+// then is small and wants an answer. A server that has something more to say meanwhile
+// keeps it back until it sees an acknowledgement (RFC 896), which the system on this
+// side would keep back for 40 ms as nothing goes the other way.
+const smallTalk = 64 << 10
+
 // A meter is a net.Conn that counts what it receives and keeps the beginning,
 // to say what there is where no SSH server is. One goroutine may read at a time.
 type meter struct {
@@ -227,6 +233,7 @@ type meter struct {
 	watch *watch
 	head  head
 	in    *bufio.Reader
+	talk  int // how much was received, up to smallTalk
 
 	mu       sync.Mutex
 	wrote    time.Time     // when we spoke last; zero if the server has since
@@ -243,6 +250,10 @@ func (m *meter) Read(p []byte) (int, error) { return m.in.Read(p) }
 
 func (m *meter) receive(p []byte) (int, error) {
 	n, err := m.Conn.Read(p)
+	if m.talk < smallTalk {
+		m.talk += n
+		quickAck(m.Conn)
+	}
 	m.watch.received(n)
 	m.mu.Lock()
 	if n > 0 && !m.wrote.IsZero() {
