@@ -73,7 +73,7 @@ func (a *attempt) pass(ctx context.Context, conn *remote.Conn, pool *remote.Pool
 		moved = func(res transfer.Result) { noted(res); p.ledger.moved(res) }
 	}
 	var verify transfer.VerifyFunc
-	if a.job.Verify == VerifyAuto || a.job.Verify == VerifySHA256 {
+	if a.job.sums() {
 		verify = p.verifier(a.job.Verify).check
 	}
 	if a.job.Put == nil {

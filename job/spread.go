@@ -17,7 +17,15 @@ func (a *attempt) spread() remote.Spread {
 	s := remote.Spread{Connections: a.job.Connections}
 	s.Ahead = !a.crowded && !a.job.small() && (s.Connections > 1 || a.hopeful())
 	s.Large = s.Ahead && a.job.large()
+	s.Commands = a.job.sums()
+	// Else they may be for nothing, or in the way of commands.
+	s.Sessions = s.Large || s.Ahead && a.job.single() && !s.Commands
 	return s
+}
+
+// single reports whether a job fetches one file.
+func (j *Job) single() bool {
+	return j.Put == nil && !j.Recursive && len(j.Get) == 1 && !transfer.HasWildcard(j.Get[0])
 }
 
 // large reports whether it is known that a file of a job is.

@@ -101,8 +101,16 @@ func TestSpread(t *testing.T) {
 			j := b.job(t, "a")
 			j.Connections = tt.connections
 			a := attempt{job: j, store: b.Store, run: &store.Run{ID: "now"}, gate: tt.gate, crowded: tt.crowded}
-			if got, want := a.spread(), (remote.Spread{Connections: tt.connections, Ahead: tt.want}); got != want {
+			if got, want := a.spread(), (remote.Spread{Connections: tt.connections, Ahead: tt.want, Sessions: tt.want}); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
+			}
+			j.Verify = VerifyAuto
+			if got, want := a.spread(), (remote.Spread{Connections: tt.connections, Ahead: tt.want, Commands: true}); got != want {
+				t.Errorf("where commands verify: got %+v, want %+v", got, want)
+			}
+			j.Verify, j.Recursive = VerifySize, true
+			if got := a.spread(); got.Sessions {
+				t.Errorf("of a folder: got %+v", got)
 			}
 		})
 	}

@@ -109,6 +109,9 @@ func (v *verifier) sidecar(ctx context.Context, path string) (string, bool) {
 	return strings.ToLower(sum), sum != ""
 }
 
+// sums reports whether copies are held against their sources by their SHA-256.
+func (j *Job) sums() bool { return j.Verify == VerifyAuto || j.Verify == VerifySHA256 }
+
 // ParseVerify reads one of the three words.
 func ParseVerify(s string) (Verify, error) {
 	switch v := Verify(s); v {

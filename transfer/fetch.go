@@ -15,6 +15,7 @@ type fetch struct {
 	item   Item
 	home   *lane
 	r      Reader
+	ahead  *fetchedAhead // r, as long as nobody knows whether it is open; else nil
 	opened Entry
 	dir    *folder
 	final  string
@@ -34,13 +35,58 @@ func (f *fetch) due(n int) int {
 	return n - paid
 }
 
+// openHome opens the file on its home: without waiting for that where it is large
+// and was just described, and where there is nothing to go on with.
+func (f *fetch) openHome(ctx context.Context) error {
+	listed := f.item.Entry
+	if ahead, ok := f.home.remote.(AheadOpener); ok && listed.Mode.IsRegular() && listed.Size >= SharedSize && f.dir.nothingLeft() {
+		file, err := ahead.OpenAhead(ctx, f.item.Source)
+		if err != nil {
+			return err
+		}
+		if file != nil {
+			f.ahead, f.opened = &fetchedAhead{AheadReader: file, fetch: f}, listed
+			f.r = f.ahead
+			return nil
+		}
+	}
+	var err error
+	f.r, f.opened, err = openStat(ctx, f.home.remote, f.item.Source)
+	return err
+}
+
+// settle finds out what became of a file that was opened ahead, when it was moved,
+// or was not for the reason err. Without an error, it is open after that.
+func (f *fetch) settle(ctx context.Context, s *spread, err error) error {
+	if f.ahead == nil {
+		return err
+	}
+	again := s.handles[f.home] // its home has opened it once more, and waited
+	if again != nil && again.ready && again.file != f.r {
+		f.r = again.file.(Reader)
+	}
+	now, unopened := f.ahead.Described(ctx)
+	if unopened != nil && err == nil && f.r == Reader(f.ahead) {
+		// The others have moved all of it.
+		r, described, openErr := openStat(ctx, f.home.remote, f.item.Source)
+		if openErr != nil {
+			return sorted(ctx, fault.RemoteFile, f.item.Source, openErr)
+		}
+		f.r, now, unopened = r, described, nil
+	}
+	if unopened == nil && f.like(now) != nil {
+		return changed(fault.RemoteFile, f.item.Source, f.opened.Size, now.Size)
+	}
+	return err
+}
+
 // open makes or finds the temporary file, fills it, and gives it its name.
 func (g *getter) open(ctx context.Context, f *fetch) (moved, error) {
 	at, spreads := f.r.(io.ReaderAt)
 	spreads = spreads && f.opened.Size > 0
 	var t *tempFile
 	var done ranges
-	if spreads && f.opened.Size >= journalSize {
+	if spreads && f.opened.Size >= journalSize && f.ahead == nil {
 		var err error
 		if t, done, err = f.resume(at); err != nil {
 			return moved{kept: done.size()}, sorted(ctx, fault.RemoteFile, f.item.Source, err)
@@ -120,7 +166,7 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 		handles: map[*lane]*handle{f.home: {file: f.r, ready: true}},
 	}
 	s.wait = func(n int) error { return g.wait(ctx, f.due(n)) }
-	s.open = func(ctx context.Context, r Remote) (io.Closer, error) { return f.again(ctx, r) }
+	s.open = f.again
 	s.move = func(file io.Closer, p span, sent func()) error {
 		data, err := readPiece(file.(io.ReaderAt), int(p.size()), p.From, g.buffers.take, sent)
 		if err != nil {
@@ -146,7 +192,7 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 	}
 	f.begun()
 	m := moved{size: size, resumed: before}
-	err := g.lanes.carry(ctx, s)
+	err := f.settle(ctx, s, g.lanes.carry(ctx, s))
 	if err == nil {
 		if m.sum, err = follow.sum(ctx, size); err != nil {
 			err = diskError("read", t.dir.join(f.final), err)
@@ -176,9 +222,9 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 }
 
 // again opens the file on another session, where it must be the same.
-func (f *fetch) again(ctx context.Context, r Remote) (io.Closer, error) {
-	if ahead, ok := r.(AheadOpener); ok {
-		switch file, err := ahead.OpenAhead(ctx, f.item.Source); {
+func (f *fetch) again(ctx context.Context, r Remote, ahead bool) (io.Closer, error) {
+	if opener, ok := r.(AheadOpener); ok && ahead {
+		switch file, err := opener.OpenAhead(ctx, f.item.Source); {
 		case err != nil:
 			return nil, err
 		case file != nil:

@@ -232,15 +232,15 @@ func (g *getter) get(ctx context.Context, item Item, p FileProgress) (moved, err
 	if err != nil {
 		return moved{}, sorted(ctx, fault.RemoteFile, item.Source, err)
 	}
-	r, opened, err := openStat(ctx, home.remote, item.Source)
-	if err != nil {
+	f := &fetch{g: g, item: item, home: home, dir: dir, final: final, p: p, begun: expected, paid: paid}
+	if err := f.openHome(ctx); err != nil {
 		return moved{}, sorted(ctx, fault.RemoteFile, item.Source, err)
 	}
-	defer r.Close()
-	if !opened.Mode.IsRegular() || opened.Size < 0 {
-		return moved{}, fault.New(fault.RemoteFile, "%q is not a file: %s of %d bytes", item.Source, what(opened.Mode), opened.Size)
+	defer func() { f.r.Close() }() // it may be another one by then
+	if !f.opened.Mode.IsRegular() || f.opened.Size < 0 {
+		return moved{}, fault.New(fault.RemoteFile, "%q is not a file: %s of %d bytes", item.Source, what(f.opened.Mode), f.opened.Size)
 	}
-	return g.open(ctx, &fetch{g: g, item: item, home: home, r: r, opened: opened, dir: dir, final: final, p: p, begun: expected, paid: paid})
+	return g.open(ctx, f)
 }
 
 // payAhead has the limit let pass what a server sends by itself once a file is

@@ -15,8 +15,8 @@ const (
 	// what one connection carries. moreLanes are those for each further connection:
 	// some only, as each is a process of the server's, which takes it some 20 ms
 	// to begin.
-	firstLanes = 9
-	moreLanes  = 7
+	firstLanes = 10
+	moreLanes  = 6
 	// openingTrips and openingTime are what it takes to connect and open a
 	// session: so many round trips, and a time that is worth the trouble.
 	openingTrips = 40

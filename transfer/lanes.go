@@ -20,8 +20,8 @@ const (
 	// minRequest is what every server takes (draft-ietf-secsh-filexfer-02,
 	// section 3).
 	minRequest = 32 << 10
-	// firstWrite is the most that one write carries while nothing is known of the
-	// line: a slow one would take long to say anything.
+	// firstWrite is what the first write of a session carries at most: a slow line
+	// would take long to say anything.
 	firstWrite = 64 << 10
 	// channelWindow is what an SSH channel carries in a round trip: most servers,
 	// and x/crypto, keep its window at 2 MiB, whatever is asked for beyond it.
@@ -42,6 +42,9 @@ const (
 	// leastRequests is how many requests may be under way at least, so that the
 	// server has the next one before it has answered the last.
 	leastRequests = 6
+	// leastWrites is the same for what is written once a session has written
+	// something: what is under way is lost if the run is killed.
+	leastWrites = 3
 	// requestTime is how long one request may take on a slow line, as far as
 	// minRequest allows.
 	requestTime = 50 * time.Millisecond
@@ -54,6 +57,7 @@ type lane struct {
 	remote Remote
 	own    bool // it was opened here, and is closed here
 	gone   bool // it takes nothing new
+	asked  bool // it has moved something, or is about to
 	waits  bool // a file that was opened ahead on it was not opened after all
 
 	window   int64 // bytes that may be under way
@@ -102,10 +106,11 @@ type spread struct {
 	joining context.Context
 	unjoin  context.CancelFunc
 
-	// open opens the file on another lane. move moves one piece by a handle's
+	// open opens the file on a lane that has not got it; with ahead it need not wait
+	// for the answer. move moves one piece by a handle's
 	// file, and may call sent each time that a request of it has gone out. look
 	// says whether the file is as it was; it may be nil. All run concurrently.
-	open func(ctx context.Context, r Remote) (io.Closer, error)
+	open func(ctx context.Context, r Remote, ahead bool) (io.Closer, error)
 	move func(file io.Closer, piece span, sent func()) error
 	look lookFunc
 	// stale says that something was read after it was looked at.
@@ -188,6 +193,8 @@ func (l *lanes) begin(a *lane) {
 	share := int64(laneRate*l.trip().Seconds()) / int64(lanes)
 	if l.put {
 		share = min(share, startPutWindow)
+	} else {
+		share *= 2 // so that the server never waits for a request
 	}
 	a.window = min(max(share, leastRequests*l.request(a)), l.widest())
 }
@@ -389,7 +396,8 @@ func (l *lanes) piece(a *lane, s *spread) func() {
 		h = &handle{opening: true}
 		s.handles[a] = h
 		s.under++
-		return func() { l.join(a, s, h) }
+		ahead := !a.waits
+		return func() { l.join(a, s, h, ahead) }
 	}
 	if !h.ready {
 		return nil
@@ -398,6 +406,7 @@ func (l *lanes) piece(a *lane, s *spread) func() {
 		l.begin(a)
 	}
 	p := s.missing.take(l.request(a))
+	a.asked = true
 	s.under++
 	a.inFlight += p.size()
 	h.moved++
@@ -409,8 +418,8 @@ func (l *lanes) piece(a *lane, s *spread) func() {
 
 // join opens a file on a lane that is to take part in it. That it cannot be is
 // no failure of the file: the home has it open.
-func (l *lanes) join(a *lane, s *spread, h *handle) {
-	file, err := s.open(s.joining, a.remote)
+func (l *lanes) join(a *lane, s *spread, h *handle, ahead bool) {
+	file, err := s.open(s.joining, a.remote, ahead)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.under--

@@ -51,7 +51,7 @@ func (l *lanes) sent(s *spread, h *handle) func() {
 func (l *lanes) alike(s *spread) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if home := s.handles[s.home]; home.changed != nil {
+	if home := s.handles[s.home]; home != nil && home.changed != nil {
 		return false, home.changed
 	}
 	if s.look == nil || s.stale {

@@ -172,6 +172,20 @@ type (
 		CommitStat(ctx context.Context) (Entry, error)
 	}
 
+	// A Sealer is a Writer of a server that does what it is asked in one session in
+	// the order of the questions.
+	Sealer interface {
+		PacketWriterAt
+		// Seal makes durable, as far as the server can, what was written by this
+		// Writer, and describes the file as it is after that. It may be called as
+		// soon as the last write was sent.
+		Seal(ctx context.Context) (Entry, error)
+		// Finish sets mode and modification time, and closes the file. It calls sent
+		// when that is on its way: what is asked of its Remote then comes after it.
+		// After an error it may be that nobody does.
+		Finish(ctx context.Context, sent func()) error
+	}
+
 	// A Syncer is a Writer that can make what was written durable on the way.
 	Syncer interface {
 		Sync(ctx context.Context) error

@@ -62,6 +62,14 @@ func (t *tempFile) keep() {
 	t.name, t.journal = "", nil
 }
 
+// nothingLeft reports whether dead runs, and attempts before, have left nothing in
+// the folder that could be gone on with.
+func (d *folder) nothingLeft() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.left) == 0
+}
+
 // adopt returns the temporary file that a dead run, or an attempt before, left
 // of the same state of the same source, with what of it is there. It is nil if
 // there is none; files of another state of the source are removed.

@@ -216,8 +216,11 @@ func TestPutResumes(t *testing.T) {
 			checkLeaks(t, r)
 			slow := breakAt(185)
 			r.before = func(i int, nodes map[string]*node) error {
-				if i == 100 { // all wait for it: long enough that the journal is due
+				switch { // all wait for it
+				case i == 100: // long enough that the journal is due
 					<-time.After(1500 * time.Millisecond)
+				case i > 100: // and written
+					<-time.After(time.Millisecond)
 				}
 				return slow(i, nodes)
 			}

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"sync"
 
 	"linehaul/fault"
 )
@@ -27,6 +26,8 @@ type storing struct {
 	early     chan Writer  // gives the temporary file, or nil, if it is made early
 	made      Writer       // what early gave, until it is used
 	begun     func()       // to be called when lanes carry it
+	w         Writer       // the temporary file; nil: it is not open yet
+	sealed    Sealer       // w, if it is durable and waits for mode, time and name
 }
 
 // store fills a temporary file and gives it its name.
@@ -36,14 +37,13 @@ func (s *storing) store(ctx context.Context) (moved, error) {
 		err = s.p.verified(ctx, s.temp, &m)
 	}
 	if err == nil {
-		// The journal of a file that is whole is of no use, whatever happens.
-		var journal sync.WaitGroup
-		journal.Go(func() { s.removeJournal(ctx) })
-		err = s.p.remote.Replace(ctx, s.temp, s.item.Target)
-		journal.Wait()
-		if err == nil {
-			return m, nil
-		}
+		err = s.place(ctx)
+	}
+	if s.w != nil {
+		shut(s.w)
+	}
+	if err == nil {
+		return m, nil
 	}
 	var kept *keptError
 	if !errors.As(err, &kept) {
@@ -93,7 +93,7 @@ func (s *storing) fill(ctx context.Context) (moved, error) {
 			return moved{}, sorted(ctx, fault.RemoteFile, s.temp, err)
 		}
 	}
-	defer shut(w)
+	s.w = w
 	var m moved
 	var err error
 	if _, spreads := w.(PacketWriterAt); spreads && reopens != nil {
@@ -103,6 +103,9 @@ func (s *storing) fill(ctx context.Context) (moved, error) {
 	}
 	if err != nil {
 		return moved{kept: m.kept}, err
+	}
+	if s.sealed != nil {
+		return m, nil
 	}
 	stored, err := s.commit(ctx, w)
 	if err != nil {
@@ -252,9 +255,9 @@ func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done r
 		handles: map[*lane]*handle{home: {file: w, ready: true}},
 	}
 	work.wait = func(n int) error { return p.wait(ctx, n) }
-	work.open = func(ctx context.Context, r Remote) (io.Closer, error) {
-		if ahead, ok := r.(AheadOpener); ok {
-			if w, err := ahead.ReopenAhead(ctx, s.temp, s.attrs); w != nil || err != nil {
+	work.open = func(ctx context.Context, r Remote, ahead bool) (io.Closer, error) {
+		if opener, ok := r.(AheadOpener); ok && ahead {
+			if w, err := opener.ReopenAhead(ctx, s.temp, s.attrs); w != nil || err != nil {
 				return w, err
 			}
 		}
@@ -264,12 +267,17 @@ func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done r
 		}
 		return reopens.Reopen(ctx, s.temp, s.attrs)
 	}
-	work.move = func(file io.Closer, piece span, _ func()) error {
+	var said seal
+	work.look = said.look(ctx, p, w)
+	work.move = func(file io.Closer, piece span, sent func()) error {
 		buf := p.buffers.take(Headroom + int(piece.size()))
 		if err := readFull(s.f, buf[Headroom:], piece.From); err != nil {
 			return s.localError(err)
 		}
-		err := file.(PacketWriterAt).WritePacketAt(buf, piece.From, func() { p.buffers.give(buf) })
+		err := file.(PacketWriterAt).WritePacketAt(buf, piece.From, func() {
+			p.buffers.give(buf)
+			sent()
+		})
 		if err != nil {
 			return sorted(ctx, fault.RemoteFile, s.temp, err)
 		}
@@ -295,6 +303,15 @@ func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done r
 	}
 	if err == nil {
 		err = s.unchanged()
+	}
+	if err == nil {
+		var all bool
+		if all, err = p.lanes.alike(work); all && said.is(size) {
+			s.sealed, _ = w.(Sealer)
+		}
+		if err != nil {
+			err = sorted(ctx, fault.RemoteFile, s.temp, err)
+		}
 	}
 	switch {
 	case keep:

@@ -14,7 +14,7 @@ func (l *lanes) request(a *lane) int64 {
 		}
 		most = int64(min(read, maxRequest))
 	}
-	if l.put && a.rate == 0 {
+	if l.put && !a.asked {
 		most = min(most, firstWrite)
 	}
 	rate := a.rate
@@ -58,7 +58,11 @@ func (l *lanes) observe(a *lane, n int64, began, now time.Time) {
 	case l.put:
 		more = 1.2
 	}
-	least := max(leastRequests/max(1, int64(l.live())), 2) * l.request(a)
+	requests := int64(leastRequests)
+	if l.put {
+		requests = leastWrites
+	}
+	least := max(requests/max(1, int64(l.live())), 2) * l.request(a)
 	// A server that gets going is slow at first, so it shrinks step by step.
 	a.window = min(max(int64(more*product), a.window*3/4, least), l.widest())
 	a.since, a.count = now, 0

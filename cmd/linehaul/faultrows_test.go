@@ -116,7 +116,7 @@ func faultRows() []faultRow {
 				return faulty.Verdict{Status: faulty.Failure, Text: "No space left on device"}
 			})})
 		}},
-		{fault: "quota of the server, said at the close", put: "7, old", arm: func(x *trial) {
+		{fault: "quota of the server, said at the close", put: "7, old", late: "7, whole", arm: func(x *trial) {
 			x.server.Set(faulty.Faults{After: func(r faulty.Request) faulty.Verdict {
 				if r.Op == "close" && len(r.Path) > 5 && r.Path[len(r.Path)-5:] == ".part" {
 					return faulty.Verdict{Status: faulty.Failure, Text: "Disk quota exceeded"}

@@ -46,7 +46,7 @@ func killings(t *testing.T) killing {
 	}
 	// A shorter file loses more of itself in the second between two lines of
 	// the journal. Without going on, it would be moved five times.
-	return killing{kills: 4, size: 64 << 20, rate: 10_000_000, workers: 4, most: 1.7}
+	return killing{kills: 4, size: 64 << 20, rate: 10_000_000, workers: 4, most: 2}
 }
 
 // nominal is how long a file takes that nobody kills, if the machine can do it.

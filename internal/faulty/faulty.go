@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -159,7 +158,7 @@ type session struct {
 	number int64
 	root   *os.Root
 	files  map[string]*handle
-	next   int
+	next   int         // of a handle that is no number
 	out    chan []byte // answers; closed by Serve
 }
 
@@ -277,19 +276,25 @@ type handle struct {
 	names []os.DirEntry // of a folder, still to be told
 }
 
-// keep gives an open file its handle.
+// keep gives an open file its handle: the lowest number that is free, as OpenSSH does.
 func (c *session) keep(f Faults, h *handle) string {
-	c.next++
-	name := strconv.Itoa(c.next)
+	n := uint32(0)
+	for c.files[number(n)] != nil {
+		n++
+	}
+	name := number(n)
 	switch {
 	case f.OneHandle:
 		name = "the one"
 	case f.OwnHandles:
-		name = fmt.Sprintf("%p %s", c, name)
+		c.next++
+		name = fmt.Sprintf("%p %d", c, c.next)
 	}
 	c.files[name] = h
 	return name
 }
+
+func number(n uint32) string { return string(binary.BigEndian.AppendUint32(nil, n)) }
 
 func (c *session) closeAll() {
 	for _, h := range c.files {

@@ -135,9 +135,9 @@ func (c *Conn) ways() []way {
 	}
 	sftp := []way{
 		{"SFTP subsystem", SFTP, func(ctx context.Context, first string) (transfer.WritableRemote, error) {
-			return c.openSFTP(ctx, "subsystem", "sftp", first)
+			return c.openSFTP(ctx, subsystem, "sftp", first)
 		}, func(ctx context.Context) (transfer.WritableRemote, error) {
-			return c.beginSFTP(ctx, "subsystem", "sftp")
+			return c.beginSFTP(ctx, subsystem, "sftp")
 		}},
 		{"sftp-server", SFTP, func(ctx context.Context, first string) (transfer.WritableRemote, error) {
 			return c.openSFTP(ctx, "exec", findSFTPServer, first)

@@ -16,7 +16,7 @@ import (
 const (
 	// sessionsEach is how many file sessions one connection carries. OpenSSH
 	// allows 10 sessions (MaxSessions in sshd_config(5)); one is left for
-	// commands.
+	// commands, and as a session that has ended is counted for a moment longer.
 	sessionsEach = 9
 	// maxConnections is how many connections there are at most where nobody
 	// says how many there should be.
@@ -77,6 +77,12 @@ type Spread struct {
 	Ahead bool
 	// Large says that a large file will be moved; else that is a hope.
 	Large bool
+	// Sessions has the first connection begin file sessions before they are needed,
+	// where a round trip takes long: processes of the server's for nothing if no
+	// large file is moved.
+	Sessions bool
+	// Commands says that commands will be run, too: a session is left for them.
+	Commands bool
 }
 
 // DialPool connects to h as Dial does, and makes a pool of that connection. One
@@ -109,6 +115,9 @@ func DialPool(ctx context.Context, first, d Dialer, h Host, s Spread, log *slog.
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if s.Sessions {
+		c.wantBegun(p.sessionsAhead(s.Commands))
+	}
 	p.first = c
 	p.conns = append([]*pooled{{Conn: c, sessions: 1, limit: sessionsEach}}, p.conns...)
 	return p, nil
@@ -116,6 +125,22 @@ func DialPool(ctx context.Context, first, d Dialer, h Host, s Spread, log *slog.
 
 // First is the connection that was made first. It ends with the pool.
 func (p *Pool) First() *Conn { return p.first }
+
+// sessionsAhead is how many sessions the first connection begins beside its first one.
+// All that OpenSSH allows are had once only: when one of them has ended, there are
+// sessionsEach. The caller holds mu.
+func (p *Pool) sessionsAhead(commands bool) int {
+	switch {
+	case p.coming > 0:
+		return p.share() - 1
+	case commands:
+		return sessionsEach - 1
+	}
+	return sessionsEach
+}
+
+// share is what a connection carries of all sessions.
+func (p *Pool) share() int { return (transfer.MaxSessions + p.most() - 1) / p.most() }
 
 // ahead begins the connections that are to follow the first one, when that has
 // found the server and knows how far it is.
@@ -276,11 +301,12 @@ func (p *Pool) roomiest(apart bool) *pooled {
 	case apart && len(p.conns) == 1, p.fixed > 0 && p.first.roundTrip() < spareFrom:
 		return nil
 	default: // far away, where many sessions are wanted
-		most = (transfer.MaxSessions + p.most() - 1) / p.most()
+		most = p.share()
 	}
 	var c *pooled
 	for _, each := range p.conns {
-		if each.sessions < min(each.limit, most) && (c == nil || each.sessions < c.sessions) {
+		room := each.sessions < min(each.limit, most) || p.coming == 0 && each.hasBegun()
+		if room && (c == nil || each.sessions < c.sessions) {
 			c = each
 		}
 	}

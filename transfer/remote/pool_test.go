@@ -31,26 +31,26 @@ func crowd(t *testing.T, p *remote.Pool, apart bool, path string) (files []trans
 func TestPool(t *testing.T) {
 	startsOthers(t)
 	for name, tt := range map[string]struct {
-		config      string
-		connections int
-		apart       bool
-		want        int // sessions beside the first
-		crowded     bool
+		config  string
+		spread  remote.Spread
+		apart   bool
+		want    int // sessions beside the first
+		crowded bool
 	}{
-		"as OpenSSH comes":       {"MaxSessions 10", 0, false, 17, false},
-		"few sessions":           {"MaxSessions 3", 0, false, 2, true},
-		"one connection":         {"MaxSessions 10", 1, false, 8, false},
-		"one connection, apart":  {"MaxSessions 10", 1, true, 8, false},
-		"three connections":      {"MaxSessions 10", 3, false, 26, false},
-		"one session each":       {"MaxSessions 1", 0, false, 0, true},
-		"one session each apart": {"MaxSessions 1", 0, true, 1, true},
+		"as OpenSSH comes":       {"MaxSessions 10", remote.Spread{}, false, 17, false},
+		"few sessions":           {"MaxSessions 3", remote.Spread{}, false, 2, true},
+		"one connection":         {"MaxSessions 10", remote.Spread{Connections: 1}, false, 8, false},
+		"one connection, apart":  {"MaxSessions 10", remote.Spread{Connections: 1}, true, 8, false},
+		"three connections":      {"MaxSessions 10", remote.Spread{Connections: 3}, false, 26, false},
+		"one session each":       {"MaxSessions 1", remote.Spread{}, false, 0, true},
+		"one session each apart": {"MaxSessions 1", remote.Spread{}, true, 1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			key, _ := newKey(t)
 			s := lab.StartSSHD(t, lab.SSHD{AuthorizedKeys: []string{key + ".pub"}, HostKeys: []string{"ed25519"}, Config: tt.config})
 			h := sshdHost(t, s, key)
-			p, err := remote.DialPool(t.Context(), &net.Dialer{}, &net.Dialer{}, h, remote.Spread{Connections: tt.connections}, testLog(t))
+			p, err := remote.DialPool(t.Context(), &net.Dialer{}, &net.Dialer{}, h, tt.spread, testLog(t))
 			if err != nil {
 				t.Fatal(err)
 			}

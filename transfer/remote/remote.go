@@ -268,7 +268,14 @@ type Conn struct {
 	rtt    time.Duration // the shortest round trip that was seen; 0: none was
 	spares []*session    // open, and run nothing yet
 	ahead  int           // of these are on their way
-	spared *sync.Cond    // one of them has come, or not
+	spared *sync.Cond    // one of them has come, or not; or one of begun
+
+	wanted    int          // so many sessions are to begin SFTP ahead
+	hasty     []*session   // on which SFTP was begun ahead
+	unwanted  bool         // it is of no use to begin it
+	begun     []*sftpFiles // those of hasty that nobody has taken
+	beginning int          // sessions that are on their way to be of these
+
 	closed bool
 	info   Info
 	way    way            // the one that worked, if one did

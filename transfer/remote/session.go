@@ -36,6 +36,10 @@ var (
 	errNoAnswer = errors.New("the server closed the session before it had begun")
 )
 
+// subsystem is the request for one that the server has a name for (RFC 4254, section
+// 6.5).
+const subsystem = "subsystem"
+
 // A session is one channel of type "session" (RFC 4254, section 6) that runs
 // the SFTP subsystem or a command.
 type session struct {
@@ -94,14 +98,11 @@ func (c *Conn) request(request, argument string, confirmed bool) (*session, erro
 			return nil, err
 		}
 	}
-	ok, err := s.ch.SendRequest(request, confirmed, ssh.Marshal(struct{ Text string }{argument}))
-	switch {
-	case err == nil && confirmed && !ok:
-		err = errRefusedHere
-	case errors.Is(err, io.EOF) && c.gone() == nil:
-		err = errNoAnswer
+	if request == subsystem {
+		c.beginAhead(argument)
 	}
-	if err != nil {
+	if err := s.ask(request, argument, confirmed); err != nil {
+		c.dropBegun()
 		s.abort()
 		wait(context.Background(), s.done)
 		return nil, err
@@ -109,14 +110,27 @@ func (c *Conn) request(request, argument string, confirmed bool) (*session, erro
 	return s, nil
 }
 
+// ask has the session run something, and waits for the server's word if that is to
+// be confirmed.
+func (s *session) ask(request, argument string, confirmed bool) error {
+	ok, err := s.ch.SendRequest(request, confirmed, ssh.Marshal(struct{ Text string }{argument}))
+	switch {
+	case err == nil && confirmed && !ok:
+		return errRefusedHere
+	case errors.Is(err, io.EOF) && s.c.gone() == nil:
+		return errNoAnswer
+	}
+	return err
+}
+
 // spareFrom is the round trip from which on that is worth it.
 const spareFrom = 30 * time.Millisecond
 
-// openAhead opens as many sessions that run nothing yet as a connection carries
-// files on, in the background: whoever needs one saves a round trip. To the
-// server they are little more than numbers.
+// openAhead opens as many sessions that run nothing yet as OpenSSH allows, in the
+// background: whoever needs one saves a round trip. To the server they are little
+// more than numbers.
 func (c *Conn) openAhead() {
-	for range sessionsEach {
+	for range sessionsEach + 1 {
 		c.mu.Lock()
 		c.ahead++
 		c.mu.Unlock()

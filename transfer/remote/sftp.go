@@ -57,6 +57,7 @@ var (
 	_ io.ReaderAt             = (*sftpReader)(nil)
 	_ transfer.PacketWriterAt = (*sftpWriter)(nil)
 	_ transfer.StatCommitter  = (*sftpWriter)(nil)
+	_ transfer.Sealer         = orderedWriter{}
 )
 
 // openSFTP starts a session that speaks SFTP. first is a path to ask about at
@@ -113,30 +114,27 @@ func (c *Conn) statEarly(client *sftp.Client, path string) *earlyStat {
 }
 
 // beginSFTP is openSFTP where everything is known of the server already: it
-// waits for no answer but that the channel is open. A session that the server
-// does not begin is ended after the stall time.
+// waits for no answer but that the channel is open.
 func (c *Conn) beginSFTP(ctx context.Context, request, argument string) (transfer.WritableRemote, error) {
+	begun, err := leave(ctx, c, nil, func() (*sftpFiles, error) { return c.takeBegun(), nil }, func(f *sftpFiles) {
+		if f != nil {
+			f.Close()
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if begun != nil {
+		return begun, nil
+	}
 	s, err := c.openHastily(ctx, request, argument)
 	if err != nil {
 		return nil, err
 	}
-	client, err := sftp.Begin(s.ch, writeHalf{s.ch}, c.sftpOptions())
+	f, err := c.hastily(s)
 	if err != nil {
-		s.abort()
 		return nil, err
 	}
-	c.spawn(func() {
-		late := time.NewTimer(c.host.StallTimeout)
-		defer late.Stop()
-		select {
-		case <-client.Greeted():
-		case <-client.Ended():
-		case <-late.C:
-			s.abort()
-		}
-	})
-	f := c.sftpFiles(s, client)
-	f.trust(c.Info().ServerVersion)
 	return f, nil
 }
 
@@ -150,7 +148,7 @@ func (h writeHalf) Close() error                { return h.ch.CloseWrite() }
 func (c *Conn) sftpOptions() sftp.Options {
 	o := sftp.Options{Sent: c.watch.begin, Answered: c.watch.end, InOrder: c.inOrder()}
 	if c.isOpenSSH() {
-		o.FirstHandle, o.Numbered = c.numbers.foresee, true
+		o.Numbered = func() bool { return !c.numbers.off.Load() }
 	}
 	return o
 }
@@ -158,17 +156,7 @@ func (c *Conn) sftpOptions() sftp.Options {
 // numbers are what is known of a server's handles. OpenSSH's sftp-server, a process
 // for each session, counts them from 0.
 type numbers struct {
-	shown atomic.Pointer[sftp.Client]
-	off   atomic.Bool // another one was given than was foreseen
-}
-
-// foresee is the handle of the first file of a session: that which the first session
-// gave, if it has opened anything yet.
-func (n *numbers) foresee() string {
-	if c := n.shown.Load(); c != nil && !n.off.Load() {
-		return c.FirstHandle()
-	}
-	return ""
+	off atomic.Bool // another one was given than was foreseen
 }
 
 // heed notes whether an error is that nothing can be foreseen.
@@ -183,7 +171,6 @@ func (c *Conn) sftpFiles(s *session, client *sftp.Client) *sftpFiles {
 		c.log.Debug("SFTP session ended", "reason", client.Wait())
 		s.abort()
 	})
-	c.numbers.shown.CompareAndSwap(nil, client)
 	f := &sftpFiles{c: c, session: s, client: client, writeSize: sftp.SafeData}
 	f.readSize.Store(sftp.MaxData)
 	return f
@@ -451,8 +438,12 @@ func (f *sftpFiles) Reopen(ctx context.Context, name string, attrs transfer.Attr
 	return f.writer(file, name, attrs), nil
 }
 
-func (f *sftpFiles) writer(file *sftp.File, name string, attrs transfer.Attrs) *sftpWriter {
-	return &sftpWriter{sftpFile: sftpFile{files: f, file: file, path: name, stop: make(chan struct{})}, attrs: attrs}
+func (f *sftpFiles) writer(file *sftp.File, name string, attrs transfer.Attrs) transfer.AheadWriter {
+	w := &sftpWriter{sftpFile: sftpFile{files: f, file: file, path: name, stop: make(chan struct{})}, attrs: attrs}
+	if f.c.inOrder() {
+		return orderedWriter{w}
+	}
+	return w
 }
 
 // create makes a new file, with a mode that lets its owner write to it, also by

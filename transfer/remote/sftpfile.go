@@ -200,18 +200,43 @@ func (w *sftpWriter) Commit(ctx context.Context) error {
 
 // CommitStat is Commit, and describes the file.
 func (w *sftpWriter) CommitStat(ctx context.Context) (transfer.Entry, error) {
-	f := w.files
-	info, err := leave(ctx, f.c, w.stop, func() (info sftp.Info, err error) {
-		err = f.c.watch.slowly(func() error {
-			info, err = w.file.Finish(ctx, sftp.Attrs{SetMode: w.attrs.Mode != 0, Mode: w.attrs.Mode.Perm(), MTime: w.attrs.MTime})
+	return w.described(ctx, "commit", func() (sftp.Info, error) { return w.file.Finish(ctx, w.final()) })
+}
+
+// described runs a request that makes the file durable and describes it.
+func (w *sftpWriter) described(ctx context.Context, op string, request func() (sftp.Info, error)) (transfer.Entry, error) {
+	c := w.files.c
+	info, err := leave(ctx, c, w.stop, func() (info sftp.Info, err error) {
+		err = c.watch.slowly(func() error {
+			info, err = request()
 			return err
 		})
 		return info, err
 	}, nil)
 	if err != nil {
-		return transfer.Entry{}, f.c.fileError("commit", w.path, err)
+		return transfer.Entry{}, c.fileError(op, w.path, err)
 	}
 	return entry(path.Base(w.path), info), nil
+}
+
+// final are the attributes that the file is to have in the end.
+func (w *sftpWriter) final() sftp.Attrs {
+	return sftp.Attrs{SetMode: w.attrs.Mode != 0, Mode: w.attrs.Mode.Perm(), MTime: w.attrs.MTime}
+}
+
+// An orderedWriter is that of a server that works in order.
+type orderedWriter struct{ *sftpWriter }
+
+// Seal makes what was written durable, behind the last write, and describes the
+// file.
+func (w orderedWriter) Seal(ctx context.Context) (transfer.Entry, error) {
+	return w.described(ctx, "sync", func() (sftp.Info, error) { return w.file.SyncStat(ctx) })
+}
+
+// Finish sets mode and times, and closes.
+func (w orderedWriter) Finish(ctx context.Context, sent func()) error {
+	_, err := leave(ctx, w.files.c, w.stop, func() (struct{}, error) { return struct{}{}, w.file.SetClose(ctx, w.final(), sent) }, nil)
+	return w.files.c.fileError("finish", w.path, err)
 }
 
 // The packets that the engine makes have room for SFTP's header.

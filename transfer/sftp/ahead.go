@@ -11,20 +11,16 @@ import (
 var ErrUnforeseen = errors.New("the server's handles cannot be foreseen")
 
 // OpenAhead opens a file as the first of its session, and does not wait for the
-// answer: reads and writes may follow at once, by the handle that
-// Options.FirstHandle foresees. What comes of them counts once Confirm has returned
+// answer: reads and writes may follow at once, by the handle that it will have where
+// they are numbers. What comes of them counts once Confirm has returned
 // nil; until the answer is there, nothing else is opened in the session, so that no
 // other file can have that handle. With describe it asks what has the name, too,
 // for Described. It is nil where nothing is foreseen, or where something was opened
 // in the session before.
 func (c *Client) OpenAhead(path string, flags uint32, describe bool) (*File, error) {
-	handle := ""
-	if c.options.InOrder && c.options.FirstHandle != nil {
-		handle = c.options.FirstHandle()
-	}
 	c.opens.Lock()
 	defer c.opens.Unlock()
-	if handle == "" || c.count > 0 {
+	if !c.numbered() || c.count > 0 {
 		return nil, nil
 	}
 	c.count = 1
@@ -36,7 +32,7 @@ func (c *Client) OpenAhead(path string, flags uint32, describe bool) (*File, err
 	if err != nil {
 		return nil, err
 	}
-	f := &File{c: c, handle: handle, opening: requests[0]}
+	f := &File{c: c, handle: number(0), opening: requests[0]}
 	if describe {
 		f.stat = requests[1]
 	}
@@ -53,10 +49,16 @@ func (c *Client) sendOpen(e *encoder) (*request, error) {
 	return requests[0], nil
 }
 
-// numbered is how many of the first files and folders of a session have handles that
+func (c *Client) numbered() bool { return c.options.Numbered != nil && c.options.Numbered() }
+
+// number is the handle that a server gives out as the nth, from 0, if they are
+// numbers.
+func number(n int) string { return string(binary.BigEndian.AppendUint32(nil, uint32(n))) }
+
+// mostNumbered is how many of the first files and folders of a session have handles that
 // are foreseen, where they are numbers: those that come later get what others gave
 // back.
-const numbered = 8
+const mostNumbered = 8
 
 // sendOpening is sendOpen, with requests right behind it by the handle that is
 // foreseen, if one is. They are answered for nothing if it is not the one: a number
@@ -65,7 +67,7 @@ func (c *Client) sendOpening(e *encoder, behind func(handle string) []outgoing) 
 	c.opens.Lock()
 	n, ahead := c.count, c.ahead
 	c.count = n + 1
-	if !c.options.Numbered || n >= numbered || ahead != nil {
+	if !c.numbered() || n >= mostNumbered || ahead != nil {
 		c.opens.Unlock()
 		if ahead != nil {
 			<-ahead // which the end of the session closes, too
@@ -78,7 +80,7 @@ func (c *Client) sendOpening(e *encoder, behind func(handle string) []outgoing) 
 	defer c.opens.Unlock() // they go out in the order in which they are counted
 	all := []outgoing{e.request()}
 	if behind != nil {
-		handle = string(binary.BigEndian.AppendUint32(nil, uint32(n)))
+		handle = number(n)
 		all = append(all, behind(handle)...)
 	}
 	requests, err = c.sendAll(all...)
@@ -102,14 +104,6 @@ func (f *File) sendBy(o outgoing) (*request, error) {
 	default:
 	}
 	return f.c.sendOne(o)
-}
-
-// FirstHandle is that of the first file or folder that was opened in the session;
-// empty before there is one.
-func (c *Client) FirstHandle() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.first
 }
 
 // Confirm waits until the server has answered to OpenAhead. An error says that what

@@ -17,27 +17,25 @@ import (
 	"linehaul/transfer/sftp"
 )
 
+func numbered() bool { return true }
+
 // TestOpenAhead reads, describes and writes files of OpenSSH's sftp-server by the
-// handle that another session has shown, before it has answered.
+// handle that it will give, before it has answered.
 func TestOpenAhead(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a b")
 	if err := os.WriteFile(path, []byte("content"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	first := server(t, sftp.Options{InOrder: true})
-	o := sftp.Options{InOrder: true, Numbered: true, FirstHandle: first.FirstHandle}
-	if f, err := server(t, o).OpenAhead(path, sftp.OpenRead, true); f != nil || err != nil {
-		t.Errorf("opened before there was any handle: %v", err)
+	for _, o := range []sftp.Options{{InOrder: true}, {InOrder: true, Numbered: func() bool { return false }}} {
+		if f, err := server(t, o).OpenAhead(path, sftp.OpenRead, true); f != nil || err != nil {
+			t.Errorf("opened though handles are no numbers: %v", err)
+		}
 	}
-	f, err := first.Open(t.Context(), path, sftp.OpenRead, sftp.Attrs{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.Drop()
 
+	o := sftp.Options{InOrder: true, Numbered: numbered}
 	c := server(t, o)
-	f, err = c.OpenAhead(path, sftp.OpenRead, true)
+	f, err := c.OpenAhead(path, sftp.OpenRead, true)
 	if f == nil || err != nil {
 		t.Fatalf("not opened: %v", err)
 	}
@@ -163,7 +161,7 @@ func TestOpenAheadUnforeseen(t *testing.T) {
 	var mu sync.Mutex
 	var kinds []byte
 	read := make(chan struct{})
-	c := script(t, sftp.Options{InOrder: true, FirstHandle: func() string { return "one" }}, func(r request) [][]byte {
+	c := script(t, sftp.Options{InOrder: true, Numbered: numbered}, func(r request) [][]byte {
 		mu.Lock()
 		kinds = append(kinds, r.kind)
 		n := len(kinds)
@@ -212,7 +210,7 @@ func TestNamesAhead(t *testing.T) {
 		var opened uint32
 		var waiting []request
 		asked, told := 0, false
-		c := script(t, sftp.Options{InOrder: true, Numbered: true}, func(r request) [][]byte {
+		c := script(t, sftp.Options{InOrder: true, Numbered: numbered}, func(r request) [][]byte {
 			handle := ""
 			if r.kind == 12 {
 				asked++

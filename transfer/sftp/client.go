@@ -21,14 +21,11 @@ type Options struct {
 	// several requests at a time: without it, ReadFile and WriteFile take a
 	// round trip more.
 	InOrder bool
-	// FirstHandle is the handle that the first file of a session has, as an earlier
-	// session with the server has shown (see Client.FirstHandle); empty where
-	// nobody knows. It may be nil. See OpenAhead.
-	FirstHandle func() string
-	// Numbered says that the server's handles are numbers of four bytes, which it
-	// gives out from 0 in each session, and again when they have been given back,
-	// as OpenSSH's does. It works in order, too.
-	Numbered bool
+	// Numbered reports whether the server's handles are numbers of four bytes, which
+	// it gives out from 0 in each session, and again when they have been given back,
+	// as OpenSSH's does. Such a server works in order, too. It must be fast, and may
+	// be nil: they are not. See OpenAhead.
+	Numbered func() bool
 }
 
 // A Client is one session. Its methods may be called concurrently; a request
@@ -46,7 +43,6 @@ type Client struct {
 	next    uint32
 	pending map[uint32]*request
 	handles map[string]bool // of what is open
-	first   string          // the handle of what was opened first
 	err     error           // why the session ended
 	ended   chan struct{}   // closed when it has
 
@@ -289,9 +285,6 @@ func (c *Client) hold(d *decoder) error {
 		return broken("two open files have the handle %q", handle[:min(len(handle), maxHandle)])
 	}
 	c.handles[handle] = true
-	if c.first == "" {
-		c.first = handle
-	}
 	return nil
 }
 

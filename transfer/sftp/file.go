@@ -398,3 +398,51 @@ func (f *File) finish(ctx context.Context, writes []outgoing, attrs Attrs) (Info
 	}
 	return info, first
 }
+
+// SyncStat makes durable what was written, where the server can do that, and
+// describes the file, in one round trip. It may be called before what was written is
+// acknowledged, where the server works in order.
+func (f *File) SyncStat(ctx context.Context) (Info, error) {
+	if err := f.Confirm(ctx); err != nil {
+		return Info{}, err
+	}
+	c := f.c
+	var all []outgoing
+	if _, ok := c.Extension(extFsync); ok {
+		all = append(all, f.syncPacket().request())
+	}
+	requests, err := c.sendAll(append(all, f.statPacket().request())...)
+	if err != nil {
+		return Info{}, err
+	}
+	stat := requests[len(all)]
+	for _, sync := range requests[:len(all)] {
+		if _, err := c.take(ctx, sync, typeStatus); err != nil {
+			c.leave(stat)
+			return Info{}, err
+		}
+	}
+	return infoOf(c.take(ctx, stat, typeAttrs))
+}
+
+// SetClose gives the file its attributes and closes it, in one round trip. It calls
+// sent when that has been asked for.
+func (f *File) SetClose(ctx context.Context, attrs Attrs, sent func()) error {
+	if err := f.Confirm(ctx); err != nil {
+		return err
+	}
+	if f.closed.Swap(true) {
+		return errors.New("the file is closed already")
+	}
+	requests, err := f.c.sendAll(f.setPacket(attrs).request(), f.closePacket().request())
+	if err != nil {
+		return err
+	}
+	sent()
+	_, setErr := f.c.take(ctx, requests[0], typeStatus)
+	if errors.Is(setErr, errors.ErrUnsupported) {
+		setErr = nil // no reason to lose a file
+	}
+	_, closeErr := f.c.take(ctx, requests[1], typeStatus)
+	return errors.Join(setErr, closeErr)
+}
