@@ -271,9 +271,10 @@ type Conn struct {
 	spared *sync.Cond    // one of them has come, or not; or one of begun
 
 	wanted    int          // so many sessions are to begin SFTP ahead
-	hasty     []*session   // on which SFTP was begun ahead
-	unwanted  bool         // it is of no use to begin it
-	begun     []*sftpFiles // those of hasty that nobody has taken
+	hasty     []*session   // on which SFTP was begun ahead, until that is settled
+	settled   bool         // it is known whether the server does it
+	unwanted  bool         // it does not
+	begun     []*sftpFiles // begun ahead, and not taken yet
 	beginning int          // sessions that are on their way to be of these
 
 	closed bool

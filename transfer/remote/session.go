@@ -98,11 +98,15 @@ func (c *Conn) request(request, argument string, confirmed bool) (*session, erro
 			return nil, err
 		}
 	}
-	if request == subsystem {
+	first := request == subsystem && confirmed
+	if first {
 		c.beginAhead(argument)
 	}
-	if err := s.ask(request, argument, confirmed); err != nil {
-		c.dropBegun()
+	err := s.ask(request, argument, confirmed)
+	if first {
+		c.settleBegun(err == nil)
+	}
+	if err != nil {
 		s.abort()
 		wait(context.Background(), s.done)
 		return nil, err

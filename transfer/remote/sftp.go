@@ -3,7 +3,6 @@ package remote
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -59,84 +58,6 @@ var (
 	_ transfer.StatCommitter  = (*sftpWriter)(nil)
 	_ transfer.Sealer         = orderedWriter{}
 )
-
-// openSFTP starts a session that speaks SFTP. first is a path to ask about at
-// once, if it is not empty.
-func (c *Conn) openSFTP(ctx context.Context, request, argument, first string) (transfer.WritableRemote, error) {
-	s, err := c.open(ctx, request, argument)
-	if err != nil {
-		return nil, err
-	}
-	said := &head{}
-	var early *earlyStat
-	client, err := call(ctx, c, nil, func() (*sftp.Client, error) {
-		client, err := sftp.Begin(io.TeeReader(s.ch, said), writeHalf{s.ch}, c.sftpOptions())
-		if err != nil {
-			return nil, err
-		}
-		if first != "" && c.isOpenSSH() {
-			early = c.statEarly(client, first)
-		}
-		return client, client.Greet()
-	}, nil)
-	if err != nil {
-		s.abort()
-		wait(ctx, s.done)
-		if text := oneLine(said.String() + " " + s.words(ctx)); text != "" {
-			return nil, &serverError{fmt.Sprintf("it says %q", text), err}
-		}
-		return nil, err
-	}
-	f := c.sftpFiles(s, client)
-	f.early.Store(early)
-	return f, f.learn(ctx)
-}
-
-// An earlyStat is what Stat asks before anybody calls it.
-type earlyStat struct {
-	path string
-	done chan struct{} // closed when the fields below are set
-	info sftp.Info
-	err  error
-}
-
-// statEarly asks about a path behind the greeting, without waiting for that.
-func (c *Conn) statEarly(client *sftp.Client, path string) *earlyStat {
-	e := &earlyStat{path: path, done: make(chan struct{})}
-	ok := c.spawn(func() {
-		defer close(e.done)
-		e.info, e.err = client.Stat(c.ctx, path)
-	})
-	if !ok {
-		return nil
-	}
-	return e
-}
-
-// beginSFTP is openSFTP where everything is known of the server already: it
-// waits for no answer but that the channel is open.
-func (c *Conn) beginSFTP(ctx context.Context, request, argument string) (transfer.WritableRemote, error) {
-	begun, err := leave(ctx, c, nil, func() (*sftpFiles, error) { return c.takeBegun(), nil }, func(f *sftpFiles) {
-		if f != nil {
-			f.Close()
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	if begun != nil {
-		return begun, nil
-	}
-	s, err := c.openHastily(ctx, request, argument)
-	if err != nil {
-		return nil, err
-	}
-	f, err := c.hastily(s)
-	if err != nil {
-		return nil, err
-	}
-	return f, nil
-}
 
 // A writeHalf is what a session's requests are written to. Closing it leaves the
 // answers open.
