@@ -37,6 +37,8 @@ func (c *Conn) openSFTP(ctx context.Context, request, argument, first string) (t
 		}
 		return nil, err
 	}
+	_, syncs := client.Extension(sftp.ExtFsync)
+	c.traits.syncs.Store(syncs)
 	f := c.sftpFiles(s, client)
 	f.early.Store(early)
 	return f, f.learn(ctx)

@@ -86,7 +86,6 @@ func (c *Conn) takeAfter(first *Conn) {
 	if c == first || name == "" || version != c.Info().ServerVersion {
 		return
 	}
-	c.numbers = first.numbers
 	for _, w := range c.ways() {
 		if w.name == name {
 			c.keep(w, nil)

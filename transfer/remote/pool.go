@@ -42,6 +42,7 @@ type Pool struct {
 	fixed  int           // connections wanted; 0: as many as the sessions need
 	from   time.Duration // the round trip from which on one is begun ahead
 	lead   *lead
+	traits *traits // of the server, as all connections share them
 
 	ctx    context.Context // ends with Close, and what is on its way with it
 	cancel context.CancelCauseFunc
@@ -95,7 +96,7 @@ func DialPool(ctx context.Context, first, d Dialer, h Host, s Spread, log *slog.
 	}
 	p := &Pool{
 		dialer: d, host: h, log: log, fixed: s.Connections, from: aheadFrom,
-		slots: make(chan struct{}, dialsAtOnce), changed: make(chan struct{}),
+		slots: make(chan struct{}, dialsAtOnce), changed: make(chan struct{}), traits: &traits{},
 	}
 	if s.Large {
 		p.from = aheadForLarge
@@ -118,6 +119,7 @@ func DialPool(ctx context.Context, first, d Dialer, h Host, s Spread, log *slog.
 	if s.Sessions {
 		c.wantBegun(p.sessionsAhead(s.Commands))
 	}
+	c.traits = p.traits
 	p.first = c
 	p.conns = append([]*pooled{{Conn: c, sessions: 1, limit: sessionsEach}}, p.conns...)
 	return p, nil
@@ -183,6 +185,7 @@ func (p *Pool) connect(follows *lead) {
 	p.coming--
 	switch {
 	case err == nil:
+		conn.traits = p.traits
 		p.conns = append(p.conns, &pooled{Conn: conn, limit: sessionsEach})
 		p.log.Info("another connection", "address", conn.info.Address, "user", conn.info.User, "connections", len(p.conns),
 			"seconds", time.Since(began).Round(time.Millisecond).Seconds())

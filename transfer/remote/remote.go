@@ -258,7 +258,7 @@ type Conn struct {
 	slots  *slots
 	bufs   sync.Pool // *[]byte of maxRequest
 
-	numbers *numbers // shared by the connections of a pool
+	traits *traits // shared by the connections of a pool
 
 	// ctx ends with the connection; its cause says why.
 	ctx    context.Context

@@ -69,21 +69,22 @@ func (h writeHalf) Close() error                { return h.ch.CloseWrite() }
 func (c *Conn) sftpOptions() sftp.Options {
 	o := sftp.Options{Sent: c.watch.begin, Answered: c.watch.end, InOrder: c.inOrder()}
 	if c.isOpenSSH() {
-		o.Numbered = func() bool { return !c.numbers.off.Load() }
+		// OpenSSH's sftp-server, a process for each session, counts handles from 0.
+		o.Numbered = func() bool { return !c.traits.unforeseen.Load() }
 	}
 	return o
 }
 
-// numbers are what is known of a server's handles. OpenSSH's sftp-server, a process
-// for each session, counts them from 0.
-type numbers struct {
-	off atomic.Bool // another one was given than was foreseen
+// traits are what one session of a server has shown of all.
+type traits struct {
+	syncs      atomic.Bool // it has fsync@openssh.com
+	unforeseen atomic.Bool // it has given another handle than was foreseen
 }
 
 // heed notes whether an error is that nothing can be foreseen.
-func (n *numbers) heed(err error) {
+func (t *traits) heed(err error) {
 	if errors.Is(err, sftp.ErrUnforeseen) {
-		n.off.Store(true)
+		t.unforeseen.Store(true)
 	}
 }
 
@@ -361,7 +362,7 @@ func (f *sftpFiles) Reopen(ctx context.Context, name string, attrs transfer.Attr
 
 func (f *sftpFiles) writer(file *sftp.File, name string, attrs transfer.Attrs) transfer.AheadWriter {
 	w := &sftpWriter{sftpFile: sftpFile{files: f, file: file, path: name, stop: make(chan struct{})}, attrs: attrs}
-	if f.c.inOrder() {
+	if f.c.inOrder() && f.c.traits.syncs.Load() {
 		return orderedWriter{w}
 	}
 	return w

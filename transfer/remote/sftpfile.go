@@ -126,7 +126,7 @@ func (r *sftpReader) Stat(ctx context.Context) (transfer.Entry, error) {
 func (r *sftpReader) Described(ctx context.Context) (transfer.Entry, error) {
 	info, err := leave(ctx, r.files.c, r.stop, func() (sftp.Info, error) { return r.file.Described(ctx) }, nil)
 	if err != nil {
-		r.files.c.numbers.heed(err)
+		r.files.c.traits.heed(err)
 		return transfer.Entry{}, r.files.c.fileError("open", r.path, err)
 	}
 	return entry(path.Base(r.path), info), nil
@@ -141,7 +141,7 @@ type sftpWriter struct {
 // Confirm waits for the answer to ReopenAhead.
 func (w *sftpWriter) Confirm(ctx context.Context) error {
 	_, err := leave(ctx, w.files.c, w.stop, func() (struct{}, error) { return struct{}{}, w.file.Confirm(ctx) }, nil)
-	w.files.c.numbers.heed(err)
+	w.files.c.traits.heed(err)
 	return w.files.c.fileError("open", w.path, err)
 }
 
@@ -224,7 +224,7 @@ func (w *sftpWriter) final() sftp.Attrs {
 	return sftp.Attrs{SetMode: w.attrs.Mode != 0, Mode: w.attrs.Mode.Perm(), MTime: w.attrs.MTime}
 }
 
-// An orderedWriter is that of a server that works in order.
+// An orderedWriter is that of a server that works in order, and makes files durable.
 type orderedWriter struct{ *sftpWriter }
 
 // Seal makes what was written durable, behind the last write, and describes the

@@ -187,13 +187,13 @@ func (f *File) setPacket(a Attrs) *encoder {
 	return begin(typeFsetstat, 40+len(f.handle)).string(f.handle).attrs(a)
 }
 
-// extFsync makes a file durable (OpenSSH's PROTOCOL, section 4.5).
-const extFsync = "fsync@openssh.com"
+// ExtFsync makes a file durable (OpenSSH's PROTOCOL, section 4.5).
+const ExtFsync = "fsync@openssh.com"
 
 // Sync makes what was written durable. It is errors.ErrUnsupported where the
 // server has no fsync@openssh.com.
 func (f *File) Sync(ctx context.Context) error {
-	if _, ok := f.c.Extension(extFsync); !ok {
+	if _, ok := f.c.Extension(ExtFsync); !ok {
 		return errors.ErrUnsupported
 	}
 	if err := f.Confirm(ctx); err != nil {
@@ -204,7 +204,7 @@ func (f *File) Sync(ctx context.Context) error {
 }
 
 func (f *File) syncPacket() *encoder {
-	return begin(typeExtended, 8+len(extFsync)+len(f.handle)).string(extFsync).string(f.handle)
+	return begin(typeExtended, 8+len(ExtFsync)+len(f.handle)).string(ExtFsync).string(f.handle)
 }
 
 // Close closes the file (section 6.3). A second call does nothing.
@@ -371,7 +371,7 @@ func (f *File) Finish(ctx context.Context, attrs Attrs) (Info, error) {
 // behind the writes.
 func (f *File) finish(ctx context.Context, writes []outgoing, attrs Attrs) (Info, error) {
 	c, all := f.c, writes
-	if _, ok := c.Extension(extFsync); ok {
+	if _, ok := c.Extension(ExtFsync); ok {
 		all = append(all, f.syncPacket().request())
 	}
 	all = append(all, f.setPacket(attrs).request(), f.statPacket().request(), f.closePacket().request())
@@ -399,30 +399,23 @@ func (f *File) finish(ctx context.Context, writes []outgoing, attrs Attrs) (Info
 	return info, first
 }
 
-// SyncStat makes durable what was written, where the server can do that, and
-// describes the file, in one round trip. It may be called before what was written is
-// acknowledged, where the server works in order.
+// SyncStat makes durable what was written, and describes the file, in one round trip.
+// It may be called before what was written is acknowledged, where the server works in
+// order. The server must have ExtFsync.
 func (f *File) SyncStat(ctx context.Context) (Info, error) {
 	if err := f.Confirm(ctx); err != nil {
 		return Info{}, err
 	}
 	c := f.c
-	var all []outgoing
-	if _, ok := c.Extension(extFsync); ok {
-		all = append(all, f.syncPacket().request())
-	}
-	requests, err := c.sendAll(append(all, f.statPacket().request())...)
+	requests, err := c.sendAll(f.syncPacket().request(), f.statPacket().request())
 	if err != nil {
 		return Info{}, err
 	}
-	stat := requests[len(all)]
-	for _, sync := range requests[:len(all)] {
-		if _, err := c.take(ctx, sync, typeStatus); err != nil {
-			c.leave(stat)
-			return Info{}, err
-		}
+	if _, err := c.take(ctx, requests[0], typeStatus); err != nil {
+		c.leave(requests[1])
+		return Info{}, err
 	}
-	return infoOf(c.take(ctx, stat, typeAttrs))
+	return infoOf(c.take(ctx, requests[1], typeAttrs))
 }
 
 // SetClose gives the file its attributes and closes it, in one round trip. It calls
