@@ -60,15 +60,21 @@ var errNotSealed = errors.New("this session does not work in order")
 func (s *storing) place(ctx context.Context) error {
 	var work sync.WaitGroup
 	work.Go(func() { s.removeJournal(ctx) })
-	var finished error
+	finished := error(nil)
 	if s.sealed != nil {
-		sent := make(chan struct{})
-		asked := sync.OnceFunc(func() { close(sent) })
+		sent := make(chan error, 1)
+		asked := sync.OnceFunc(func() { sent <- nil })
 		work.Go(func() {
-			defer asked()
 			finished = s.sealed.Finish(ctx, asked)
+			select {
+			case sent <- finished: // it may not have come to asking
+			default:
+			}
 		})
-		<-sent
+		if err := <-sent; err != nil {
+			work.Wait()
+			return err
+		}
 	}
 	err := s.p.remote.Replace(ctx, s.temp, s.item.Target)
 	work.Wait()

@@ -21,6 +21,7 @@ type sealingRemote struct {
 	*memRemote
 	trip            time.Duration
 	said            func(*transfer.Entry) error // changes what is said behind a last write
+	unfinished      error                       // why nothing is asked for in the end
 	seals, finishes atomic.Int64
 }
 
@@ -65,6 +66,9 @@ func (s *sealing) Seal(ctx context.Context) (transfer.Entry, error) {
 
 func (s *sealing) Finish(ctx context.Context, sent func()) error {
 	s.r.finishes.Add(1)
+	if s.r.unfinished != nil {
+		return s.r.unfinished
+	}
 	err := s.Commit(ctx)
 	sent()
 	return err
@@ -79,17 +83,19 @@ func TestSeal(t *testing.T) {
 		said   func(*transfer.Entry) error
 		verify transfer.VerifyFunc
 		sealed bool
+		ends   error // in place of mode and time
 		err    error
 	}{
-		"far":                  {trip: 50 * time.Millisecond, sealed: true},
-		"near":                 {trip: time.Millisecond},
-		"a hash is asked for":  {trip: 50 * time.Millisecond, verify: func(context.Context, string, int64, string) (string, error) { return "", nil }},
-		"less is there":        {trip: 50 * time.Millisecond, said: func(e *transfer.Entry) error { e.Size--; return nil }},
-		"more is there":        {trip: 50 * time.Millisecond, said: func(e *transfer.Entry) error { e.Size++; return nil }},
-		"it cannot be durable": {trip: 50 * time.Millisecond, said: func(*transfer.Entry) error { return refused }, err: refused},
+		"far":                   {trip: 50 * time.Millisecond, sealed: true},
+		"near":                  {trip: time.Millisecond},
+		"a hash is asked for":   {trip: 50 * time.Millisecond, verify: func(context.Context, string, int64, string) (string, error) { return "", nil }},
+		"less is there":         {trip: 50 * time.Millisecond, said: func(e *transfer.Entry) error { e.Size--; return nil }},
+		"more is there":         {trip: 50 * time.Millisecond, said: func(e *transfer.Entry) error { e.Size++; return nil }},
+		"it cannot be finished": {trip: 50 * time.Millisecond, ends: refused, sealed: true, err: refused},
+		"it cannot be durable":  {trip: 50 * time.Millisecond, said: func(*transfer.Entry) error { return refused }, err: refused},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &sealingRemote{memRemote: newRemote(map[string]string{"/in/": "", "/in/big": "old"}), trip: tt.trip, said: tt.said}
+			r := &sealingRemote{memRemote: newRemote(map[string]string{"/in/": "", "/in/big": "old"}), trip: tt.trip, said: tt.said, unfinished: tt.ends}
 			checkLeaks(t, r.memRemote)
 			local := filepath.Join(t.TempDir(), "big")
 			content := strings.Repeat("0123456789abcdef", 20<<16)
