@@ -20,9 +20,12 @@ const (
 	// minRequest is what every server takes (draft-ietf-secsh-filexfer-02,
 	// section 3).
 	minRequest = 32 << 10
-	// firstWrite is what the first write of a session carries at most: a slow line
-	// would take long to say anything.
+	// firstWrite is what one write carries at most while nothing is known of a
+	// session's rate, and where that is low: what is on its way is lost if the run
+	// is killed.
 	firstWrite = 64 << 10
+	// writeTime is how long a larger one may take.
+	writeTime = 10 * time.Millisecond
 	// channelWindow is what an SSH channel carries in a round trip: most servers,
 	// and x/crypto, keep its window at 2 MiB, whatever is asked for beyond it.
 	channelWindow = 2 << 20
@@ -42,8 +45,7 @@ const (
 	// leastRequests is how many requests may be under way at least, so that the
 	// server has the next one before it has answered the last.
 	leastRequests = 6
-	// leastWrites is the same for what is written once a session has written
-	// something: what is under way is lost if the run is killed.
+	// leastWrites is the same for writes that are larger than firstWrite.
 	leastWrites = 3
 	// requestTime is how long one request may take on a slow line, as far as
 	// minRequest allows.
@@ -57,7 +59,6 @@ type lane struct {
 	remote Remote
 	own    bool // it was opened here, and is closed here
 	gone   bool // it takes nothing new
-	asked  bool // it has moved something, or is about to
 	waits  bool // a file that was opened ahead on it was not opened after all
 
 	window   int64 // bytes that may be under way
@@ -406,7 +407,6 @@ func (l *lanes) piece(a *lane, s *spread) func() {
 		l.begin(a)
 	}
 	p := s.missing.take(l.request(a))
-	a.asked = true
 	s.under++
 	a.inFlight += p.size()
 	h.moved++

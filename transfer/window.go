@@ -14,8 +14,8 @@ func (l *lanes) request(a *lane) int64 {
 		}
 		most = int64(min(read, maxRequest))
 	}
-	if l.put && !a.asked {
-		most = min(most, firstWrite)
+	if l.put {
+		most = min(most, max(firstWrite, int64(a.rate*writeTime.Seconds())))
 	}
 	rate := a.rate
 	if pace := l.pace(); pace > 0 && (rate == 0 || float64(pace) < rate) {
@@ -58,11 +58,12 @@ func (l *lanes) observe(a *lane, n int64, began, now time.Time) {
 	case l.put:
 		more = 1.2
 	}
-	requests := int64(leastRequests)
+	request := l.request(a)
+	least := leastRequests * request
 	if l.put {
-		requests = leastWrites
+		least = max(leastRequests*firstWrite, leastWrites*request)
 	}
-	least := max(requests/max(1, int64(l.live())), 2) * l.request(a)
+	least = max(least/max(1, int64(l.live())), 2*request)
 	// A server that gets going is slow at first, so it shrinks step by step.
 	a.window = min(max(int64(more*product), a.window*3/4, least), l.widest())
 	a.since, a.count = now, 0
