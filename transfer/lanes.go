@@ -108,9 +108,9 @@ type spread struct {
 	unjoin  context.CancelFunc
 
 	// open opens the file on a lane that has not got it; with ahead it need not wait
-	// for the answer. move moves one piece by a handle's
-	// file, and may call sent each time that a request of it has gone out. look
-	// says whether the file is as it was; it may be nil. All run concurrently.
+	// for the answer. move moves one piece by a handle's file, and may call sent each
+	// time that a request of it has gone out. look says whether the file is as it
+	// should be; it may be nil. All run concurrently.
 	open func(ctx context.Context, r Remote, ahead bool) (io.Closer, error)
 	move func(file io.Closer, piece span, sent func()) error
 	look lookFunc

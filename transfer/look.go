@@ -5,7 +5,8 @@ import "io"
 // What a file is like after it was read need not be asked for when all of it has
 // come: a session that works in order answers behind its last read. On each session
 // that reads, one question goes out as soon as nobody has anything left to ask of
-// the file; the last of the answers is younger than all that was read.
+// the file; the last of the answers is younger than all that was read. What was written is looked at
+// in the same way, see seal.
 
 // looks asks on the sessions that have sent all of their reads. The caller holds mu.
 func (l *lanes) looks(s *spread) {
@@ -47,7 +48,7 @@ func (l *lanes) sent(s *spread, h *handle) func() {
 }
 
 // alike reports whether all sessions that have moved something of a file have seen
-// it unchanged after that. An error is what its home has seen instead.
+// it as it should be after that. An error is what its home has seen instead.
 func (l *lanes) alike(s *spread) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -65,6 +66,6 @@ func (l *lanes) alike(s *spread) (bool, error) {
 	return true, nil
 }
 
-// A lookFunc is an error if a file is not as it was, or if nobody can say: then it may
-// have closed the file.
+// A lookFunc is an error if a file is not as it should be, or if nobody can say: then it
+// may have closed the file.
 type lookFunc func(file io.Closer) error

@@ -7,7 +7,7 @@ import (
 
 // collectAt is by how much memory may grow before it is collected, in percent of what
 // lives: of a transfer that is little, and what comes by is as much as is moved. Go's
-// own 100 collects each few megabytes; 400 is no faster, and takes half as much again.
+// own 100 collects each few megabytes; 400 is hardly faster, and takes half as much again.
 const collectAt = 200
 
 // oneRun fits the process to one run: a chain of goroutines, each of which hands
