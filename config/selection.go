@@ -99,8 +99,9 @@ type SelectionFlag struct {
 // SelectionFlags are all of them.
 func SelectionFlags() []SelectionFlag {
 	var all []SelectionFlag
+	keys := fields(reflect.TypeFor[jobEntry]())
 	for _, key := range selectionKeys() {
-		for _, f := range fields(reflect.TypeFor[jobEntry]()) {
+		for _, f := range keys {
 			if f.name == key {
 				all = append(all, f.selectionFlag())
 			}
