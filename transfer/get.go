@@ -195,7 +195,7 @@ func (g *getter) closeFolders() {
 
 func (o *openedFolder) close() {
 	if o.dir != nil {
-		o.dir.root.Close()
+		o.dir.close()
 	}
 }
 

@@ -1,6 +1,9 @@
 package transfer
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+)
 
 // A group makes one run of something expensive serve all who ask for it at
 // about the same time: who asks while it runs shares the next run. The zero
@@ -34,6 +37,7 @@ func (g *group) do(f func() error) error {
 	}
 	g.running.Lock()
 	defer g.running.Unlock()
+	runtime.Gosched() // who is about to ask, joins
 	g.mu.Lock()
 	g.next = nil
 	g.mu.Unlock()

@@ -104,6 +104,7 @@ type folder struct {
 	root  *os.Root
 	path  string // for messages
 	log   *slog.Logger
+	self  *os.File // the folder itself, to be synced; guarded by syncs
 	syncs group
 
 	// left are temporary files of dead runs that a transfer may go on with.
@@ -112,7 +113,7 @@ type folder struct {
 }
 
 // openFolder opens a folder below root, and makes it if it is absent. The
-// caller closes its root.
+// caller closes it.
 func openFolder(root *os.Root, dir string, log *slog.Logger) (*folder, error) {
 	if err := makeFolder(root, dir); err != nil {
 		return nil, err
@@ -123,6 +124,13 @@ func openFolder(root *os.Root, dir string, log *slog.Logger) (*folder, error) {
 		return nil, diskError("open folder", path, err)
 	}
 	return &folder{root: sub, path: path, log: log}, nil
+}
+
+func (d *folder) close() {
+	if d.self != nil {
+		d.self.Close()
+	}
+	d.root.Close()
 }
 
 func (d *folder) join(name string) string { return filepath.Join(d.path, name) }
@@ -177,11 +185,12 @@ func (d *folder) create(final, run string, mode fs.FileMode) (*tempFile, error) 
 			return nil, diskError("create", d.join(t.name), err)
 		}
 		t.file = f
-		if !t.lock() {
+		info, err := f.Stat()
+		if !t.lock(info) {
 			f.Close()
 			continue
 		}
-		if info, err := f.Stat(); err == nil && keepsModes {
+		if err == nil && keepsModes {
 			// The system has taken the umask off: learn it from that.
 			t.mode = info.Mode().Perm() & mode
 			t.try("set mode", f.Chmod(privateMode))
@@ -191,9 +200,10 @@ func (d *folder) create(final, run string, mode fs.FileMode) (*tempFile, error) 
 	return nil, fault.New(fault.LocalDisk, "lock %q: another process removes it again and again", d.join(t.name)).AsTransient()
 }
 
-// lock locks a new temporary file. It is false where another process took it
-// for a dead one in the moment before, and has removed it or is about to.
-func (t *tempFile) lock() bool {
+// lock locks a new temporary file, which that is of. It is false where another
+// process took it for a dead one in the moment before, and has removed it or is about
+// to.
+func (t *tempFile) lock(made fs.FileInfo) bool {
 	held, err := flock.TryLock(t.file)
 	if err != nil {
 		// A file system without locks: other runs then leave the file alone,
@@ -201,13 +211,13 @@ func (t *tempFile) lock() bool {
 		t.try("lock", err)
 		return true
 	}
-	return held && t.dir.leadsTo(t.name, t.file)
+	return held && t.dir.leadsTo(t.name, made)
 }
 
-// leadsTo reports whether a name is still that of an open file.
-func (d *folder) leadsTo(name string, f *os.File) bool {
-	opened, err := f.Stat()
-	if err != nil {
+// leadsTo reports whether a name is still that of an open file, as Stat has
+// described it.
+func (d *folder) leadsTo(name string, opened fs.FileInfo) bool {
+	if opened == nil {
 		return false
 	}
 	named, err := d.root.Lstat(name)
@@ -242,10 +252,12 @@ func (t *tempFile) commit(ctx context.Context, mtime time.Time) error {
 
 // sync makes the names in the folder durable.
 func (d *folder) sync() error {
-	f, err := d.root.Open(".")
+	var err error
+	if d.self == nil {
+		d.self, err = d.root.Open(".")
+	}
 	if err == nil {
-		err = syncFolder(f)
-		f.Close()
+		err = syncFolder(d.self)
 	}
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		return diskError("sync folder", d.path, err)
@@ -385,7 +397,11 @@ func (d *folder) openDead(name string) (*os.File, error) {
 		return nil, err
 	}
 	held, err := flock.TryLock(f)
-	if err != nil || !held || !d.leadsTo(name, f) {
+	if err == nil && held {
+		opened, _ := f.Stat()
+		held = d.leadsTo(name, opened)
+	}
+	if err != nil || !held {
 		f.Close()
 		return nil, err
 	}
