@@ -36,6 +36,7 @@ type attempt struct {
 	last     bool            // there is no further one, whatever happens
 	loggedIn bool            // an earlier one was
 	crowded  bool            // an earlier one could not have another connection
+	greets   bool            // the server's greeting is waited for, as an earlier one got none
 	ahead    int             // how many items are planned before the first is moved
 
 	second   *secondLook
@@ -93,10 +94,11 @@ func (a *attempt) do(ctx, moving context.Context) error {
 	}()
 	conn := pool.First()
 	a.loggedIn = true
-	files, err := conn.FilesAt(moving, a.job.first(a.values))
+	files, err := a.open(moving, conn)
 	if err != nil {
 		return err
 	}
+	defer func() { a.greets = a.greets || remote.Unanswered(files) }()
 	defer a.watchLine(pool)() // ends before the connections do
 	info := conn.Info()
 	a.run.Address, a.run.HostKey = info.Address, &store.HostKey{Type: info.HostKeyType, Fingerprint: info.HostKey}
@@ -126,6 +128,15 @@ func (a *attempt) do(ctx, moving context.Context) error {
 		err = p.mirror(moving, err)
 	}
 	return a.afterwards(ctx, files, dest, err)
+}
+
+// open opens the files of a connection. The greeting is waited for where the server
+// has left one unanswered.
+func (a *attempt) open(ctx context.Context, conn *remote.Conn) (transfer.WritableRemote, error) {
+	if a.greets {
+		return conn.Files(ctx)
+	}
+	return conn.FilesAhead(ctx)
 }
 
 // begin records where files are about to land, so that a later run can clean

@@ -144,20 +144,6 @@ func (j *Job) remote(ctx context.Context, r transfer.Remote, v stamp.Values) (de
 	return destination{name: expander(j.To, v)}, nil
 }
 
-// first is the remote path that is asked about before anything else, if that is
-// known.
-func (j *Job) first(v stamp.Values) string {
-	switch {
-	case j.Put == nil && !transfer.HasWildcard(j.Get[0]):
-		return j.Get[0]
-	case j.Put != nil:
-		if p, err := j.To.Expand(v); err == nil {
-			return p
-		}
-	}
-	return ""
-}
-
 // expander names each file by a template.
 func expander(t *stamp.Template, v stamp.Values) func(transfer.Item) (string, error) {
 	return func(i transfer.Item) (string, error) {

@@ -44,9 +44,15 @@ func exact() bool { return os.Getenv("LINEHAUL_RATES") != "" }
 // rateBench is a bench whose server is OpenSSH's, with its log at hand.
 func rateBench(t *testing.T) *bench {
 	t.Helper()
+	return sshdBench(t, lab.SSHD{Tester: os.Getuid() == 0})
+}
+
+func sshdBench(t *testing.T, o lab.SSHD) *bench {
+	t.Helper()
 	lab.Need(t, "sshd", "ssh-keygen")
 	key := lab.Keygen(t, filepath.Join(t.TempDir(), "id"), "ed25519")
-	s := lab.StartSSHD(t, lab.SSHD{AuthorizedKeys: []string{key + ".pub"}, HostKeys: []string{"ed25519"}, Tester: os.Getuid() == 0})
+	o.AuthorizedKeys, o.HostKeys = []string{key + ".pub"}, []string{"ed25519"}
+	s := lab.StartSSHD(t, o)
 	pin, err := keys.ParsePin(s.Fingerprint())
 	if err != nil {
 		t.Fatal(err)

@@ -308,8 +308,14 @@ func (r *Runner) attempts(ctx context.Context, j *Job, run *store.Run, v stamp.V
 			a.log = log.With(logs.Attempt, n)
 		}
 		a.last = n-taken >= j.Retry.Attempts
-		began := r.Now()
+		began, greets := r.Now(), a.greets
 		err := a.do(ctx, moving)
+		if err != nil && a.greets && !greets && moving.Err() == nil {
+			// Nothing was done, and there are other ways.
+			a.log.Info("the server does not begin SFTP as it says, connecting again to find another way", logs.Error, err.Error())
+			n--
+			continue
+		}
 		if notNow := (*notNowError)(nil); errors.As(err, &notNow) && moving.Err() == nil {
 			if err = a.putOff(moving, notNow); err == nil {
 				n--

@@ -373,7 +373,7 @@ func TestAheadMaxStartups(t *testing.T) {
 	defer p.Close()
 	settled(t, p, p.Refused)
 	path := filepath.ToSlash(s.Dir)
-	if _, err := p.First().FilesAt(t.Context(), path); err != nil {
+	if _, err := p.First().FilesAhead(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if files, err := crowd(t, p, false, path); len(files) != 8 {
@@ -406,7 +406,7 @@ func TestAheadSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	if _, err := p.First().FilesAt(t.Context(), "f"); err != nil {
+	if _, err := p.First().FilesAhead(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got := p.Spread(); got != 2 {

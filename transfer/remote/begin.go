@@ -2,32 +2,25 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
 
+	"linehaul/fault"
 	"linehaul/transfer"
 	"linehaul/transfer/sftp"
 )
 
-// openSFTP starts a session that speaks SFTP. first is a path to ask about at
-// once, if it is not empty.
-func (c *Conn) openSFTP(ctx context.Context, request, argument, first string) (transfer.WritableRemote, error) {
+// openSFTP starts a session that speaks SFTP.
+func (c *Conn) openSFTP(ctx context.Context, request, argument string) (transfer.WritableRemote, error) {
 	s, err := c.open(ctx, request, argument)
 	if err != nil {
 		return nil, err
 	}
 	said := &head{}
-	var early *earlyStat
 	client, err := call(ctx, c, nil, func() (*sftp.Client, error) {
-		client, err := sftp.Begin(io.TeeReader(s.ch, said), writeHalf{s.ch}, c.sftpOptions())
-		if err != nil {
-			return nil, err
-		}
-		if first != "" && c.isOpenSSH() {
-			early = c.statEarly(client, first)
-		}
-		return client, client.Greet()
+		return sftp.NewClient(io.TeeReader(s.ch, said), writeHalf{s.ch}, c.sftpOptions())
 	}, nil)
 	if err != nil {
 		s.abort()
@@ -37,33 +30,36 @@ func (c *Conn) openSFTP(ctx context.Context, request, argument, first string) (t
 		}
 		return nil, err
 	}
-	_, syncs := client.Extension(sftp.ExtFsync)
-	c.traits.syncs.Store(syncs)
 	f := c.sftpFiles(s, client)
-	f.early.Store(early)
 	return f, f.learn(ctx)
 }
 
-// An earlyStat is what Stat asks before anybody calls it.
-type earlyStat struct {
-	path string
-	done chan struct{} // closed when the fields below are set
-	info sftp.Info
-	err  error
+// openAheadFrom is the round trip from which on it is worth it not to wait for a
+// server's greeting.
+const openAheadFrom = 10 * time.Millisecond
+
+// openSFTPAhead is openSFTP, and does not wait for the greeting, where the server is
+// known to take what comes right behind and the line is long.
+func (c *Conn) openSFTPAhead(ctx context.Context, request, argument string) (transfer.WritableRemote, error) {
+	if !c.isOpenSSH() || c.roundTrip() < openAheadFrom {
+		return c.openSFTP(ctx, request, argument)
+	}
+	s, err := c.open(ctx, request, argument)
+	if err != nil {
+		return nil, err
+	}
+	f, err := c.hastily(s, func() {
+		c.fail(fault.New(fault.Stall, "%s: it says that it begins SFTP, and does not greet: %w", c.host.label(), errUngreeted))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
-// statEarly asks about a path behind the greeting, without waiting for that.
-func (c *Conn) statEarly(client *sftp.Client, path string) *earlyStat {
-	e := &earlyStat{path: path, done: make(chan struct{})}
-	ok := c.spawn(func() {
-		defer close(e.done)
-		e.info, e.err = client.Stat(c.ctx, path)
-	})
-	if !ok {
-		return nil
-	}
-	return e
-}
+// errUngreeted is why a connection was ended on which everything waits for a
+// greeting.
+var errUngreeted = errors.New("no answer")
 
 // beginSFTP is openSFTP where everything is known of the server already: it
 // waits for no answer but that the channel is open.
@@ -83,7 +79,7 @@ func (c *Conn) beginSFTP(ctx context.Context, request, argument string) (transfe
 	if err != nil {
 		return nil, err
 	}
-	f, err := c.hastily(s)
+	f, err := c.hastily(s, s.abort)
 	if err != nil {
 		return nil, err
 	}
@@ -91,21 +87,22 @@ func (c *Conn) beginSFTP(ctx context.Context, request, argument string) (transfe
 }
 
 // hastily begins SFTP on a session that runs it, or is about to. It waits for no
-// answer. A session that the server does not begin is ended after the stall time.
-func (c *Conn) hastily(s *session) (*sftpFiles, error) {
+// answer. late is called if the server has not begun it after three quarters of the
+// stall time.
+func (c *Conn) hastily(s *session, late func()) (*sftpFiles, error) {
 	client, err := sftp.Begin(s.ch, writeHalf{s.ch}, c.sftpOptions())
 	if err != nil {
 		s.abort()
 		return nil, err
 	}
 	c.spawn(func() {
-		late := time.NewTimer(c.host.StallTimeout)
-		defer late.Stop()
+		patience := time.NewTimer(c.host.StallTimeout * 3 / 4)
+		defer patience.Stop()
 		select {
 		case <-client.Greeted():
 		case <-client.Ended():
-		case <-late.C:
-			s.abort()
+		case <-patience.C:
+			late()
 		}
 	})
 	f := c.sftpFiles(s, client)
@@ -177,7 +174,7 @@ func (c *Conn) beginSpare(argument string) *sftpFiles {
 		s.abort()
 		return nil
 	}
-	f, err := c.hastily(s)
+	f, err := c.hastily(s, s.abort)
 	if err != nil {
 		return nil
 	}

@@ -1,7 +1,9 @@
 package remote_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,8 +17,8 @@ import (
 )
 
 // TestFarAway: on a line that is long, with sessions opened ahead and the first
-// question asked with the greeting, a server that allows few sessions still has
-// room for as many as it allows.
+// question asked without waiting for the greeting, a server that allows few sessions
+// still has room for as many as it allows.
 func TestFarAway(t *testing.T) {
 	startsOthers(t)
 	for _, tt := range []struct {
@@ -33,21 +35,12 @@ func TestFarAway(t *testing.T) {
 				t.Fatal(err)
 			}
 			path := filepath.ToSlash(file)
-			files, err := c.FilesAt(t.Context(), path)
+			files, err := c.FilesAhead(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			for range 2 { // the first answer is there already, and the next is asked for anew
-				e, err := files.Stat(t.Context(), path)
-				if err != nil || e.Size != 7 {
-					t.Fatalf("%+v, %v", e, err)
-				}
-				if err := os.Chmod(file, 0o640); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if e, err := files.Stat(t.Context(), path); err != nil || e.Mode.Perm() != 0o640 {
-				t.Errorf("an old answer: %+v, %v", e, err)
+			if e, err := files.Stat(t.Context(), path); err != nil || e.Size != 7 || remote.Unanswered(files) {
+				t.Fatalf("%+v, %v", e, err)
 			}
 			trip := files.(interface{ RoundTrip() time.Duration }).RoundTrip()
 			if trip < 60*time.Millisecond || trip > 400*time.Millisecond {
@@ -65,8 +58,8 @@ func TestFarAway(t *testing.T) {
 	}
 }
 
-// farAway connects to an sshd behind a long line.
-func farAway(t *testing.T, o lab.SSHD, spread remote.Spread) (*lab.Server, *remote.Pool) {
+// farHost is an sshd behind a long line.
+func farHost(t *testing.T, o lab.SSHD) (*lab.Server, remote.Host) {
 	t.Helper()
 	key, _ := newKey(t)
 	o.AuthorizedKeys, o.HostKeys = []string{key + ".pub"}, []string{"ed25519"}
@@ -79,6 +72,13 @@ func farAway(t *testing.T, o lab.SSHD, spread remote.Spread) (*lab.Server, *remo
 	h := sshdHost(t, s, key)
 	far := hostAt(line.Addr())
 	h.Address, h.Port = far.Address, far.Port
+	return s, h
+}
+
+// farAway connects to it.
+func farAway(t *testing.T, o lab.SSHD, spread remote.Spread) (*lab.Server, *remote.Pool) {
+	t.Helper()
+	s, h := farHost(t, o)
 	p, err := remote.DialPool(t.Context(), &net.Dialer{}, &net.Dialer{}, h, spread, testLog(t))
 	if err != nil {
 		t.Fatal(err)
@@ -102,12 +102,12 @@ func TestBegunAhead(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, p := farAway(t, lab.SSHD{NoSFTP: true, Config: "Subsystem sftp " + program}, remote.Spread{Connections: 1, Sessions: begins})
-			if _, err := p.First().FilesAt(t.Context(), "/"); err != nil {
+			if _, err := p.First().FilesAhead(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			begun := func() int {
 				lines, err := os.ReadFile(seen)
-				if err != nil {
+				if err != nil && !errors.Is(err, fs.ErrNotExist) {
 					t.Fatal(err)
 				}
 				return len(lines)
@@ -135,7 +135,7 @@ func TestBegunAhead(t *testing.T) {
 func TestBegunForNothing(t *testing.T) {
 	startsOthers(t)
 	s, p := farAway(t, lab.SSHD{NoSFTP: true}, remote.Spread{Connections: 1, Sessions: true})
-	files, err := p.First().FilesAt(t.Context(), "/")
+	files, err := p.First().FilesAhead(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,5 +151,29 @@ func TestBegunForNothing(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("no session more: %v", err)
 		}
+	}
+}
+
+// TestUnanswered: a server that says that it begins SFTP, and does not, is noticed with
+// the first question, and reached in another way once that is known.
+func TestUnanswered(t *testing.T) {
+	startsOthers(t)
+	for name, program := range map[string]string{"ends": "/bin/false", "says something else": "/bin/echo nobody may do that here", "says nothing": "/bin/sleep 60"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, h := farHost(t, lab.SSHD{NoSFTP: true, Config: "Subsystem sftp " + program})
+			files, err := connect(t, h).FilesAhead(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.ToSlash(s.Dir)
+			if e, err := files.Stat(t.Context(), path); err == nil || !remote.Unanswered(files) {
+				t.Errorf("%+v, %v, unanswered: %t", e, err, remote.Unanswered(files))
+			}
+			files, _ = openFiles(t, h)
+			if e, err := files.Stat(t.Context(), path); err != nil || !e.Mode.IsDir() || remote.Unanswered(files) {
+				t.Errorf("%+v, %v", e, err)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,13 +13,15 @@ import (
 // Files opens a session for files. It may be called several times: each call
 // opens a channel of its own, which lasts as long as c. Where a server has
 // several ways, the one that worked is kept for the next call.
-func (c *Conn) Files(ctx context.Context) (transfer.WritableRemote, error) { return c.files(ctx, "") }
+func (c *Conn) Files(ctx context.Context) (transfer.WritableRemote, error) {
+	return c.files(ctx, false)
+}
 
-func (c *Conn) files(ctx context.Context, first string) (transfer.WritableRemote, error) {
+func (c *Conn) files(ctx context.Context, ahead bool) (transfer.WritableRemote, error) {
 	ways := c.ways()
 	var failed []error
 	for i, w := range ways {
-		files, err := c.try(ctx, w, first, i == len(ways)-1)
+		files, err := c.try(ctx, w, ahead, i == len(ways)-1)
 		if err == nil {
 			c.keep(w, failed)
 			c.log.Debug("file session open", "by", w.name)
@@ -37,10 +40,23 @@ func (c *Conn) files(ctx context.Context, first string) (transfer.WritableRemote
 		WithHint("the login works, but the server allows no file transfer: it needs `Subsystem sftp` in its sshd_config, or the program scp, and a shell that prints nothing on its own")
 }
 
-// FilesAt is Files for somebody whose first question is what path is: where the
-// server is known to take it, the question goes out with the greeting.
-func (c *Conn) FilesAt(ctx context.Context, path string) (transfer.WritableRemote, error) {
-	return c.files(ctx, path)
+// FilesAhead is Files, and does not wait until a server has greeted that says that it
+// begins SFTP: the first questions go out together with the greeting. Should it
+// not greet, whatever is asked fails, and Unanswered says so; Files of another
+// connection then finds another way.
+func (c *Conn) FilesAhead(ctx context.Context) (transfer.WritableRemote, error) {
+	return c.files(ctx, true)
+}
+
+// Unanswered reports whether files that FilesAhead has returned are of no use, as the
+// server has not begun what it said that it begins. Nothing was done by them.
+func Unanswered(files transfer.WritableRemote) bool {
+	f, ok := files.(*sftpFiles)
+	if !ok {
+		return false
+	}
+	gone := f.c.gone()
+	return errors.Is(gone, errUngreeted) || gone == nil && f.client.Refused()
 }
 
 // heard notes how long the server took for something that is no work.
@@ -106,23 +122,26 @@ func (c *Conn) keep(w way, failed []error) {
 // try opens files in one way. A server may take a request and then not know
 // what to do with it: if there is another way, this one gets less time than the
 // watch would give it.
-func (c *Conn) try(ctx context.Context, w way, first string, last bool) (transfer.WritableRemote, error) {
+func (c *Conn) try(ctx context.Context, w way, ahead, last bool) (transfer.WritableRemote, error) {
 	if !last {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.host.StallTimeout*3/4)
 		defer cancel()
 	}
-	return w.open(ctx, first)
+	if ahead && w.ahead != nil {
+		return w.ahead(ctx)
+	}
+	return w.open(ctx)
 }
 
 // A way is one way to transfer files.
 type way struct {
 	name     string
 	protocol Protocol
-	// open opens files; first is a path to ask about at once, if it is not empty.
-	open func(ctx context.Context, first string) (transfer.WritableRemote, error)
-	// hasty is open without waiting for answers. It may be nil.
-	hasty func(context.Context) (transfer.WritableRemote, error)
+	open     func(context.Context) (transfer.WritableRemote, error)
+	// ahead is open without waiting for the greeting, and hasty without waiting for
+	// any answer, where the way has worked. They may be nil.
+	ahead, hasty func(context.Context) (transfer.WritableRemote, error)
 }
 
 // ways lists what to try, best first.
@@ -133,16 +152,19 @@ func (c *Conn) ways() []way {
 		return []way{c.way}
 	}
 	sftp := []way{
-		{"SFTP subsystem", SFTP, func(ctx context.Context, first string) (transfer.WritableRemote, error) {
-			return c.openSFTP(ctx, subsystem, "sftp", first)
-		}, func(ctx context.Context) (transfer.WritableRemote, error) {
-			return c.beginSFTP(ctx, subsystem, "sftp")
+		{
+			name: "SFTP subsystem", protocol: SFTP,
+			open: func(ctx context.Context) (transfer.WritableRemote, error) { return c.openSFTP(ctx, subsystem, "sftp") },
+			ahead: func(ctx context.Context) (transfer.WritableRemote, error) {
+				return c.openSFTPAhead(ctx, subsystem, "sftp")
+			},
+			hasty: func(ctx context.Context) (transfer.WritableRemote, error) { return c.beginSFTP(ctx, subsystem, "sftp") },
+		},
+		{name: "sftp-server", protocol: SFTP, open: func(ctx context.Context) (transfer.WritableRemote, error) {
+			return c.openSFTP(ctx, "exec", findSFTPServer)
 		}},
-		{"sftp-server", SFTP, func(ctx context.Context, first string) (transfer.WritableRemote, error) {
-			return c.openSFTP(ctx, "exec", findSFTPServer, first)
-		}, nil},
 	}
-	scp := way{"SCP", SCP, func(ctx context.Context, _ string) (transfer.WritableRemote, error) { return c.openSCP(ctx) }, nil}
+	scp := way{name: "SCP", protocol: SCP, open: c.openSCP}
 	switch c.host.Protocol {
 	case SFTP:
 		return sftp

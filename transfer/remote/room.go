@@ -11,9 +11,10 @@ import (
 
 var _ transfer.Roomer = (*sftpFiles)(nil)
 
-// Room asks by statvfs@openssh.com, where the server has that.
+// Room asks by statvfs@openssh.com, where the server has that. One that has not
+// greeted yet is OpenSSH's, and has it unless it says otherwise.
 func (f *sftpFiles) Room(ctx context.Context, path string) (transfer.Room, error) {
-	if _, ok := f.client.Extension(sftp.ExtStatvfs); !ok {
+	if has, said := f.says(sftp.ExtStatvfs); said && !has {
 		return transfer.Room{}, errors.ErrUnsupported
 	}
 	v, err := leave(ctx, f.c, nil, func() (sftp.Volume, error) { return f.client.Volume(ctx, path) }, nil)

@@ -33,7 +33,6 @@ type sftpFiles struct {
 	c       *Conn
 	session *session
 	client  *sftp.Client
-	early   atomic.Pointer[earlyStat]
 	closed  func() // told once by Close; may be nil
 	closing sync.Once
 
@@ -112,6 +111,18 @@ func (c *Conn) isOpenSSH() bool {
 	return strings.Contains(version, "OpenSSH") && !strings.Contains(version, "for_Windows")
 }
 
+// says reports whether the server has an extension, if it has said by now which it
+// has.
+func (f *sftpFiles) says(extension string) (has, said bool) {
+	select {
+	case <-f.client.Greeted():
+		_, has = f.client.Extension(extension)
+		return has, true
+	default:
+		return false, false
+	}
+}
+
 // learn finds out how much one request may carry. A read may be answered with
 // less than it asked for, so that asking for much does no harm; a write that is
 // too large ends the session, so it is large only where the server is known to
@@ -188,16 +199,7 @@ func (f *sftpFiles) tell(ctx context.Context, op, path string, request func() er
 }
 
 func (f *sftpFiles) Stat(ctx context.Context, name string) (transfer.Entry, error) {
-	var info sftp.Info
-	var err error
-	if e := f.early.Load(); e != nil && e.path == name && f.early.CompareAndSwap(e, nil) {
-		info, err = leave(ctx, f.c, nil, func() (sftp.Info, error) {
-			<-e.done // which the end of the connection closes, too
-			return e.info, e.err
-		}, nil)
-	} else {
-		info, err = f.ask(ctx, func() (sftp.Info, error) { return f.client.Stat(ctx, name) })
-	}
+	info, err := f.ask(ctx, func() (sftp.Info, error) { return f.client.Stat(ctx, name) })
 	if err != nil {
 		return transfer.Entry{}, f.c.fileError("stat", name, err)
 	}
@@ -362,6 +364,9 @@ func (f *sftpFiles) Reopen(ctx context.Context, name string, attrs transfer.Attr
 
 func (f *sftpFiles) writer(file *sftp.File, name string, attrs transfer.Attrs) transfer.AheadWriter {
 	w := &sftpWriter{sftpFile: sftpFile{files: f, file: file, path: name, stop: make(chan struct{})}, attrs: attrs}
+	if syncs, said := f.says(sftp.ExtFsync); said {
+		f.c.traits.syncs.Store(syncs)
+	}
 	if f.c.inOrder() && f.c.traits.syncs.Load() {
 		return orderedWriter{w}
 	}

@@ -123,6 +123,16 @@ func (c *Client) Greet() error {
 // Greeted is closed when the server has greeted, or will not.
 func (c *Client) Greeted() <-chan struct{} { return c.greeted }
 
+// Refused reports whether the session has ended without the server's greeting.
+func (c *Client) Refused() bool {
+	select {
+	case <-c.greeted:
+		return c.refusal != nil
+	default:
+		return false
+	}
+}
+
 // greet waits for the server's version and keeps what it says of itself.
 func (c *Client) greet(r *bufio.Reader) error {
 	defer close(c.greeted)
