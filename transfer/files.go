@@ -49,9 +49,6 @@ const (
 	// farAtOnce is how many, where a round trip takes farAway or more: fewer
 	// where they are larger than farSize, in bytes, as each is held in memory.
 	farAtOnce = 512
-	// farStored is how many of them are stored at a time: more than about 1 MiB
-	// that waits costs OpenSSH's server dear, see putWindow.
-	farStored = 256
 	farAway   = 20 * time.Millisecond
 	farSize   = 64 << 10
 )
@@ -138,14 +135,12 @@ type moved struct {
 // mover moves one item once.
 type mover func(ctx context.Context, item Item, p FileProgress) (moved, error)
 
-func atOnce(n int, r Remote, put bool) int {
+func atOnce(n int, r Remote) int {
 	_, whole := r.(WholeRemote)
 	far, ok := r.(RoundTripper)
 	switch {
 	case n > 0:
 		return n
-	case whole && ok && far.RoundTrip() >= farAway && put:
-		return farStored
 	case whole && ok && far.RoundTrip() >= farAway:
 		return farAtOnce
 	case whole:
@@ -246,7 +241,7 @@ func (e *engine) files(ctx context.Context, items iter.Seq2[Item, error], move m
 
 // weight is how many places an item takes of those that are under way.
 func (e *engine) weight(item Item) int {
-	if e.atOnce < farStored || item.Entry.Size < farSize {
+	if e.atOnce < farAtOnce || item.Entry.Size < farSize {
 		return 1
 	}
 	return int(min(item.Entry.Size, maxRequest)/farSize) + 1

@@ -82,7 +82,7 @@ func (g *Get) Files(ctx context.Context, items []Item) ([]Result, error) {
 				return err
 			}
 		}
-		return g.stream(ctx, root, sliceItems(items), len(items), emit)
+		return g.stream(ctx, root, sliceItems(items), items, emit)
 	})
 }
 
@@ -95,7 +95,7 @@ func (g *Get) Stream(ctx context.Context, items iter.Seq2[Item, error], emit fun
 		return err
 	}
 	defer root.Close()
-	return g.stream(ctx, root, items, 0, func(i int, r Result) {
+	return g.stream(ctx, root, items, nil, func(i int, r Result) {
 		r.Number = i
 		emit(r)
 	})
@@ -108,15 +108,17 @@ func (g *Get) root() (*os.Root, error) {
 	return openRoot(filepath.Clean(g.Root))
 }
 
-func (g *Get) stream(ctx context.Context, root *os.Root, items iter.Seq2[Item, error], total int, emit func(int, Result)) error {
+// stream fetches items. All are what is known of them before, nil for nothing.
+func (g *Get) stream(ctx context.Context, root *os.Root, items iter.Seq2[Item, error], all []Item, emit func(int, Result)) error {
 	now, log := orNow(g.Now), orDiscard(g.Log)
 	e := engine{
 		did: "fetched", run: g.Run, host: g.Host, log: log, progress: g.Progress, now: now, verify: g.Verify, noSum: g.NoSum, bad: g.KeepBad, limit: g.Limit, pace: g.Pace, moved: g.Moved,
-		atOnce: atOnce(g.AtOnce, g.Remote, false), total: total, large: make(chan struct{}, largeAtOnce), buffers: buffers{most: maxRequest},
+		atOnce: atOnce(g.AtOnce, g.Remote), total: len(all), large: make(chan struct{}, largeAtOnce), buffers: buffers{most: maxRequest},
 		paths: func(i Item) (string, string) { return at(g.Host, i.Source), localPath(g.Root, i.Target) },
 	}
 	e.lanes = newLanes(false, g.Remote, g.More, g.Spread, g.Pace, now, log)
 	defer e.lanes.close()
+	e.lanes.coming(all)
 	one := getter{engine: &e, remote: g.Remote, root: root, exact: g.ExactModes, folders: map[string]*openedFolder{}}
 	defer one.closeFolders()
 	return e.files(ctx, items, one.get, emit)
@@ -199,7 +201,7 @@ func (o *openedFolder) close() {
 	}
 }
 
-// get fetches one item once.
+// get fetches one item once, on another session if one breaks.
 func (g *getter) get(ctx context.Context, item Item, p FileProgress) (moved, error) {
 	if err := CheckTarget(item); err != nil {
 		return moved{}, err
@@ -217,17 +219,32 @@ func (g *getter) get(ctx context.Context, item Item, p FileProgress) (moved, err
 	if err := dir.checkFinal(final); err != nil {
 		return moved{}, err
 	}
-	if whole, ok := g.remote.(WholeRemote); ok && item.Entry.Size >= 0 && item.Entry.Size < maxRequest {
+	for try := 1; ; try++ {
+		home, done, err := g.lanes.pick(ctx, item.Entry.Size)
+		if err != nil {
+			return moved{}, sorted(ctx, fault.RemoteFile, item.Source, err)
+		}
+		if home == nil {
+			home = &lane{remote: g.remote}
+		}
+		m, err := g.from(ctx, home, item, dir, final, p)
+		done()
+		if err == nil || try == tries || item.Entry.Size >= SharedSize || !g.lanes.replace(home, err) {
+			return m, err
+		}
+		p.Moved(0)
+	}
+}
+
+// from fetches one item on one session, or from there on several.
+func (g *getter) from(ctx context.Context, home *lane, item Item, dir *folder, final string, p FileProgress) (moved, error) {
+	if whole, ok := home.remote.(WholeRemote); ok && item.Entry.Size >= 0 && item.Entry.Size < maxRequest {
 		if m, fits, err := g.whole(ctx, whole, item, dir, final, p); fits {
 			return m, err
 		}
 	}
 	expected := g.lanes.expect(item.Entry.Size)
 	defer expected()
-	home := g.lanes.pick()
-	if home == nil {
-		home = &lane{remote: g.remote}
-	}
 	paid, err := g.payAhead(ctx, home.remote, item.Entry.Size)
 	if err != nil {
 		return moved{}, sorted(ctx, fault.RemoteFile, item.Source, err)
@@ -277,6 +294,7 @@ func (g *getter) whole(ctx context.Context, r WholeRemote, item Item, dir *folde
 		return m, true, diskError("write", dir.join(final), err)
 	}
 	p.Moved(size)
+	g.lanes.whole(size)
 	m = moved{size: size, sum: g.sumOf(buf[:n])}
 	if err := g.verified(ctx, item.Source, &m); err != nil {
 		g.noteBad(item, err, t.keepBad)

@@ -40,7 +40,12 @@ func (l *lanes) grow() {
 		defer l.mu.Unlock()
 		l.growing = false
 	}()
-	if full := l.open(l.first(), false); full {
+	full := l.open(l.first(), false)
+	l.mu.Lock()
+	l.starting = false
+	l.changed.Broadcast()
+	l.mu.Unlock()
+	if full {
 		return
 	}
 	before, tried := 0.0, 0
@@ -79,13 +84,17 @@ func (l *lanes) first() int {
 		rate = min(rate, float64(pace))
 	}
 	want := max(int(rate*max(l.trip(), time.Millisecond).Seconds()/window)+1, l.spread())
-	return max(0, min(want, int(l.left()/laneShare), l.most())-l.live())
+	want = min(want, int(l.left()/laneShare), l.most())
+	if l.put {
+		want = max(want, min(homesNear, 1+l.small.files/homeShare))
+	}
+	return max(0, want-l.live())
 }
 
 // left is what there is to move on several lanes, in bytes. The caller holds
 // mu.
 func (l *lanes) left() int64 {
-	left := l.ahead
+	left := l.ahead + l.small.bytes
 	for _, s := range l.files {
 		if s.shared {
 			left += s.missing.size()

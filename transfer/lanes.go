@@ -59,7 +59,10 @@ type lane struct {
 	remote Remote
 	own    bool // it was opened here, and is closed here
 	gone   bool // it takes nothing new
-	waits  bool // a file that was opened ahead on it was not opened after all
+	// What is under way of files that it is the home of, see homing.
+	homes int
+	homed int64 // bytes
+	waits bool  // a file that was opened ahead on it was not opened after all
 
 	window   int64 // bytes that may be under way
 	inFlight int64 // bytes that are
@@ -147,7 +150,10 @@ type lanes struct {
 	growing bool
 	opening int // sessions on their way
 	closed  bool
-	turn    int
+
+	small    hope // files that are not large, and are to come
+	starting bool // the first further sessions are on their way
+	picking  int  // who waits for room on a session
 }
 
 func newLanes(put bool, first Remote, more session, spread func() int, pace func() int64, now func() time.Time, log *slog.Logger) *lanes {
@@ -184,6 +190,7 @@ func (l *lanes) add(r Remote, own bool) bool {
 	a := &lane{remote: r, own: own}
 	l.all = append(l.all, a)
 	l.work.Go(func() { l.run(a) })
+	l.changed.Broadcast()
 	return true
 }
 
@@ -235,20 +242,6 @@ func (l *lanes) live() int {
 	return n
 }
 
-// pick names the lane for the next file that is not shared: each in turn. It is
-// nil if none is left.
-func (l *lanes) pick() *lane {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for range l.all {
-		l.turn++
-		if a := l.all[l.turn%len(l.all)]; !a.gone {
-			return a
-		}
-	}
-	return nil
-}
-
 // home is the lane of the session that everything else goes over.
 func (l *lanes) home() *lane {
 	l.mu.Lock()
@@ -278,7 +271,7 @@ func (l *lanes) expect(size int64) (begun func()) {
 // mu.
 func (l *lanes) startGrowing() {
 	if l.more != nil && !l.growing && !l.closed {
-		l.growing = true
+		l.growing, l.starting = true, true
 		l.work.Go(l.grow)
 	}
 }

@@ -103,11 +103,12 @@ func (p *Put) stream(ctx context.Context, items iter.Seq2[Item, error], all []It
 	now, log := orNow(p.Now), orDiscard(p.Log)
 	e := engine{
 		did: "stored", run: p.Run, host: p.Host, log: log, progress: p.Progress, now: now, verify: p.Verify, noSum: p.NoSum, bad: p.KeepBad, limit: p.Limit, pace: p.Pace, moved: p.Moved,
-		atOnce: atOnce(p.AtOnce, p.Remote, true), total: len(all), large: make(chan struct{}, largeAtOnce), buffers: buffers{most: Headroom + maxRequest},
+		atOnce: atOnce(p.AtOnce, p.Remote), total: len(all), large: make(chan struct{}, largeAtOnce), buffers: buffers{most: Headroom + maxRequest},
 		paths: func(i Item) (string, string) { return i.Source, at(p.Host, i.Target) },
 	}
 	e.lanes = newLanes(true, p.Remote, p.More, p.Spread, p.Pace, now, log)
 	defer e.lanes.close()
+	e.lanes.coming(all)
 	one := putter{engine: &e, remote: p.Remote, dead: p.Dead, folders: map[string]*remoteFolder{}}
 	one.room = func() error { return nil }
 	if p.SkipSpaceCheck {
@@ -149,11 +150,33 @@ type putter struct {
 	folders map[string]*remoteFolder
 }
 
-// put stores one item once.
+// put stores one item once, on another session if one breaks.
 func (p *putter) put(ctx context.Context, item Item, progress FileProgress) (moved, error) {
 	if item.Entry.Mode.IsDir() {
 		return moved{}, p.folder(ctx, strings.TrimRight(item.Target, "/"))
 	}
+	for try := 1; ; try++ {
+		if item.Entry.Size >= SharedSize {
+			return p.to(ctx, p.lanes.home(), item, progress)
+		}
+		home, done, err := p.lanes.pick(ctx, item.Entry.Size)
+		if err != nil {
+			return moved{}, sorted(ctx, fault.LocalDisk, item.Source, err)
+		}
+		if home == nil {
+			home = p.lanes.home()
+		}
+		m, err := p.to(ctx, home, item, progress)
+		done()
+		if err == nil || try == tries || !p.lanes.replace(home, err) {
+			return m, err
+		}
+		progress.Moved(0)
+	}
+}
+
+// to stores one item on one session, or from there on several.
+func (p *putter) to(ctx context.Context, home *lane, item Item, progress FileProgress) (moved, error) {
 	dir, name := splitRemote(item.Target)
 	if name == "" || name == "." || name == ".." {
 		return moved{}, fault.New(fault.Config, "%q cannot go to %q: that is no file's name", item.Source, item.Target)
@@ -179,7 +202,7 @@ func (p *putter) put(ctx context.Context, item Item, progress FileProgress) (mov
 		defer content.Close()
 	}
 	s := &storing{
-		p: p, item: item, f: content, opened: size, dir: dir, name: name, temp: join(dir, partName(name, p.run)), progress: progress,
+		p: p, home: home, remote: home.remote.(WritableRemote), item: item, f: content, opened: size, dir: dir, name: name, temp: join(dir, partName(name, p.run)), progress: progress,
 		attrs: Attrs{Size: size.Size(), Mode: putMode(opened.Mode()), MTime: opened.ModTime().Truncate(time.Second)},
 		begun: p.lanes.expect(size.Size()),
 	}
@@ -195,12 +218,12 @@ func (p *putter) put(ctx context.Context, item Item, progress FileProgress) (mov
 	if first {
 		check()
 	}
-	if _, reopens := p.remote.(Reopener); reopens && opened.Size() >= journalSize && first {
+	if _, reopens := s.remote.(Reopener); reopens && opened.Size() >= journalSize && first {
 		// The folder is there, as a rule, and holds nothing to go on with.
 		early := make(chan Writer, 1)
 		s.early = early
 		asking.Go(func() {
-			w, err := p.remote.Create(ctx, s.temp, s.attrs)
+			w, err := s.remote.Create(ctx, s.temp, s.attrs)
 			if err != nil {
 				w = nil
 			}

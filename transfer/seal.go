@@ -76,7 +76,7 @@ func (s *storing) place(ctx context.Context) error {
 			return err
 		}
 	}
-	err := s.p.remote.Replace(ctx, s.temp, s.item.Target)
+	err := s.remote.Replace(ctx, s.temp, s.item.Target)
 	work.Wait()
 	return cmp.Or(err, finished)
 }

@@ -14,6 +14,8 @@ import (
 // A storing is one file on its way to the server.
 type storing struct {
 	p         *putter
+	home      *lane
+	remote    WritableRemote // that of home
 	item      Item
 	f         *os.File
 	opened    fs.FileInfo
@@ -50,7 +52,7 @@ func (s *storing) store(ctx context.Context) (moved, error) {
 		bad := false
 		s.p.noteBad(s.item, err, func() (string, error) {
 			name := badCopyName(s.temp)
-			err := s.p.remote.Replace(ctx, s.temp, name)
+			err := s.remote.Replace(ctx, s.temp, name)
 			bad = err == nil
 			return at(s.p.host, name), err
 		})
@@ -71,7 +73,7 @@ func (e *keptError) Unwrap() error { return e.err }
 // fill makes the temporary file with all of the content in it.
 func (s *storing) fill(ctx context.Context) (moved, error) {
 	size := s.opened.Size()
-	if whole, ok := s.p.remote.(WholeRemote); ok && size < maxRequest {
+	if whole, ok := s.remote.(WholeRemote); ok && size < maxRequest {
 		return s.whole(ctx, whole)
 	}
 	if err := <-s.final; err != nil {
@@ -79,7 +81,7 @@ func (s *storing) fill(ctx context.Context) (moved, error) {
 	}
 	// While a file is written, a server that takes one session at a time
 	// answers nothing else.
-	reopens, _ := s.p.remote.(Reopener)
+	reopens, _ := s.remote.(Reopener)
 	var w Writer
 	var done ranges
 	s.takeEarly()
@@ -122,7 +124,7 @@ func (s *storing) commit(ctx context.Context, w Writer) (Entry, error) {
 	if err := w.Commit(ctx); err != nil {
 		return Entry{}, err
 	}
-	return s.p.remote.Stat(ctx, s.temp)
+	return s.remote.Stat(ctx, s.temp)
 }
 
 // complete holds what the server has against what it was sent.
@@ -149,7 +151,7 @@ func (s *storing) whole(ctx context.Context, r WholeRemote) (moved, error) {
 	}
 	s.removeDead(ctx)
 	stored, err := r.WriteWhole(ctx, s.temp, s.packets(data), s.attrs)
-	if err != nil && !stopsAll(err) && ctx.Err() == nil && s.p.remote.Remove(ctx, s.temp) == nil {
+	if err != nil && !stopsAll(err) && ctx.Err() == nil && s.remote.Remove(ctx, s.temp) == nil {
 		// What stands in its way can only be left from an earlier attempt.
 		stored, err = r.WriteWhole(ctx, s.temp, s.packets(data), s.attrs)
 	}
@@ -160,13 +162,14 @@ func (s *storing) whole(ctx context.Context, r WholeRemote) (moved, error) {
 		return moved{}, sorted(ctx, fault.RemoteFile, s.temp, err)
 	}
 	s.progress.Moved(size)
+	s.p.lanes.whole(size)
 	return moved{size: size, sum: s.p.sumOf(data)}, s.complete(stored)
 }
 
 // packets cuts data into what one request carries each.
 func (s *storing) packets(data []byte) [][]byte {
 	most := minRequest
-	if sizer, ok := s.p.remote.(RequestSizer); ok {
+	if sizer, ok := s.remote.(RequestSizer); ok {
 		_, most = sizer.RequestSize()
 	}
 	var packets [][]byte
@@ -184,11 +187,11 @@ func (s *storing) create(ctx context.Context) (Writer, error) {
 		s.made = nil
 		return w, nil
 	}
-	w, err := s.p.remote.Create(ctx, s.temp, s.attrs)
-	if err == nil || stopsAll(err) || ctx.Err() != nil || s.p.remote.Remove(ctx, s.temp) != nil {
+	w, err := s.remote.Create(ctx, s.temp, s.attrs)
+	if err == nil || stopsAll(err) || ctx.Err() != nil || s.remote.Remove(ctx, s.temp) != nil {
 		return w, err
 	}
-	return s.p.remote.Create(ctx, s.temp, s.attrs)
+	return s.remote.Create(ctx, s.temp, s.attrs)
 }
 
 // takeEarly takes the temporary file that was made early, once it is.
@@ -249,7 +252,7 @@ func (s *storing) spread(ctx context.Context, reopens Reopener, w Writer, done r
 	if before > 0 {
 		resumed(s.progress, before)
 	}
-	home := p.lanes.home()
+	home := s.home
 	work := &spread{
 		name: s.item.Source, size: size, done: done, missing: done.missing(size), home: home, shared: size >= SharedSize,
 		handles: map[*lane]*handle{home: {file: w, ready: true}},

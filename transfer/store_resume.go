@@ -32,7 +32,7 @@ type remoteJournal struct {
 
 // open goes on with the journal of the temporary file, or begins it.
 func (j *remoteJournal) open(ctx context.Context) error {
-	remote, name := j.s.p.remote, journalName(j.s.temp)
+	remote, name := j.s.remote, journalName(j.s.temp)
 	attrs := Attrs{Mode: privateMode}
 	e, err := remote.Stat(ctx, name)
 	if err == nil {
@@ -81,7 +81,7 @@ func (j *remoteJournal) close() {
 
 // removeJournal removes the journal, if the file had one.
 func (s *storing) removeJournal(ctx context.Context) {
-	if _, reopens := s.p.remote.(Reopener); reopens && s.opened.Size() >= journalSize {
+	if _, reopens := s.remote.(Reopener); reopens && s.opened.Size() >= journalSize {
 		s.p.remove(ctx, journalName(s.temp))
 	}
 }
@@ -131,7 +131,7 @@ func (s *storing) reopen(ctx context.Context, reopens Reopener, temp string) (Wr
 	if !entry.of(s.item.Source, s.opened.Size(), s.opened.ModTime()) {
 		return nil, nil, fault.New(fault.RemoteFile, "its journal is of another state of the source")
 	}
-	r, err := s.p.remote.Open(ctx, temp)
+	r, err := s.remote.Open(ctx, temp)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -152,7 +152,7 @@ func (s *storing) reopen(ctx context.Context, reopens Reopener, temp string) (Wr
 }
 
 func (s *storing) readJournal(ctx context.Context, name string) (journalEntry, error) {
-	r, err := s.p.remote.Open(ctx, name)
+	r, err := s.remote.Open(ctx, name)
 	if err != nil {
 		return journalEntry{}, err
 	}
@@ -171,7 +171,7 @@ func (s *storing) readJournal(ctx context.Context, name string) (journalEntry, e
 // dropDead removes a temporary file and its journal.
 func (s *storing) dropDead(ctx context.Context, temp string) {
 	for _, name := range []string{temp, journalName(temp)} {
-		if err := s.p.remote.Remove(ctx, name); err != nil {
+		if err := s.remote.Remove(ctx, name); err != nil {
 			s.p.log.Warn("cannot remove an unfinished file", keyTarget, at(s.p.host, name), keyError, err)
 			return
 		}
