@@ -11,16 +11,18 @@ import (
 
 // A fetch is one file on its way here.
 type fetch struct {
-	g      *getter
-	item   Item
-	home   *lane
-	r      Reader
-	ahead  *fetchedAhead // r, as long as nobody knows whether it is open; else nil
-	opened Entry
-	dir    *folder
-	final  string
-	p      FileProgress
-	begun  func() // to be called when lanes carry it
+	g    *getter
+	item Item
+	home *lane
+	r    Reader
+	// arrived says that all of the content has come.
+	arrived func()
+	ahead   *fetchedAhead // r, as long as nobody knows whether it is open; else nil
+	opened  Entry
+	dir     *folder
+	final   string
+	p       FileProgress
+	begun   func() // to be called when lanes carry it
 
 	mu   sync.Mutex
 	paid int // bytes that the limit has let pass already
@@ -112,6 +114,7 @@ func (g *getter) open(ctx context.Context, f *fetch) (moved, error) {
 			err = f.unchanged(ctx, f.r, m.size)
 		}
 		if err == nil {
+			f.arrived()
 			err = g.verified(ctx, f.item.Source, &m)
 		}
 	}
@@ -205,6 +208,7 @@ func (f *fetch) spread(ctx context.Context, t *tempFile, done ranges) (moved, er
 		}
 	}
 	if err == nil {
+		f.arrived()
 		err = g.verified(ctx, f.item.Source, &m)
 	}
 	keep := err != nil && resumable(ctx, err)

@@ -118,6 +118,7 @@ func (g *Get) stream(ctx context.Context, root *os.Root, items iter.Seq2[Item, e
 	}
 	e.lanes = newLanes(false, g.Remote, g.More, g.Spread, g.Pace, now, log)
 	defer e.lanes.close()
+	e.lanes.commands = g.Verify != nil
 	e.lanes.coming(all)
 	one := getter{engine: &e, remote: g.Remote, root: root, exact: g.ExactModes, folders: map[string]*openedFolder{}}
 	defer one.closeFolders()
@@ -227,7 +228,7 @@ func (g *getter) get(ctx context.Context, item Item, p FileProgress) (moved, err
 		if home == nil {
 			home = &lane{remote: g.remote}
 		}
-		m, err := g.from(ctx, home, item, dir, final, p)
+		m, err := g.from(ctx, home, done, item, dir, final, p)
 		done()
 		if err == nil || try == tries || item.Entry.Size >= SharedSize || !g.lanes.replace(home, err) {
 			return m, err
@@ -236,10 +237,11 @@ func (g *getter) get(ctx context.Context, item Item, p FileProgress) (moved, err
 	}
 }
 
-// from fetches one item on one session, or from there on several.
-func (g *getter) from(ctx context.Context, home *lane, item Item, dir *folder, final string, p FileProgress) (moved, error) {
+// from fetches one item on one session, or from there on several. It may call arrived when
+// the session is not needed any more.
+func (g *getter) from(ctx context.Context, home *lane, arrived func(), item Item, dir *folder, final string, p FileProgress) (moved, error) {
 	if whole, ok := home.remote.(WholeRemote); ok && item.Entry.Size >= 0 && item.Entry.Size < maxRequest {
-		if m, fits, err := g.whole(ctx, whole, item, dir, final, p); fits {
+		if m, fits, err := g.whole(ctx, whole, arrived, item, dir, final, p); fits {
 			return m, err
 		}
 	}
@@ -249,7 +251,7 @@ func (g *getter) from(ctx context.Context, home *lane, item Item, dir *folder, f
 	if err != nil {
 		return moved{}, sorted(ctx, fault.RemoteFile, item.Source, err)
 	}
-	f := &fetch{g: g, item: item, home: home, dir: dir, final: final, p: p, begun: expected, paid: paid}
+	f := &fetch{g: g, item: item, home: home, arrived: arrived, dir: dir, final: final, p: p, begun: expected, paid: paid}
 	if err := f.openHome(ctx); err != nil {
 		return moved{}, sorted(ctx, fault.RemoteFile, item.Source, err)
 	}
@@ -272,7 +274,7 @@ func (g *getter) payAhead(ctx context.Context, r Remote, size int64) (int, error
 
 // whole fetches a small file in one go. It does not fit if the file is not what
 // it was when it was listed.
-func (g *getter) whole(ctx context.Context, r WholeRemote, item Item, dir *folder, final string, p FileProgress) (m moved, fits bool, err error) {
+func (g *getter) whole(ctx context.Context, r WholeRemote, arrived func(), item Item, dir *folder, final string, p FileProgress) (m moved, fits bool, err error) {
 	size := item.Entry.Size
 	if err := g.wait(ctx, int(size)); err != nil {
 		return m, true, err
@@ -296,6 +298,7 @@ func (g *getter) whole(ctx context.Context, r WholeRemote, item Item, dir *folde
 	p.Moved(size)
 	g.lanes.whole(size)
 	m = moved{size: size, sum: g.sumOf(buf[:n])}
+	arrived()
 	if err := g.verified(ctx, item.Source, &m); err != nil {
 		g.noteBad(item, err, t.keepBad)
 		return m, true, err

@@ -40,12 +40,22 @@ func (l *lanes) grow() {
 		defer l.mu.Unlock()
 		l.growing = false
 	}()
-	full := l.open(l.first(), false)
+	l.mu.Lock()
+	n := l.first()
+	beside := l.commands && l.onlyHomes()
+	if beside && n > 0 {
+		n++ // one is given back, so that there is one for commands
+	}
+	l.mu.Unlock()
+	full := l.open(n, false)
+	if beside && n > 0 {
+		l.retire(1)
+	}
 	l.mu.Lock()
 	l.starting = false
 	l.changed.Broadcast()
 	l.mu.Unlock()
-	if full {
+	if full || beside {
 		return
 	}
 	before, tried := 0.0, 0
@@ -72,10 +82,8 @@ func (l *lanes) grow() {
 	}
 }
 
-// first is how many more lanes there should be at the beginning.
+// first is how many more lanes there should be at the beginning. The caller holds mu.
 func (l *lanes) first() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	window, rate := float64(channelWindow), float64(laneRate)
 	if l.put {
 		window = putWindow
@@ -84,7 +92,11 @@ func (l *lanes) first() int {
 		rate = min(rate, float64(pace))
 	}
 	want := max(int(rate*max(l.trip(), time.Millisecond).Seconds()/window)+1, l.spread())
-	want = min(want, int(l.left()/laneShare), l.most())
+	most := l.most()
+	if l.commands && l.onlyHomes() {
+		most = min(most, homesBeside)
+	}
+	want = min(want, int(l.left()/laneShare), most)
 	if l.put {
 		want = max(want, min(homesNear, 1+l.small.files/homeShare))
 	}
@@ -175,15 +187,18 @@ func (l *lanes) pause(d time.Duration) bool {
 	}
 }
 
-// retire takes the last n lanes out of use: they did not help. One stays, also
-// where the first has broken meanwhile.
+// retire takes n lanes out of use that did not help: the last, but those first that
+// are nobody's home, as a home is given back only when its files are moved. One
+// stays, also where the first has broken meanwhile.
 func (l *lanes) retire(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i := len(l.all) - 1; i > 0 && n > 0 && l.live() > 1; i-- {
-		if a := l.all[i]; !a.gone && a.own {
-			a.gone = true
-			n--
+	for _, homes := range []bool{false, true} {
+		for i := len(l.all) - 1; i > 0 && n > 0 && l.live() > 1; i-- {
+			if a := l.all[i]; !a.gone && a.own && (homes || a.homes == 0) {
+				a.gone = true
+				n--
+			}
 		}
 	}
 	l.changed.Broadcast()

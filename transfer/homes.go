@@ -1,6 +1,9 @@
 package transfer
 
-import "context"
+import (
+	"context"
+	"sync"
+)
 
 // A file that is not large is moved on one session, its home. Where there are many of
 // them, they are spread over several sessions: on a long line each carries one window in a
@@ -22,6 +25,9 @@ const (
 	// server dear when putting, see putWindow.
 	homedGet, homedPut = 32 << 20, 16 << 20
 	homesGet, homesPut = farAtOnce, 256
+	// homesBeside is how many homes there are at most where commands are run for
+	// files: OpenSSH allows ten sessions, and as many commands as before have theirs.
+	homesBeside = 4
 )
 
 // A hope is what is known, or hoped for, of the files that are to come and are not large.
@@ -64,8 +70,8 @@ func homing(size int64) (files int, bytes int64) {
 }
 
 // pick names the home of the next file: the session that has the least under way. It
-// waits for room on one. The caller calls done when the file is not under way any more.
-// Home is nil if no session is left.
+// waits for room on one. The caller calls done when the file is not under way any more; a
+// second call does nothing. Home is nil if no session is left.
 func (l *lanes) pick(ctx context.Context, size int64) (home *lane, done func(), err error) {
 	stop := context.AfterFunc(ctx, func() {
 		l.mu.Lock()
@@ -95,7 +101,7 @@ func (l *lanes) pick(ctx context.Context, size int64) (home *lane, done func(), 
 			l.startGrowing()
 		}
 	}
-	return home, func() { l.leaves(home, size) }, nil
+	return home, sync.OnceFunc(func() { l.leaves(home, size) }), nil
 }
 
 // lightest is the session with the least under way; nil if none is left. The caller
@@ -154,3 +160,6 @@ func (l *lanes) replace(home *lane, err error) bool {
 	defer l.mu.Unlock()
 	return l.lost(home, err)
 }
+
+// onlyHomes reports whether no large file is to be moved. The caller holds mu.
+func (l *lanes) onlyHomes() bool { return l.left() == l.small.bytes }

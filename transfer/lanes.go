@@ -135,6 +135,8 @@ type lanes struct {
 	more   session
 	spread func() int   // over how many connections it spreads them
 	pace   func() int64 // the rate that is allowed, in bytes a second; 0: any
+	// commands says that commands are run for files, each in a session of its own.
+	commands bool
 
 	ctx    context.Context // ends with close
 	cancel context.CancelFunc

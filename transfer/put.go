@@ -108,6 +108,7 @@ func (p *Put) stream(ctx context.Context, items iter.Seq2[Item, error], all []It
 	}
 	e.lanes = newLanes(true, p.Remote, p.More, p.Spread, p.Pace, now, log)
 	defer e.lanes.close()
+	e.lanes.commands = p.Verify != nil
 	e.lanes.coming(all)
 	one := putter{engine: &e, remote: p.Remote, dead: p.Dead, folders: map[string]*remoteFolder{}}
 	one.room = func() error { return nil }
@@ -157,7 +158,7 @@ func (p *putter) put(ctx context.Context, item Item, progress FileProgress) (mov
 	}
 	for try := 1; ; try++ {
 		if item.Entry.Size >= SharedSize {
-			return p.to(ctx, p.lanes.home(), item, progress)
+			return p.to(ctx, p.lanes.home(), func() {}, item, progress)
 		}
 		home, done, err := p.lanes.pick(ctx, item.Entry.Size)
 		if err != nil {
@@ -166,7 +167,7 @@ func (p *putter) put(ctx context.Context, item Item, progress FileProgress) (mov
 		if home == nil {
 			home = p.lanes.home()
 		}
-		m, err := p.to(ctx, home, item, progress)
+		m, err := p.to(ctx, home, done, item, progress)
 		done()
 		if err == nil || try == tries || !p.lanes.replace(home, err) {
 			return m, err
@@ -175,8 +176,9 @@ func (p *putter) put(ctx context.Context, item Item, progress FileProgress) (mov
 	}
 }
 
-// to stores one item on one session, or from there on several.
-func (p *putter) to(ctx context.Context, home *lane, item Item, progress FileProgress) (moved, error) {
+// to stores one item on one session, or from there on several. It may call stored when
+// the session is not needed any more.
+func (p *putter) to(ctx context.Context, home *lane, stored func(), item Item, progress FileProgress) (moved, error) {
 	dir, name := splitRemote(item.Target)
 	if name == "" || name == "." || name == ".." {
 		return moved{}, fault.New(fault.Config, "%q cannot go to %q: that is no file's name", item.Source, item.Target)
@@ -202,7 +204,7 @@ func (p *putter) to(ctx context.Context, home *lane, item Item, progress FilePro
 		defer content.Close()
 	}
 	s := &storing{
-		p: p, home: home, remote: home.remote.(WritableRemote), item: item, f: content, opened: size, dir: dir, name: name, temp: join(dir, partName(name, p.run)), progress: progress,
+		p: p, home: home, remote: home.remote.(WritableRemote), stored: stored, item: item, f: content, opened: size, dir: dir, name: name, temp: join(dir, partName(name, p.run)), progress: progress,
 		attrs: Attrs{Size: size.Size(), Mode: putMode(opened.Mode()), MTime: opened.ModTime().Truncate(time.Second)},
 		begun: p.lanes.expect(size.Size()),
 	}

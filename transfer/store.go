@@ -16,6 +16,7 @@ type storing struct {
 	p         *putter
 	home      *lane
 	remote    WritableRemote // that of home
+	stored    func()         // says that home is not needed any more
 	item      Item
 	f         *os.File
 	opened    fs.FileInfo
@@ -36,6 +37,10 @@ type storing struct {
 func (s *storing) store(ctx context.Context) (moved, error) {
 	m, err := s.fill(ctx)
 	if err == nil {
+		if s.p.verify != nil {
+			s.stored() // commands want a session, too
+			s.remote = s.p.remote
+		}
 		err = s.p.verified(ctx, s.temp, &m)
 	}
 	if err == nil {
