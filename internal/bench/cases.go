@@ -31,6 +31,7 @@ func Cases() []Case {
 		{Name: "1g-loopback", Files: 1, Size: 1 << 30, Goal: 1},
 		{Name: "128m-50ms", RTT: 50 * time.Millisecond, Files: 1, Size: 128 << 20, Goal: 4},
 		{Name: "128m-200ms", RTT: 200 * time.Millisecond, Files: 1, Size: 128 << 20, Goal: 4},
+		{Name: "64x2m-50ms", RTT: 50 * time.Millisecond, Files: 64, Size: 2 << 20, Goal: 3},
 		{Name: "5000x4k-loopback", Files: 5000, Size: 4 << 10, Goal: 4},
 		{Name: "1000x4k-50ms", RTT: 50 * time.Millisecond, Files: 1000, Size: 4 << 10, Goal: 12},
 	} {
