@@ -47,7 +47,7 @@ type pass struct {
 // A mover moves files and links one way.
 type mover interface {
 	Files(ctx context.Context, items []transfer.Item) ([]transfer.Result, error)
-	Stream(ctx context.Context, items iter.Seq2[transfer.Item, error], emit func(transfer.Result)) error
+	Stream(ctx context.Context, first []transfer.Item, rest iter.Seq2[transfer.Item, error], emit func(transfer.Result)) error
 	Links(ctx context.Context, items []transfer.Item) ([]transfer.Result, error)
 	Attributes(ctx context.Context, c transfer.Comparison, items iter.Seq2[transfer.Item, error]) (int, error)
 }
@@ -227,7 +227,7 @@ func (p *pass) carry(ctx context.Context) error {
 		if p.progress != nil {
 			p.progress.Begin(0, 0)
 		}
-		err = p.move.Stream(ctx, chain(head, p.ledger.ahead(next)), func(res transfer.Result) { note(res, res.Number) })
+		err = p.move.Stream(ctx, head, following(p.ledger.ahead(next)), func(res transfer.Result) { note(res, res.Number) })
 	case len(head) > 0:
 		var results []transfer.Result
 		results, err = p.move.Files(ctx, head)
@@ -251,15 +251,9 @@ func (p *pass) carry(ctx context.Context) error {
 	return err
 }
 
-// chain goes on after some items with those that follow them.
-func chain(head []transfer.Item, next func() (transfer.Item, error, bool)) iter.Seq2[transfer.Item, error] {
+// following are the items that next gives, to their end.
+func following(next func() (transfer.Item, error, bool)) iter.Seq2[transfer.Item, error] {
 	return func(yield func(transfer.Item, error) bool) {
-		for i := range head {
-			if !yield(head[i], nil) {
-				return
-			}
-			head[i] = transfer.Item{}
-		}
 		for {
 			item, err, ok := next()
 			if !ok || !yield(item, err) {

@@ -219,7 +219,7 @@ func (p *pass) replace(ctx context.Context, err error) error {
 	} else {
 		links := transfer.NewPile(p.temp)
 		defer links.Close() //nolint:errcheck // it goes with the process at the latest
-		moved := p.move.Stream(ctx, func(yield func(transfer.Item, error) bool) {
+		moved := p.move.Stream(ctx, nil, func(yield func(transfer.Item, error) bool) {
 			for item, itemErr := range p.blocked.Items() {
 				if itemErr == nil && item.Link != "" {
 					if itemErr = links.Add(item); itemErr == nil {

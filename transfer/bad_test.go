@@ -3,6 +3,7 @@ package transfer_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -148,32 +149,39 @@ func TestPutNoRoom(t *testing.T) {
 			return transfer.Room{Volume: uint64(len(p)), Free: 600, Known: true}, nil
 		}, fits: true},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			r := &roomyRemote{newRemote(map[string]string{"/in/": ""}), tt.room}
-			if tt.name == "two volumes" {
-				r.put("/in/none", dir())
-			}
-			if tt.part > 0 {
-				r.put("/in/none/yet/"+transfer.PartName("a", run2), file(strings.Repeat("a", tt.part)))
-				r.put("/in/none/yet/"+transfer.PartName("c", run2), file(strings.Repeat("c", 10_000)))
-			}
-			items := place(t, mustLocal(t, local+"/*"), func(i transfer.Item) (string, error) {
-				if tt.name == "two volumes" && i.Rel == "b" {
-					return "/in/b", nil
+		for _, streams := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, streams %t", tt.name, streams), func(t *testing.T) {
+				r := &roomyRemote{newRemote(map[string]string{"/in/": ""}), tt.room}
+				if tt.name == "two volumes" {
+					r.put("/in/none", dir())
 				}
-				return "/in/none/yet/" + i.Rel, nil
+				if tt.part > 0 {
+					r.put("/in/none/yet/"+transfer.PartName("a", run2), file(strings.Repeat("a", tt.part)))
+					r.put("/in/none/yet/"+transfer.PartName("c", run2), file(strings.Repeat("c", 10_000)))
+				}
+				items := place(t, mustLocal(t, local+"/*"), func(i transfer.Item) (string, error) {
+					if tt.name == "two volumes" && i.Rel == "b" {
+						return "/in/b", nil
+					}
+					return "/in/none/yet/" + i.Rel, nil
+				})
+				p := transfer.Put{Remote: r, Run: run, AtOnce: 1, SkipSpaceCheck: tt.skip}
+				before := len(r.log)
+				var err error
+				if streams {
+					err = p.Stream(t.Context(), items, noMore, func(transfer.Result) {})
+				} else {
+					_, err = p.Files(t.Context(), items)
+				}
+				switch {
+				case tt.fits && err != nil:
+					t.Errorf("it is refused: %v", err)
+				case !tt.fits && (!fault.Is(err, fault.RemoteFile) || fault.ExitCode(err) != 7 || !strings.Contains(err.Error(), "not enough room in \"/in") || fault.Transient(err)):
+					t.Errorf("got %v", err)
+				case !tt.fits && len(r.log) > before:
+					t.Errorf("something was done: %q", r.log[before:])
+				}
 			})
-			p := transfer.Put{Remote: r, Run: run, AtOnce: 1, SkipSpaceCheck: tt.skip}
-			before := len(r.log)
-			_, err := p.Files(t.Context(), items)
-			switch {
-			case tt.fits && err != nil:
-				t.Errorf("it is refused: %v", err)
-			case !tt.fits && (!fault.Is(err, fault.RemoteFile) || fault.ExitCode(err) != 7 || !strings.Contains(err.Error(), "not enough room in \"/in") || fault.Transient(err)):
-				t.Errorf("got %v", err)
-			case !tt.fits && len(r.log) > before:
-				t.Errorf("something was done: %q", r.log[before:])
-			}
-		})
+		}
 	}
 }

@@ -279,6 +279,33 @@ func sliceItems(items []Item) iter.Seq2[Item, error] {
 	}
 }
 
+// chain goes on after some items, which it lets go of, with those that follow them.
+func chain(first []Item, rest iter.Seq2[Item, error]) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		for i := range first {
+			if !yield(first[i], nil) {
+				return
+			}
+			first[i] = Item{}
+		}
+		rest(yield)
+	}
+}
+
+// known are the items that are known before the first is moved.
+type known struct {
+	items []Item
+	all   bool // there are no others
+}
+
+// total is how many there are, if that is known.
+func (k known) total() int {
+	if k.all {
+		return len(k.items)
+	}
+	return 0
+}
+
 // enter waits until one more large file may be under way. The caller leaves.
 func (e *engine) enter(ctx context.Context) error {
 	select {

@@ -82,20 +82,26 @@ func (g *Get) Files(ctx context.Context, items []Item) ([]Result, error) {
 				return err
 			}
 		}
-		return g.stream(ctx, root, sliceItems(items), items, emit)
+		return g.stream(ctx, root, known{items: items, all: true}, sliceItems(items), emit)
 	})
 }
 
-// Stream is Files for items that come one after the other, as many as there
-// may be. emit is told what became of each, in no order, one at a time. An
-// error among the items ends it.
-func (g *Get) Stream(ctx context.Context, items iter.Seq2[Item, error], emit func(Result)) error {
+// Stream is Files for more items than are known: those that come first, which it lets go
+// of one after the other, and the rest as they come, however many. What is known must
+// find room on the disk, as the items of Files must. emit is told what became of
+// each, in no order, one at a time. An error among the items ends it.
+func (g *Get) Stream(ctx context.Context, first []Item, rest iter.Seq2[Item, error], emit func(Result)) error {
 	root, err := g.root()
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	return g.stream(ctx, root, items, nil, func(i int, r Result) {
+	if !g.SkipSpaceCheck {
+		if err := checkSpace(root, first); err != nil {
+			return err
+		}
+	}
+	return g.stream(ctx, root, known{items: first}, chain(first, rest), func(i int, r Result) {
 		r.Number = i
 		emit(r)
 	})
@@ -108,18 +114,18 @@ func (g *Get) root() (*os.Root, error) {
 	return openRoot(filepath.Clean(g.Root))
 }
 
-// stream fetches items. All are what is known of them before, nil for nothing.
-func (g *Get) stream(ctx context.Context, root *os.Root, items iter.Seq2[Item, error], all []Item, emit func(int, Result)) error {
+// stream fetches items, of which some are known before.
+func (g *Get) stream(ctx context.Context, root *os.Root, k known, items iter.Seq2[Item, error], emit func(int, Result)) error {
 	now, log := orNow(g.Now), orDiscard(g.Log)
 	e := engine{
 		did: "fetched", run: g.Run, host: g.Host, log: log, progress: g.Progress, now: now, verify: g.Verify, noSum: g.NoSum, bad: g.KeepBad, limit: g.Limit, pace: g.Pace, moved: g.Moved,
-		atOnce: atOnce(g.AtOnce, g.Remote), total: len(all), large: make(chan struct{}, largeAtOnce), buffers: buffers{most: maxRequest},
+		atOnce: atOnce(g.AtOnce, g.Remote), total: k.total(), large: make(chan struct{}, largeAtOnce), buffers: buffers{most: maxRequest},
 		paths: func(i Item) (string, string) { return at(g.Host, i.Source), localPath(g.Root, i.Target) },
 	}
 	e.lanes = newLanes(false, g.Remote, g.More, g.Spread, g.Pace, now, log)
 	defer e.lanes.close()
 	e.lanes.commands = g.Verify != nil
-	e.lanes.coming(all)
+	e.lanes.coming(k)
 	one := getter{engine: &e, remote: g.Remote, root: root, exact: g.ExactModes, folders: map[string]*openedFolder{}}
 	defer one.closeFolders()
 	return e.files(ctx, items, one.get, emit)

@@ -279,6 +279,9 @@ func symlink(t *testing.T, to, at string) {
 	}
 }
 
+// noMore is the rest of a stream of which all is known.
+func noMore(func(transfer.Item, error) bool) {}
+
 // TestGetNoRoom: a plan that the disk cannot hold is refused at once.
 func TestGetNoRoom(t *testing.T) {
 	r := newRemote(map[string]string{"/a": "1", "/b": "2"})
@@ -294,6 +297,11 @@ func TestGetNoRoom(t *testing.T) {
 		t.Errorf("%d requests, results %+v", r.requests, results)
 	}
 	want(t, root, nil)
+	streaming := transfer.Get{Remote: r, Root: root, Run: run, AtOnce: 1}
+	err = streaming.Stream(t.Context(), slices.Clone(list), noMore, func(res transfer.Result) { t.Errorf("%+v", res) })
+	if !fault.Is(err, fault.LocalDisk) || r.requests != 0 {
+		t.Errorf("of a stream: %d requests, %v", r.requests, err)
+	}
 	g := transfer.Get{Remote: r, Root: root, Run: run, AtOnce: 1, SkipSpaceCheck: true}
 	if _, err := g.Files(t.Context(), list); !fault.Is(err, fault.RemoteFile) {
 		t.Errorf("without the check: got %v", err)

@@ -38,16 +38,16 @@ type hope struct {
 	next  int64 // what must have come for the next sessions
 }
 
-// coming says which files will be moved.
-func (l *lanes) coming(items []Item) {
+// coming says what is known of the files that will be moved.
+func (l *lanes) coming(k known) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, ok := l.all[0].remote.(WholeRemote); !ok {
 		l.small.known = true // where each file takes a command, there is one session
 		return
 	}
-	l.small.known = items != nil
-	for _, i := range items {
+	l.small.known = k.all
+	for _, i := range k.items {
 		if !i.Entry.Mode.IsDir() && i.Entry.Size < SharedSize {
 			l.small.files++
 			l.small.bytes = addSize(l.small.bytes, i.Entry)

@@ -84,32 +84,34 @@ type Put struct {
 // Files stores items that Place gave a target, several at a time. Results and
 // errors are as those of Get.Files.
 func (p *Put) Files(ctx context.Context, items []Item) ([]Result, error) {
-	return collect(items, p.Progress, func(emit func(int, Result)) error { return p.stream(ctx, sliceItems(items), items, emit) })
+	return collect(items, p.Progress, func(emit func(int, Result)) error {
+		return p.stream(ctx, known{items: items, all: true}, sliceItems(items), emit)
+	})
 }
 
-// Stream is Files for items that come one after the other; see Get.Stream.
-func (p *Put) Stream(ctx context.Context, items iter.Seq2[Item, error], emit func(Result)) error {
-	return p.stream(ctx, items, nil, func(i int, r Result) {
+// Stream is Files for more items than are known; see Get.Stream.
+func (p *Put) Stream(ctx context.Context, first []Item, rest iter.Seq2[Item, error], emit func(Result)) error {
+	return p.stream(ctx, known{items: first}, chain(first, rest), func(i int, r Result) {
 		r.Number = i
 		emit(r)
 	})
 }
 
-// stream stores items. All are what is known of them before, nil for nothing.
-func (p *Put) stream(ctx context.Context, items iter.Seq2[Item, error], all []Item, emit func(int, Result)) error {
+// stream stores items, of which some are known before.
+func (p *Put) stream(ctx context.Context, k known, items iter.Seq2[Item, error], emit func(int, Result)) error {
 	if !validRun(p.Run) {
 		return fault.New(fault.Internal, "%q is not the id of a run", p.Run)
 	}
 	now, log := orNow(p.Now), orDiscard(p.Log)
 	e := engine{
 		did: "stored", run: p.Run, host: p.Host, log: log, progress: p.Progress, now: now, verify: p.Verify, noSum: p.NoSum, bad: p.KeepBad, limit: p.Limit, pace: p.Pace, moved: p.Moved,
-		atOnce: atOnce(p.AtOnce, p.Remote), total: len(all), large: make(chan struct{}, largeAtOnce), buffers: buffers{most: Headroom + maxRequest},
+		atOnce: atOnce(p.AtOnce, p.Remote), total: k.total(), large: make(chan struct{}, largeAtOnce), buffers: buffers{most: Headroom + maxRequest},
 		paths: func(i Item) (string, string) { return i.Source, at(p.Host, i.Target) },
 	}
 	e.lanes = newLanes(true, p.Remote, p.More, p.Spread, p.Pace, now, log)
 	defer e.lanes.close()
 	e.lanes.commands = p.Verify != nil
-	e.lanes.coming(all)
+	e.lanes.coming(k)
 	one := putter{engine: &e, remote: p.Remote, dead: p.Dead, folders: map[string]*remoteFolder{}}
 	one.room = func() error { return nil }
 	if p.SkipSpaceCheck {
@@ -121,16 +123,17 @@ func (p *Put) stream(ctx context.Context, items iter.Seq2[Item, error], all []It
 	defer cancel(nil)
 	var asking sync.WaitGroup
 	defer asking.Wait()
-	known := make(chan struct{})
+	asked := make(chan struct{})
 	var full error
+	needs := neededBy(k.items)
 	asking.Go(func() {
-		defer close(known)
-		if full = one.checkRoom(ctx, all); full != nil {
+		defer close(asked)
+		if full = one.checkRoom(ctx, needs); full != nil {
 			cancel(full)
 		}
 	})
 	one.room = func() error {
-		<-known
+		<-asked
 		return full
 	}
 	err := e.files(ctx, items, one.put, emit)

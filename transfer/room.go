@@ -34,14 +34,14 @@ const maxRooms = 32
 // refusing what would have worked is worse than failing in the middle:
 //
 //   - no answer, or one whose numbers contradict each other, is none (see Known);
-//   - files on volumes that were not asked about are presumed to fit, and so are
-//     those of a stream, of which nobody knows how many come;
+//   - files on volumes that were not asked about are presumed to fit, and so is
+//     what nobody knows yet of a stream;
 //   - what earlier runs left of the same files, to be gone on with, takes up room
 //     already, and is not counted twice.
 //
 // Quotas and file systems that compress are not seen: for the latter there is
 // SkipSpaceCheck.
-func (p *putter) checkRoom(ctx context.Context, items []Item) error {
+func (p *putter) checkRoom(ctx context.Context, n needed) error {
 	asks, ok := p.remote.(Roomer)
 	if !ok {
 		return nil
@@ -51,14 +51,7 @@ func (p *putter) checkRoom(ctx context.Context, items []Item) error {
 		free, need uint64
 		folders    []string
 	}
-	needs, names := map[string]uint64{}, map[string][]string{}
-	for _, i := range items {
-		if size := uint64(addSize(0, i.Entry)); size > 0 {
-			dir, name := splitRemote(i.Target)
-			needs[dir] += min(size, ^uint64(0)-needs[dir])
-			names[dir] = append(names[dir], name)
-		}
-	}
+	needs, names := n.bytes, n.names
 	dirs := make([]string, 0, len(needs))
 	for dir := range needs {
 		dirs = append(dirs, dir)
@@ -113,6 +106,24 @@ func (p *putter) checkRoom(ctx context.Context, items []Item) error {
 		}
 	}
 	return nil
+}
+
+// needed is what files need of the folders of a server.
+type needed struct {
+	bytes map[string]uint64
+	names map[string][]string // of the files
+}
+
+func neededBy(items []Item) needed {
+	n := needed{map[string]uint64{}, map[string][]string{}}
+	for _, i := range items {
+		if size := uint64(addSize(0, i.Entry)); size > 0 {
+			dir, name := splitRemote(i.Target)
+			n.bytes[dir] += min(size, ^uint64(0)-n.bytes[dir])
+			n.names[dir] = append(n.names[dir], name)
+		}
+	}
+	return n
 }
 
 // roomAbove asks at a folder, or at the nearest one above it that exists. It
