@@ -73,7 +73,8 @@ func handshake(ctx context.Context, d Dialer, h Host, jump *Conn, algorithms []s
 	if err != nil {
 		return nil, a.sort(err)
 	}
-	c := &Conn{host: h, log: log, jump: jump, net: nc, watch: w, slots: newSlots(sessionsFor(string(conn.ServerVersion()))), traits: &traits{}}
+	most := sessionsFor(string(conn.ServerVersion()))
+	c := &Conn{host: h, log: log, jump: jump, net: nc, watch: w, slots: newSlots(most), mostLoops: most, traits: &traits{}}
 	c.spared = sync.NewCond(&c.mu)
 	c.bufs.New = func() any { b := make([]byte, maxRequest); return &b }
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())

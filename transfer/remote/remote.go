@@ -268,7 +268,7 @@ type Conn struct {
 	rtt    time.Duration // the shortest round trip that was seen; 0: none was
 	spares []*session    // open, and run nothing yet
 	ahead  int           // of these are on their way
-	spared *sync.Cond    // one of them has come, or not; or one of begun
+	spared *sync.Cond    // one of them has come, or not; or one of begun, or of summers
 
 	wanted    int          // so many sessions are to begin SFTP ahead
 	hasty     []*session   // on which SFTP was begun ahead, until that is settled
@@ -276,6 +276,11 @@ type Conn struct {
 	unwanted  bool         // it does not
 	begun     []*sftpFiles // begun ahead, and not taken yet
 	beginning int          // sessions that are on their way to be of these
+
+	summers   []*summer // that have nothing to do
+	loops     int       // of them in all, and on their way
+	mostLoops int       // how many there may be
+	loopless  bool      // there can be none
 
 	closed bool
 	info   Info

@@ -406,6 +406,17 @@ func (s *slots) take(ctx context.Context, c *Conn) error {
 	}
 }
 
+// try takes a slot if one is free.
+func (s *slots) try() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.used >= s.limit {
+		return false
+	}
+	s.used++
+	return true
+}
+
 func (s *slots) give() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -61,47 +61,62 @@ func sumForm() *regexp.Regexp { return regexp.MustCompile(`\b[0-9A-Fa-f]{64}\b`)
 // The error is ErrNoSum where commands are refused or no program is there. The
 // server may take as long as it needs; it must answer keepalives meanwhile.
 func (c *Conn) Sum(ctx context.Context, path string, size int64) (sum, program string, err error) {
-	command, err := sumCommand(path, strings.Contains(c.Info().ServerVersion, "OpenSSH_for_Windows"))
+	windows := strings.Contains(c.Info().ServerVersion, "OpenSSH_for_Windows")
+	command, arg, err := sumCommand(path, windows)
 	if err != nil {
 		return "", "", fmt.Errorf("%w: %w", ErrNoSum, err)
 	}
-	s, err := c.exec(ctx, command)
-	if err != nil {
-		if gone := c.gone(); gone != nil || ctx.Err() != nil {
-			return "", "", err
-		}
-		return "", "", fmt.Errorf("%w: %w", ErrNoSum, err)
+	text, answered := "", false
+	if !windows {
+		text, answered, err = c.sumInLoop(ctx, arg)
 	}
-	defer s.finish(ctx)
-	text, err := leave(ctx, c, nil, func() (string, error) {
-		s.ch.CloseWrite() //nolint:errcheck // a lost channel gives no output
-		b, err := io.ReadAll(io.LimitReader(s.ch, maxSumOutput))
-		return string(b), err
-	}, nil)
-	if err != nil {
+	if err == nil && !answered {
+		text, err = c.sumOnce(ctx, command)
+	}
+	switch {
+	case err != nil && (c.gone() != nil || ctx.Err() != nil):
 		return "", "", c.fileError("sum up", path, err)
+	case err == nil:
+		sum, program, err = parseSum(text, size)
 	}
-	sum, program, err = parseSum(text, size)
 	if err != nil {
 		return "", "", fmt.Errorf("%w: %w", ErrNoSum, err)
 	}
 	return sum, program, nil
 }
 
-// sumCommand is a command that prints a file's size and, behind the name of the
-// program, its SHA-256.
-func sumCommand(path string, windows bool) (string, error) {
-	if windows {
-		return windowsSumCommand(path)
-	}
-	arg, _, err := scp.Target(path)
+// sumOnce runs a command for one file, and returns what it prints.
+func (c *Conn) sumOnce(ctx context.Context, command string) (string, error) {
+	s, err := c.exec(ctx, command)
 	if err != nil {
 		return "", err
+	}
+	defer s.finish(ctx)
+	return leave(ctx, c, nil, func() (string, error) {
+		s.ch.CloseWrite() //nolint:errcheck // a lost channel gives no output
+		b, err := io.ReadAll(io.LimitReader(s.ch, maxSumOutput))
+		return string(b), err
+	}, nil)
+}
+
+// sumCommand is a command that prints a file's size and, behind the name of the
+// program, its SHA-256. Arg is what a shell of Unix opens.
+func sumCommand(path string, windows bool) (command, arg string, err error) {
+	if windows {
+		command, err = windowsSumCommand(path)
+		return command, "", err
+	}
+	if arg, _, err = scp.Target(path); err != nil {
+		return "", "", err
 	}
 	if strings.HasPrefix(arg, "-") {
 		arg = "./" + arg
 	}
-	file := scp.Quote(arg)
+	return sumOf(scp.Quote(arg)), arg, nil
+}
+
+// sumOf is what a shell of Unix does with one word, a file.
+func sumOf(file string) string {
 	// The first program that is there does it. BSD's sha256 reads its standard
 	// input, too.
 	var tries []string
@@ -109,7 +124,7 @@ func sumCommand(path string, windows bool) (string, error) {
 		name, _, _ := strings.Cut(program, " ")
 		tries = append(tries, fmt.Sprintf("{ command -v %s >/dev/null 2>&1 && echo %s && %s < %s; }", name, name, program, file))
 	}
-	return fmt.Sprintf("wc -c < %s && { %s; }", file, strings.Join(tries, " || ")), nil
+	return fmt.Sprintf("wc -c < %s && { %s; }", file, strings.Join(tries, " || "))
 }
 
 // windowsSumCommand is the same for OpenSSH on Windows, whatever shell it runs:
