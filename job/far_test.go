@@ -75,6 +75,46 @@ func TestTreeFarAway(t *testing.T) {
 	}
 }
 
+// TestManyElsewhere: many files go to other servers, with commands beside them, and come
+// back, without a session or connection that breaks: of ProFTPD, all broke where they
+// went over several sessions.
+func TestManyElsewhere(t *testing.T) {
+	for name, start := range map[string]func(testing.TB, lab.Other) *lab.Server{
+		"dropbear": lab.StartDropbear, "proftpd": lab.StartProftpd, "asyncssh": lab.StartAsyncSSH,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key := lab.Keygen(t, filepath.Join(t.TempDir(), "id"), "ed25519")
+			b := serverBench(t, start(t, lab.Other{AuthorizedKeys: []string{key + ".pub"}}), key)
+			from, back := filepath.Join(b.dir, "tree"), t.TempDir()
+			for i := range 1100 {
+				at := filepath.Join(from, fmt.Sprint(i%7), fmt.Sprint("f", i))
+				data := bytes.Repeat([]byte{byte(i)}, i)
+				if i%100 == 0 {
+					data = bytes.Repeat([]byte{byte(i)}, 1<<20+i) // which is summed up
+				}
+				if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, data, 0o600)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			there := fmt.Sprintf("linehaul-test-%d", time.Now().UnixNano())
+			move := func(j *Job, to string) {
+				j.Recursive, j.Verify, j.To = true, VerifyAuto, template(t, to+"/")
+				if run, err := b.Run(t.Context(), j, Trigger{}); err != nil || run.Moved != 1100 || len(run.Attempts) != 1 || strings.Contains(b.log.String(), "broke") {
+					t.Fatalf("%d files, %d attempts, %v\n%s", run.Moved, len(run.Attempts), err, b.log)
+				}
+			}
+			j := b.job(t)
+			j.Get, j.Put = nil, []string{from}
+			move(j, there)
+			move(b.job(t, there+"/tree"), filepath.ToSlash(back))
+			if err := alike(from, filepath.Join(back, "tree")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // alike holds a folder against another one.
 func alike(want, got string) error {
 	return filepath.WalkDir(want, func(at string, e fs.DirEntry, err error) error {

@@ -52,7 +52,12 @@ func sshdBench(t *testing.T, o lab.SSHD) *bench {
 	lab.Need(t, "sshd", "ssh-keygen")
 	key := lab.Keygen(t, filepath.Join(t.TempDir(), "id"), "ed25519")
 	o.AuthorizedKeys, o.HostKeys = []string{key + ".pub"}, []string{"ed25519"}
-	s := lab.StartSSHD(t, o)
+	return serverBench(t, lab.StartSSHD(t, o), key)
+}
+
+// serverBench is a bench with a server that the key in a file may log in to.
+func serverBench(t *testing.T, s *lab.Server, key string) *bench {
+	t.Helper()
 	pin, err := keys.ParsePin(s.Fingerprint())
 	if err != nil {
 		t.Fatal(err)

@@ -42,8 +42,8 @@ type hope struct {
 func (l *lanes) coming(k known) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.all[0].remote.(WholeRemote); !ok {
-		l.small.known = true // where each file takes a command, there is one session
+	if separate, ok := l.all[0].remote.(Separator); !ok || !separate.Separate() {
+		l.small.known = true // and nothing is hoped for
 		return
 	}
 	l.small.known = k.all

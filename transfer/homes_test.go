@@ -25,6 +25,8 @@ type session struct {
 	files  atomic.Int64
 }
 
+func (s *session) Separate() bool { return true }
+
 func (s *session) RoundTrip() time.Duration { return s.trip }
 
 func (s *session) begin() error {

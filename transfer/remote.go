@@ -162,6 +162,12 @@ type (
 		RoundTrip() time.Duration
 	}
 
+	// A Separator reports whether each session has a process of its own on the server,
+	// so that several work side by side on small files.
+	Separator interface {
+		Separate() bool
+	}
+
 	// A Reopener opens a file for writing again that was created before.
 	Reopener interface {
 		Reopen(ctx context.Context, path string, attrs Attrs) (Writer, error)

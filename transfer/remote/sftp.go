@@ -51,6 +51,7 @@ var (
 	_ transfer.StatOpener     = (*sftpFiles)(nil)
 	_ transfer.AheadOpener    = (*sftpFiles)(nil)
 	_ transfer.RoundTripper   = (*sftpFiles)(nil)
+	_ transfer.Separator      = (*sftpFiles)(nil)
 	_ transfer.Syncer         = (*sftpWriter)(nil)
 	_ io.ReaderAt             = (*sftpReader)(nil)
 	_ transfer.PacketWriterAt = (*sftpWriter)(nil)
@@ -178,6 +179,11 @@ func (f *sftpFiles) Close() error {
 
 // RoundTrip is about the shortest time in which the server can answer.
 func (f *sftpFiles) RoundTrip() time.Duration { return f.c.roundTrip() }
+
+// Separate reports whether each session has a process of its own: OpenSSH's. ProFTPD has
+// one for all of a connection, which has died when one of several sessions ended
+// while files were stored by the others (seen with 1.3.8).
+func (f *sftpFiles) Separate() bool { return f.c.isOpenSSH() }
 
 // RequestSize says what one read and one write carry at most, in bytes.
 func (f *sftpFiles) RequestSize() (read, write int) { return int(f.readSize.Load()), f.writeSize }
