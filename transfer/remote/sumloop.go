@@ -13,8 +13,8 @@ import (
 // A command for each file takes three round trips, and the server as many processes as
 // it has programs in it. So files are summed up by a loop in a shell, which reads
 // their names and answers one after the other; there are as many such loops as
-// files that are summed up at a time. Where they do not work, or where each command is
-// wanted for files, as by SCP, it is a command for each file.
+// files that are summed up at a time. Where they do not work, or where sessions are
+// wanted for files, as by SCP, each file has a command.
 
 // sumEnd is the line with which a loop begins, and ends what it says of a file.
 const sumEnd = "linehaul-end"
