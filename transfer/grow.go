@@ -97,7 +97,7 @@ func (l *lanes) first() int {
 		most = min(most, homesBeside)
 	}
 	want = min(want, int(l.left()/laneShare), most)
-	if l.put {
+	if l.put && l.pace() == 0 {
 		want = max(want, min(homesNear, 1+l.small.files/homeShare))
 	}
 	return max(0, want-l.live())
