@@ -17,7 +17,7 @@ import (
 // of Files or Stream at a time.
 type Get struct {
 	Remote Remote
-	// More opens another session with the same server, for large files. Where
+	// More opens another session with the same server, for large files and for many. Where
 	// it is nil, or fails, Remote carries everything. Apart asks for another
 	// connection than that of Remote, if there can be one.
 	More func(ctx context.Context, apart bool) (WritableRemote, error)

@@ -40,7 +40,7 @@ const (
 // are not looked for.
 type Put struct {
 	Remote WritableRemote
-	// More opens another session with the same server, for large files. Where
+	// More opens another session with the same server, for large files and for many. Where
 	// it is nil, or fails, Remote carries everything. Apart asks for another
 	// connection than that of Remote, if there can be one.
 	More func(ctx context.Context, apart bool) (WritableRemote, error)
@@ -159,10 +159,10 @@ func (p *putter) put(ctx context.Context, item Item, progress FileProgress) (mov
 	if item.Entry.Mode.IsDir() {
 		return moved{}, p.folder(ctx, strings.TrimRight(item.Target, "/"))
 	}
+	if item.Entry.Size >= SharedSize {
+		return p.to(ctx, p.lanes.home(), func() {}, item, progress)
+	}
 	for try := 1; ; try++ {
-		if item.Entry.Size >= SharedSize {
-			return p.to(ctx, p.lanes.home(), func() {}, item, progress)
-		}
 		home, done, err := p.lanes.pick(ctx, item.Entry.Size)
 		if err != nil {
 			return moved{}, sorted(ctx, fault.LocalDisk, item.Source, err)
