@@ -93,7 +93,7 @@ func (a *attempt) pass(ctx context.Context, conn *remote.Conn, pool *remote.Pool
 }
 
 func (p *pass) verifier(how Verify) *verifier {
-	return &verifier{how: how, conn: p.conn, files: p.files, get: p.job.Put == nil}
+	return &verifier{how: how, conn: p.conn, files: p.files, get: p.job.Put == nil, log: p.log}
 }
 
 func (p *pass) close() {

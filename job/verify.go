@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"path"
 	"regexp"
 	"strings"
 	"sync/atomic"
 
 	"linehaul/fault"
+	"linehaul/logs"
 	"linehaul/transfer"
 	"linehaul/transfer/remote"
 )
@@ -42,9 +45,12 @@ type verifier struct {
 	conn  *remote.Conn
 	files transfer.Remote
 	get   bool
+	log   *slog.Logger
 
 	noExtension atomic.Bool // SFTP cannot say it
+	commands    atomic.Bool // a command has said it
 	mute        atomic.Bool // no command can
+	told        atomic.Bool // the log says why there is no sum
 }
 
 // check is a transfer.VerifyFunc.
@@ -60,7 +66,8 @@ func (v *verifier) check(ctx context.Context, path string, size int64, sum strin
 		return "", fault.New(fault.Verify, "the SHA-256 of %q cannot be compared: %w", path, err).
 			WithHint("give the server one of sha256sum, shasum, sha256 or openssl, and a shell (or SFTP with the check-file extension), or put the sum into %q; or set `verify: auto`", path+".sha256")
 	case err != nil:
-		return "", nil //nolint:nilerr // VerifyAuto goes as far as the server lets it
+		v.tell(path, err)
+		return "", nil // VerifyAuto goes as far as the server lets it
 	case said != sum:
 		return "", fault.New(fault.Verify, "%q has the SHA-256 %s by %s, and the copy has %s", path, said, by, sum).
 			WithHint("the source was left alone; something between the two disks changes data: check both machines' memory and disks")
@@ -80,10 +87,17 @@ func (v *verifier) ask(ctx context.Context, path string, size int64) (sum, by st
 	}
 	if !v.mute.Load() {
 		sum, by, err = v.conn.Sum(ctx, path, size)
+		if err == nil {
+			v.commands.Store(true)
+		}
 		if err == nil || !errors.Is(err, remote.ErrNoSum) {
 			return sum, by, err
 		}
-		v.mute.Store(true)
+		// What kept one command back, such as a limit that others have reached,
+		// may be gone for the next.
+		if !errors.Is(err, remote.ErrNoSumOfFile) && !v.commands.Load() {
+			v.mute.Store(true)
+		}
 	}
 	if v.get {
 		if sum, ok := v.sidecar(ctx, path+".sha256"); ok {
@@ -94,6 +108,17 @@ func (v *verifier) ask(ctx context.Context, path string, size int64) (sum, by st
 		err = remote.ErrNoSum
 	}
 	return "", "", err
+}
+
+// tell has the log say why sizes are all that is compared: of each file that a
+// server which sums up others does not, and else once.
+func (v *verifier) tell(file string, err error) {
+	switch {
+	case !v.mute.Load():
+		v.log.Info("only the size is compared", logs.Name, path.Base(file), logs.Error, err.Error())
+	case v.told.CompareAndSwap(false, true):
+		v.log.Info("only sizes are compared", logs.Error, err.Error())
+	}
 }
 
 // sidecar reads a file as sha256sum writes it.

@@ -17,8 +17,12 @@ import (
 // maxSumOutput bounds what is read of a command that sums a file up, in bytes.
 const maxSumOutput = 4 << 10
 
-// ErrNoSum says that the server has no way to sum up a file that can be asked.
-var ErrNoSum = errors.New("the server cannot say the SHA-256 of a file")
+var (
+	// ErrNoSum says that the server has no way to sum up a file that can be asked.
+	ErrNoSum = errors.New("the server cannot say the SHA-256 of a file")
+	// ErrNoSumOfFile is ErrNoSum of one file, and says nothing of others.
+	ErrNoSumOfFile = fmt.Errorf("%w", ErrNoSum)
+)
 
 // A Summer is a server's files that can be summed up without a command.
 type Summer interface {
@@ -58,13 +62,15 @@ func sumForm() *regexp.Regexp { return regexp.MustCompile(`\b[0-9A-Fa-f]{64}\b`)
 // Sum asks the server for the SHA-256 of a file, in lower-case hexadecimal, and
 // says which program made it. The file must have that size in bytes where the
 // program sees it: behind a chroot of SFTP a shell would sum up another file.
-// The error is ErrNoSum where commands are refused or no program is there. The
-// server may take as long as it needs; it must answer keepalives meanwhile.
+// The error is ErrNoSum where commands are refused or no program is there, and
+// ErrNoSumOfFile where a command cannot have the name, or its shell sees something
+// else there. The server may take as long as it needs; it must answer keepalives
+// meanwhile.
 func (c *Conn) Sum(ctx context.Context, path string, size int64) (sum, program string, err error) {
 	windows := strings.Contains(c.Info().ServerVersion, "OpenSSH_for_Windows")
 	command, arg, err := sumCommand(path, windows)
 	if err != nil {
-		return "", "", fmt.Errorf("%w: %w", ErrNoSum, err)
+		return "", "", fmt.Errorf("%w: %w", ErrNoSumOfFile, err)
 	}
 	text, answered := "", false
 	if !windows {
@@ -76,10 +82,14 @@ func (c *Conn) Sum(ctx context.Context, path string, size int64) (sum, program s
 	switch {
 	case err != nil && (c.gone() != nil || ctx.Err() != nil):
 		return "", "", c.fileError("sum up", path, err)
-	case err == nil:
-		sum, program, err = parseSum(text, size)
+	case err != nil:
+		return "", "", fmt.Errorf("%w: %w", ErrNoSum, err)
 	}
-	if err != nil {
+	sum, program, err = parseSum(text, size)
+	switch {
+	case errors.Is(err, errOtherSize), answered && text == "":
+		return "", "", fmt.Errorf("%w: %w", ErrNoSumOfFile, err)
+	case err != nil:
 		return "", "", fmt.Errorf("%w: %w", ErrNoSum, err)
 	}
 	return sum, program, nil
@@ -142,6 +152,9 @@ func windowsSumCommand(path string) (string, error) {
 		`).Length; 'powershell'; (Get-FileHash -Algorithm SHA256 -LiteralPath ` + quoted + `).Hash"`, nil
 }
 
+// errOtherSize says that a shell sees another file, or the same one later.
+var errOtherSize = errors.New("its shell sees a file of another size")
+
 // parseSum reads what the command printed.
 func parseSum(text string, size int64) (sum, program string, err error) {
 	first, rest, _ := strings.Cut(strings.TrimSpace(text), "\n")
@@ -150,7 +163,7 @@ func parseSum(text string, size int64) (sum, program string, err error) {
 		return "", "", fmt.Errorf("it prints %q", oneLine(text))
 	}
 	if n != size {
-		return "", "", fmt.Errorf("its shell sees a file of %d bytes there, and not of %d", n, size)
+		return "", "", fmt.Errorf("%w there: %d bytes, and not %d", errOtherSize, n, size)
 	}
 	program, rest, _ = strings.Cut(strings.TrimSpace(rest), "\n")
 	sum = sumForm().FindString(rest)
