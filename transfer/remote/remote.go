@@ -28,6 +28,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -263,6 +264,8 @@ type Conn struct {
 	// ctx ends with the connection; its cause says why.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+
+	byCertutil atomic.Bool // it sums files up, as PowerShell does not
 
 	mu     sync.Mutex
 	rtt    time.Duration // the shortest round trip that was seen; 0: none was

@@ -67,20 +67,19 @@ func sumForm() *regexp.Regexp { return regexp.MustCompile(`\b[0-9A-Fa-f]{64}\b`)
 // else there. The server may take as long as it needs; it must answer keepalives
 // meanwhile.
 func (c *Conn) Sum(ctx context.Context, path string, size int64) (sum, program string, err error) {
-	windows := strings.Contains(c.Info().ServerVersion, "OpenSSH_for_Windows")
-	command, arg, err := sumCommand(path, windows)
+	if strings.Contains(c.Info().ServerVersion, "OpenSSH_for_Windows") {
+		return c.sumOnWindows(ctx, path, size)
+	}
+	arg, err := sumArg(path)
 	if err != nil {
 		return "", "", fmt.Errorf("%w: %w", ErrNoSumOfFile, err)
 	}
-	text, answered := "", false
-	if !windows {
-		text, answered, err = c.sumInLoop(ctx, arg)
-	}
+	text, answered, err := c.sumInLoop(ctx, arg)
 	if err == nil && !answered {
-		text, err = c.sumOnce(ctx, command)
+		text, err = c.sumOnce(ctx, sumOf(scp.Quote(arg)))
 	}
 	switch {
-	case err != nil && (c.gone() != nil || ctx.Err() != nil):
+	case err != nil && c.ended(ctx):
 		return "", "", c.fileError("sum up", path, err)
 	case err != nil:
 		return "", "", fmt.Errorf("%w: %w", ErrNoSum, err)
@@ -94,6 +93,9 @@ func (c *Conn) Sum(ctx context.Context, path string, size int64) (sum, program s
 	}
 	return sum, program, nil
 }
+
+// ended reports whether nothing can be asked any more.
+func (c *Conn) ended(ctx context.Context) bool { return c.gone() != nil || ctx.Err() != nil }
 
 // sumOnce runs a command for one file, and returns what it prints.
 func (c *Conn) sumOnce(ctx context.Context, command string) (string, error) {
@@ -109,23 +111,17 @@ func (c *Conn) sumOnce(ctx context.Context, command string) (string, error) {
 	}, nil)
 }
 
-// sumCommand is a command that prints a file's size and, behind the name of the
-// program, its SHA-256. Arg is what a shell of Unix opens.
-func sumCommand(path string, windows bool) (command, arg string, err error) {
-	if windows {
-		command, err = windowsSumCommand(path)
-		return command, "", err
-	}
-	if arg, _, err = scp.Target(path); err != nil {
-		return "", "", err
-	}
-	if strings.HasPrefix(arg, "-") {
+// sumArg is what a shell of Unix opens for a path.
+func sumArg(path string) (string, error) {
+	arg, _, err := scp.Target(path)
+	if err == nil && strings.HasPrefix(arg, "-") {
 		arg = "./" + arg
 	}
-	return sumOf(scp.Quote(arg)), arg, nil
+	return arg, err
 }
 
-// sumOf is what a shell of Unix does with one word, a file.
+// sumOf is what a shell of Unix does with one word, a file: it prints the size and,
+// behind the name of the program, the SHA-256.
 func sumOf(file string) string {
 	// The first program that is there does it. BSD's sha256 reads its standard
 	// input, too.
@@ -135,21 +131,6 @@ func sumOf(file string) string {
 		tries = append(tries, fmt.Sprintf("{ command -v %s >/dev/null 2>&1 && echo %s && %s < %s; }", name, name, program, file))
 	}
 	return fmt.Sprintf("wc -c < %s && { %s; }", file, strings.Join(tries, " || "))
-}
-
-// windowsSumCommand is the same for OpenSSH on Windows, whatever shell it runs:
-// PowerShell is started with a script that needs no quotes of the shell's.
-func windowsSumCommand(path string) (string, error) {
-	name := strings.ReplaceAll(path, "/", `\`)
-	if rest, absolute := strings.CutPrefix(name, `\`); absolute && len(rest) > 1 && rest[1] == ':' {
-		name = rest // SFTP writes /C:/folder
-	}
-	if strings.ContainsAny(name, "\"%!\n\r\x00$`") {
-		return "", errors.New("the name holds what a shell of Windows would take for its own")
-	}
-	quoted := "'" + strings.ReplaceAll(name, "'", "''") + "'"
-	return `powershell -NoProfile -NonInteractive -Command "(Get-Item -LiteralPath ` + quoted +
-		`).Length; 'powershell'; (Get-FileHash -Algorithm SHA256 -LiteralPath ` + quoted + `).Hash"`, nil
 }
 
 // errOtherSize says that a shell sees another file, or the same one later.
@@ -166,9 +147,12 @@ func parseSum(text string, size int64) (sum, program string, err error) {
 		return "", "", fmt.Errorf("%w there: %d bytes, and not %d", errOtherSize, n, size)
 	}
 	program, rest, _ = strings.Cut(strings.TrimSpace(rest), "\n")
-	sum = sumForm().FindString(rest)
+	program = oneLine(program)
+	if sum = sumForm().FindString(rest); program == certutil {
+		sum = certutilSum(rest, n)
+	}
 	if sum == "" {
 		return "", "", fmt.Errorf("it prints %q", oneLine(text))
 	}
-	return strings.ToLower(sum), oneLine(program), nil
+	return strings.ToLower(sum), program, nil
 }

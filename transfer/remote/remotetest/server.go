@@ -54,6 +54,9 @@ type Options struct {
 	// SFTP serves the SFTP sessions in place of the server's own, if it is set.
 	// It closes the stream in the end.
 	SFTP func(io.ReadWriteCloser) error
+	// Run runs all commands in place of the server's own, if it is set: it returns
+	// what they print, and their exit status.
+	Run func(command string) (output string, status int)
 	// Version is what the server says it is. Default: SSH-2.0-linehaul_demo.
 	Version string
 	// Listen is the TCP address to listen on. Default: 127.0.0.1, a free port.

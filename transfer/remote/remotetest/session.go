@@ -85,6 +85,11 @@ func (s *Server) serveSFTP(c *stream) {
 
 // run runs a command line of words, && and ||, and returns its exit status.
 func (s *Server) run(c *stream, line string) int {
+	if s.o.Run != nil {
+		output, status := s.o.Run(line)
+		io.WriteString(c, output) //nolint:errcheck // the connection is gone then
+		return status
+	}
 	words, err := split(line)
 	if err != nil {
 		fmt.Fprintf(c.Stderr(), "linehaul: %v\n", err)
