@@ -142,12 +142,13 @@ func clip(s string) string {
 // temporary file of ours, and is never removed.
 const runForm = "00000000T000000Z-aaaaaaaa"
 
-// The suffixes of a temporary file, of its journal, and of a copy that turned
-// out not to be what its source is.
+// The suffixes of a temporary file, of its journal, of a copy that turned out not
+// to be what its source is, and of the file before it while it takes its place.
 const (
 	partSuffix    = ".part"
 	journalSuffix = ".todo"
 	badSuffix     = ".bad"
+	oldSuffix     = ".old"
 )
 
 func validRun(run string) bool {
@@ -207,10 +208,14 @@ func journalName(part string) string { return strings.TrimSuffix(part, partSuffi
 // its source is.
 func badCopyName(part string) string { return strings.TrimSuffix(part, partSuffix) + badSuffix }
 
-// isOurs reports whether a name is that of a temporary file, of its journal, or
-// of a bad copy that was kept.
+// AsideName returns the name that the file which a temporary file is to replace has for
+// a moment, on a server that cannot replace one in one step.
+func AsideName(part string) string { return strings.TrimSuffix(part, partSuffix) + oldSuffix }
+
+// isOurs reports whether a name is that of a temporary file, of its journal, of
+// a bad copy that was kept, or of a file that was moved aside.
 func isOurs(name string) bool {
-	for _, suffix := range []string{journalSuffix, badSuffix} {
+	for _, suffix := range []string{journalSuffix, badSuffix, oldSuffix} {
 		if stem, ok := strings.CutSuffix(name, suffix); ok {
 			name = stem + partSuffix
 			break

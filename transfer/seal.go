@@ -77,6 +77,9 @@ func (s *storing) place(ctx context.Context) error {
 		}
 	}
 	err := s.remote.Replace(ctx, s.temp, s.item.Target)
+	if err == nil {
+		s.removeOld(ctx)
+	}
 	work.Wait()
 	return cmp.Or(err, finished)
 }

@@ -203,3 +203,23 @@ func (s *storing) removeDead(ctx context.Context) {
 		s.dropDead(ctx, temp)
 	}
 }
+
+// removeOld removes the file that had the name of this one before, where this run, in an
+// attempt before, or one that is dead has moved it aside and then not come to its end.
+func (s *storing) removeOld(ctx context.Context) {
+	s.to.mu.Lock()
+	var old []string
+	s.to.parts = slices.DeleteFunc(s.to.parts, func(e Entry) bool {
+		stem, aside := strings.CutSuffix(e.Name, oldSuffix)
+		target, run, _ := parsePart(stem + partSuffix)
+		if !aside || target != partStem(s.name) || run != s.p.run && !s.p.isDead(run, e.MTime) {
+			return false
+		}
+		old = append(old, join(s.dir, e.Name))
+		return true
+	})
+	s.to.mu.Unlock()
+	for _, name := range old {
+		s.p.remove(ctx, name)
+	}
+}

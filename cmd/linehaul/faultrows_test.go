@@ -136,15 +136,18 @@ func faultRows() []faultRow {
 		{fault: "server is gone between rename and answer", put: whole, arm: func(x *trial) { x.atRename(func() { x.line.Reset() }) }},
 		{fault: "the same, and does not come back", put: "3, whole", look: exceptJournal, arm: func(x *trial) { x.atRename(func() { cutForGood(x) }) }},
 		{fault: "server without posix-rename", put: whole, arm: func(x *trial) { x.server.Set(faulty.Faults{Plain: true}) }},
-		{fault: "the same, and gone before the rename", put: "3, absent, part", one: true, look: exceptJournal, arm: func(x *trial) {
+		{fault: "the same, and gone before the rename", put: "3, absent, old, part", one: true, look: exceptJournal, arm: func(x *trial) {
 			x.server.Set(faulty.Faults{Plain: true, After: func(r faulty.Request) faulty.Verdict {
-				if r.Op != "remove" || filepath.Base(r.Path) != "data.bin" {
+				if r.Op != "rename" || filepath.Base(r.Path) != "data.bin" {
 					return faulty.Verdict{}
 				}
 				cutForGood(x)
 				return faulty.Verdict{Lose: true}
 			}})
 		}},
+		{fault: "the same, and no file may be renamed", put: "7, old", arm: func(x *trial) { x.refuseRename("") }},
+		{fault: "the same, and a file may be moved aside alone", put: "7, old", arm: func(x *trial) { x.refuseRename(".part") }},
+		{fault: "the same, and neither may it be moved back", put: "7, absent, old", one: true, look: exceptJournal, arm: func(x *trial) { x.refuseRename(".") }},
 
 		// This machine.
 		{fault: "disk too small", get: "10, old", one: true, arm: func(x *trial) { x.mount("size=3m"); x.heal = func() { x.remount("size=64m") } }},
@@ -213,11 +216,23 @@ func (x *trial) resize(size int64) {
 func exceptJournal(x *trial) string {
 	text, _, _ := strings.Cut(x.left(), ",")
 	for _, name := range temporaries(x, x.folder) {
-		if filepath.Ext(name) == ".part" {
-			text += ", part"
+		if ext := filepath.Ext(name); ext == ".part" || ext == ".old" {
+			text += ", " + ext[1:]
 		}
 	}
 	return text
+}
+
+// refuseRename is a server without posix-rename that refuses to rename what begins so
+// or, of a suffix, ends so; the empty one is all.
+func (x *trial) refuseRename(affix string) {
+	x.server.Set(faulty.Faults{Plain: true, Before: func(r faulty.Request) faulty.Verdict {
+		name := filepath.Base(r.Path)
+		if r.Op == "rename" && (strings.HasPrefix(name, affix) || strings.HasSuffix(name, affix)) {
+			return faulty.Verdict{Status: faulty.PermissionDenied, Text: "Permission denied"}
+		}
+		return faulty.Verdict{}
+	}})
 }
 
 // cutForGood cuts every connection that is made, until the fault is over.

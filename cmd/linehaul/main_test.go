@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -129,7 +130,7 @@ func temporaries(t testing.TB, dir string) []string {
 	t.Helper()
 	var found []string
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && strings.HasPrefix(d.Name(), ".") && (strings.HasSuffix(d.Name(), ".part") || strings.HasSuffix(d.Name(), ".todo")) {
+		if err == nil && strings.HasPrefix(d.Name(), ".") && slices.Contains([]string{".part", ".todo", ".old"}, filepath.Ext(d.Name())) {
 			found = append(found, path)
 		}
 		return err

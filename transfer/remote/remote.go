@@ -266,6 +266,7 @@ type Conn struct {
 	cancel context.CancelCauseFunc
 
 	byCertutil atomic.Bool // it sums files up, as PowerShell does not
+	inSteps    sync.Once   // says that files are replaced in steps
 
 	mu     sync.Mutex
 	rtt    time.Duration // the shortest round trip that was seen; 0: none was

@@ -409,29 +409,6 @@ func (f *sftpFiles) optional(what, name string, err error) error {
 	return err
 }
 
-// Replace renames in one step where the server has posix-rename@openssh.com.
-// Plain renames do not replace (section 6.5 of the draft), so elsewhere the
-// old file is removed first if there is one.
-func (f *sftpFiles) Replace(ctx context.Context, from, to string) error {
-	return f.tell(ctx, "rename to", to, func() error {
-		if _, ok := f.client.Extension(sftp.ExtPosixRename); ok {
-			return f.client.PosixRename(ctx, from, to)
-		}
-		err := f.client.Rename(ctx, from, to)
-		if err == nil || lost(err) {
-			return err
-		}
-		if info, statErr := f.client.Lstat(ctx, to); statErr != nil || info.Mode.IsDir() {
-			return err
-		}
-		f.c.log.Warn("the server cannot replace a file in one step: removing the old one first", "path", to)
-		if err := f.client.Remove(ctx, to); err != nil {
-			return err
-		}
-		return f.client.Rename(ctx, from, to)
-	})
-}
-
 func (f *sftpFiles) Remove(ctx context.Context, name string) error {
 	return f.tell(ctx, "remove", name, func() error {
 		if err := f.client.Remove(ctx, name); !errors.Is(err, fs.ErrNotExist) {
