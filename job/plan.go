@@ -39,7 +39,7 @@ type Planned struct {
 // selecting is what of a plan the job says, and the server that it is for.
 func (j *Job) selecting(dest destination, info remote.Info) transfer.Plan {
 	p := transfer.Plan{
-		Recursive: j.Recursive, Select: j.Select, Name: dest.name, Tree: dest.tree, Target: transfer.ThisSystem(),
+		Recursive: j.Recursive, Select: j.Select, Name: dest.name, Tree: dest.tree,
 		Compare: j.comparison(dest, info),
 	}
 	if j.All {

@@ -264,14 +264,17 @@ func (j *Job) inTheWay(dest destination, i transfer.Item) error {
 func (j *Job) surplus(ctx context.Context, files transfer.WritableRemote, dest destination, info remote.Info, s transfer.Surplus) (transfer.Left, error) {
 	source, _ := j.source()
 	s.Select, s.Excluded = j.Select, j.Sync.DeleteExcluded
-	s.Source, s.Target = system(info), transfer.ThisSystem()
 	if info.Protocol == remote.SCP {
 		s.Ahead = -1
 	}
 	if j.Put != nil {
-		s.Source, s.Target = s.Target, s.Source
+		s.Source, s.Target = transfer.ThisSystem(), system(info)
+		if s.Target == transfer.Unix && transfer.Folds(ctx, files, dest.dir) {
+			s.Target = transfer.MacOS // which folds, and allows all names
+		}
 		return s.Put(ctx, files, source, dest.dir)
 	}
+	s.Source, s.Target = system(info), transfer.SystemAt(dest.root)
 	return s.Get(ctx, files, source, dest.root)
 }
 

@@ -40,6 +40,9 @@ type Placing struct {
 	Tree bool
 	// Target is the system that the names must suit. Default: this machine's.
 	Target System
+	// Folds is asked, once, whether a Target that is Unix takes names in a folder that
+	// differ in case only for the same, if that matters. Nil stands for no.
+	Folds func(dir string) bool
 	// Source is the system that the items come from: for a put, this
 	// machine's by default. Names that were mapped there get their old
 	// spelling back with MapNames.
@@ -63,9 +66,9 @@ func (p Placing) Place(items iter.Seq2[Item, error]) iter.Seq2[Item, error] {
 		p.Source = ThisSystem()
 	}
 	return func(yield func(Item, error) bool) {
-		var c claimer = &claims{system: p.Target, by: map[pathHash]claim{}, names: map[pathHash]string{}}
-		if p.Tree {
-			c = &treeClaims{system: p.Target}
+		c := p.claimer(p.Target)
+		if p.Target == Unix && p.Folds != nil {
+			c = &undecided{sure: c, folding: p.claimer(MacOS), folds: p.Folds}
 		}
 		for item, err := range items {
 			if err == nil {
@@ -81,6 +84,13 @@ func (p Placing) Place(items iter.Seq2[Item, error]) iter.Seq2[Item, error] {
 			}
 		}
 	}
+}
+
+func (p Placing) claimer(system System) claimer {
+	if p.Tree {
+		return &treeClaims{system: system}
+	}
+	return &claims{system: system, by: map[pathHash]claim{}, names: map[pathHash]string{}}
 }
 
 // Place is Placing for items that are all there, with targets that keep all

@@ -28,7 +28,8 @@ import (
 type Plan struct {
 	Recursive bool
 	Select    Select
-	// Name, Tree and Target are as in Placing.
+	// Name, Tree and Target are as in Placing; the default of a get's Target is
+	// SystemAt the folder, and a server that is Unix is asked whether it Folds.
 	Name   func(Item) (string, error)
 	Tree   bool
 	Target System
@@ -52,7 +53,10 @@ type Plan struct {
 
 // Get plans to fetch from a server into a folder of this machine.
 func (p Plan) Get(ctx context.Context, r Remote, root string, sources ...string) iter.Seq2[Item, error] {
-	return p.in(ctx, remoteTree(r), func() targets { return localTargets{root} }, false, sources)
+	if p.Target == "" {
+		p.Target = SystemAt(root)
+	}
+	return p.in(ctx, remoteTree(r), func() targets { return localTargets{root} }, Placing{}, sources)
 }
 
 // Put plans to send files of this machine to a server.
@@ -61,10 +65,11 @@ func (p Plan) Put(ctx context.Context, r Remote, sources ...string) iter.Seq2[It
 		return failing(fault.New(fault.Config, "symbolic links cannot be made by this protocol, and `symlinks: copy` needs that").
 			WithHint("use SFTP, or another way with links"))
 	}
-	return p.in(ctx, localTree(), func() targets { return newRemoteTargets(r, p.Temp, p.Compare == nil) }, true, sources)
+	place := Placing{Put: true, Folds: func(dir string) bool { return Folds(ctx, r, dir) }}
+	return p.in(ctx, localTree(), func() targets { return newRemoteTargets(r, p.Temp, p.Compare == nil) }, place, sources)
 }
 
-func (p Plan) in(ctx context.Context, from tree, open func() targets, put bool, sources []string) iter.Seq2[Item, error] {
+func (p Plan) in(ctx context.Context, from tree, open func() targets, place Placing, sources []string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		left := leaver{log: orDiscard(p.Log), told: p.Skipped}
 		skew, known := time.Duration(0), from.local
@@ -75,7 +80,7 @@ func (p Plan) in(ctx context.Context, from tree, open func() targets, put bool, 
 			Recursive: p.Recursive, Folders: p.Compare != nil, Select: p.Select, At: p.At, Clock: orNow(p.Now)().Add(skew),
 			Temp: p.Temp, Ahead: p.Ahead, Log: p.Log, Skipped: p.Skipped,
 		}
-		place := Placing{Name: p.Name, Put: put, Tree: p.Tree, Target: p.Target, Names: p.Select.Names}
+		place.Name, place.Tree, place.Target, place.Names = p.Name, p.Tree, p.Target, p.Select.Names
 		items := place.Place(find.in(ctx, from, sources))
 		there := open()
 		defer func() {

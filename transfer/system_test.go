@@ -89,6 +89,7 @@ func seq(list []transfer.Item) iter.Seq2[transfer.Item, error] {
 // TestPlacingBySystem: which names a target can have, and which are the same.
 func TestPlacingBySystem(t *testing.T) {
 	byRelIn := func(i transfer.Item) (string, error) { return "in/" + i.Rel, nil }
+	folds := func(yes bool) func(string) bool { return func(string) bool { return yes } }
 	byName := func(i transfer.Item) (string, error) { return "by/" + i.Entry.Name, nil }
 	tests := []struct {
 		name  string
@@ -111,6 +112,9 @@ func TestPlacingBySystem(t *testing.T) {
 		{"case on Windows", transfer.Placing{Target: transfer.Windows}, []string{"a", "A", "b"}, []string{"a", "!differ in case", "b"}, fault.RemoteFile},
 		{"case on macOS", transfer.Placing{Target: transfer.MacOS}, []string{"a", "A"}, []string{"a", "!differ in case"}, fault.RemoteFile},
 		{"case on Unix", transfer.Placing{Target: transfer.Unix}, []string{"a", "A"}, []string{"a", "A"}, 0},
+		{"case on a server that folds", transfer.Placing{Put: true, Target: transfer.Unix, Folds: folds(true)}, []string{"a", "A", "b", "B"}, []string{"a", "!differ in case", "b", "!differ in case"}, fault.LocalDisk},
+		{"case on a server that does not", transfer.Placing{Put: true, Target: transfer.Unix, Folds: folds(false)}, []string{"a", "A", "b", "B"}, []string{"a", "A", "b", "B"}, 0},
+		{"folders on a server that folds", transfer.Placing{Put: true, Target: transfer.Unix, Folds: folds(true)}, []string{"D/a", "d/c", "e"}, []string{"D/a", "!differ", "e"}, fault.LocalDisk},
 		{"put, case", transfer.Placing{Put: true, Target: transfer.Windows}, []string{"a", "A"}, []string{"a", "!differ in case"}, fault.LocalDisk},
 		{"NFC and NFD on macOS", transfer.Placing{Target: transfer.MacOS}, []string{"e\u0301", "\u00e9", "\u00c9"}, []string{"e\u0301", "!normalization", "!normalization"}, fault.RemoteFile},
 		{"NFC and NFD on Windows", transfer.Placing{Target: transfer.Windows}, []string{"e\u0301", "\u00e9"}, []string{"e\u0301", "\u00e9"}, 0},

@@ -46,6 +46,8 @@ type Faults struct {
 	OwnHandles bool
 	// Plain leaves the extensions out.
 	Plain bool
+	// Folds takes names that differ in case only for the same.
+	Folds bool
 }
 
 // A Request has come and is not answered yet.
@@ -232,6 +234,9 @@ func (c *session) packet(body []byte) error {
 	q := c.parse(kind, d)
 	if d.short {
 		return fmt.Errorf("a packet of type %d does not parse", kind)
+	}
+	if f.Folds {
+		q.Path, q.target = c.folded(q.Path), c.folded(q.target)
 	}
 	q.N, q.Session = c.s.requests.Add(1), c.number
 	var v Verdict

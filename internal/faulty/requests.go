@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -62,6 +64,22 @@ func below(p string) string {
 		return "."
 	}
 	return p
+}
+
+// folded is a path in the letters of what is there.
+func (c *session) folded(p string) string {
+	at := ""
+	for name := range strings.SplitSeq(p, "/") {
+		if dir, err := c.root.Open(path.Join(".", at)); err == nil {
+			names, _ := dir.Readdirnames(-1)
+			dir.Close()
+			if i := slices.IndexFunc(names, func(there string) bool { return strings.EqualFold(there, name) }); i >= 0 {
+				name = names[i]
+			}
+		}
+		at = path.Join(at, name)
+	}
+	return at
 }
 
 // How a file is opened (section 6.3).

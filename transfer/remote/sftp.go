@@ -212,6 +212,12 @@ func (f *sftpFiles) Stat(ctx context.Context, name string) (transfer.Entry, erro
 	return entry(path.Base(name), info), nil
 }
 
+// Realpath is a path from the server's root.
+func (f *sftpFiles) Realpath(ctx context.Context, name string) (string, error) {
+	whole, err := leave(ctx, f.c, nil, func() (string, error) { return f.client.Realpath(ctx, name) }, nil)
+	return whole, f.c.fileError("find", name, err)
+}
+
 func (f *sftpFiles) List(ctx context.Context, dir string) ([]transfer.Entry, error) {
 	var entries []transfer.Entry
 	for e, err := range f.ListSeq(ctx, dir) {
