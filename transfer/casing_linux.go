@@ -18,7 +18,7 @@ func volumeNames(f *os.File) (names System, folds bool) {
 	if asked != nil || err != nil {
 		return Unix, false
 	}
-	return namesOf(uint32(st.Type)) //nolint:gosec,unconvert // the kernel's numbers have 32 bits; the type differs
+	return namesOf(uint32(st.Type)) //nolint:gosec // the kernel's numbers have 32 bits
 }
 
 // namesOf is volumeNames by the number of a file system's type.
