@@ -29,6 +29,33 @@ const (
 	growBy = 1.08
 )
 
+// expect says that so many bytes will be carried soon: if they are many, there
+// will be sessions for them. The caller calls begun when they are carried, or
+// will not be; a second call does nothing.
+func (l *lanes) expect(size int64) (begun func()) {
+	if size < SharedSize {
+		return func() {}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ahead += size
+	l.startGrowing()
+	return sync.OnceFunc(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.ahead -= size
+	})
+}
+
+// startGrowing opens more sessions, unless that is going on. The caller holds
+// mu.
+func (l *lanes) startGrowing() {
+	if l.more != nil && !l.growing && !l.closed {
+		l.growing, l.starting = true, true
+		l.work.Go(l.grow)
+	}
+}
+
 // grow opens sessions while that makes the transfer faster. A session carries
 // one window, of 2 MiB as a rule, in the time of a round trip; so it begins
 // with as many as the line's delay calls for, and one on each connection that

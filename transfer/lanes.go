@@ -64,6 +64,8 @@ type lane struct {
 	homed int64 // bytes
 	waits bool  // a file that was opened ahead on it was not opened after all
 
+	shared bool // its last turn was a large file's
+
 	window   int64 // bytes that may be under way
 	inFlight int64 // bytes that are
 	requests sync.WaitGroup
@@ -125,8 +127,8 @@ type spread struct {
 	moved func(total int64) // may be nil
 }
 
-// lanes hand out the pieces of files to sessions: those of the first file that
-// has any, as far as a session may take part in it.
+// lanes hand out the pieces of files to sessions, in turns, as far as a session may take
+// part in a file.
 type lanes struct {
 	put bool // to the server
 	log *slog.Logger
@@ -251,33 +253,6 @@ func (l *lanes) home() *lane {
 	return l.all[0]
 }
 
-// expect says that so many bytes will be carried soon: if they are many, there
-// will be sessions for them. The caller calls begun when they are carried, or
-// will not be; a second call does nothing.
-func (l *lanes) expect(size int64) (begun func()) {
-	if size < SharedSize {
-		return func() {}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ahead += size
-	l.startGrowing()
-	return sync.OnceFunc(func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.ahead -= size
-	})
-}
-
-// startGrowing opens more sessions, unless that is going on. The caller holds
-// mu.
-func (l *lanes) startGrowing() {
-	if l.more != nil && !l.growing && !l.closed {
-		l.growing, l.starting = true, true
-		l.work.Go(l.grow)
-	}
-}
-
 // carry moves a file and returns when no request of it is under way any more.
 // It closes every handle but the one of the file's home.
 func (l *lanes) carry(ctx context.Context, s *spread) error {
@@ -366,13 +341,29 @@ func (l *lanes) next(a *lane) func() {
 	defer l.mu.Unlock()
 	for !l.closed && !a.gone {
 		if a.window == 0 || a.inFlight < a.window {
-			for _, s := range l.files {
-				if work := l.piece(a, s); work != nil {
-					return work
-				}
+			if work := l.turn(a); work != nil {
+				return work
 			}
 		}
 		l.changed.Wait()
+	}
+	return nil
+}
+
+// turn is what a lane can do next, or nil. Large files take turns with the others, which
+// would wait for as long as one takes; among themselves, either come one after the other,
+// so that the first is soon whole. The caller holds mu.
+func (l *lanes) turn(a *lane) func() {
+	for _, shared := range []bool{!a.shared, a.shared} {
+		for _, s := range l.files {
+			if s.shared != shared {
+				continue
+			}
+			if work := l.piece(a, s); work != nil {
+				a.shared = shared
+				return work
+			}
+		}
 	}
 	return nil
 }
