@@ -46,6 +46,9 @@ type Faults struct {
 	OwnHandles bool
 	// Plain leaves the extensions out.
 	Plain bool
+	// Most is what limits@openssh.com says of a read and of a write, in bytes, and holds
+	// them to; 0 stands for 261,120.
+	Most int
 	// Folds takes names that differ in case only for the same.
 	Folds bool
 }
@@ -242,6 +245,9 @@ func (c *session) packet(body []byte) error {
 	var v Verdict
 	if f.Before != nil {
 		v = f.Before(q.Request)
+	}
+	if v == (Verdict{}) && f.Most > 0 && (q.Op == "read" || q.Op == "write") && q.Length > f.Most {
+		v = Verdict{Status: Failure, Text: "too much at once"}
 	}
 	var answer []byte
 	if v == (Verdict{}) {

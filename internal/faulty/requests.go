@@ -1,6 +1,7 @@
 package faulty
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -128,7 +129,8 @@ func (c *session) carryOut(f Faults, id uint32, q request) []byte {
 		}
 		return reply(typeName, id).uint32(1).string(text).string("").uint32(0).seal()
 	case "limits@openssh.com":
-		return reply(typeReply, id).uint64(256 << 10).uint64(261120).uint64(261120).uint64(0).seal()
+		most := uint64(cmp.Or(f.Most, 261120)) //nolint:gosec // the test's own number
+		return reply(typeReply, id).uint64(256 << 10).uint64(most).uint64(most).uint64(0).seal()
 	}
 	known, err := c.change(q, h)
 	if !known {
