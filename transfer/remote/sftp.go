@@ -180,9 +180,7 @@ func (f *sftpFiles) Close() error {
 // RoundTrip is about the shortest time in which the server can answer.
 func (f *sftpFiles) RoundTrip() time.Duration { return f.c.roundTrip() }
 
-// Separate reports whether each session has a process of its own: OpenSSH's. ProFTPD has
-// one for all of a connection, which has died when one of several sessions ended
-// while files were stored by the others (seen with 1.3.8).
+// Separate reports whether each session has a process of its own: OpenSSH's.
 func (f *sftpFiles) Separate() bool { return f.c.isOpenSSH() }
 
 // RequestSize says what one read and one write carry at most, in bytes.
