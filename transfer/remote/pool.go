@@ -260,15 +260,18 @@ func (p *Pool) pick(ctx context.Context, apart bool) (*pooled, error) {
 	}
 }
 
-// carries is how many file sessions a connection carries, as far as is known of the server.
+// carries is how many file sessions a connection carries: several where that was tried.
 // ProFTPD has one process for all, which takes the handle of one session for one of
 // another, or dies: of files of 24 MiB that were put over a line of 50 ms, every second
 // failed with "Invalid handle" (seen with 1.3.8).
 func (c *Conn) carries() int {
-	if strings.Contains(c.Info().ServerVersion, "mod_sftp") {
-		return 1
+	version := c.Info().ServerVersion
+	for _, known := range []string{"OpenSSH", "dropbear", "AsyncSSH", "linehaul"} {
+		if strings.Contains(version, known) {
+			return sessionsEach
+		}
 	}
-	return sessionsEach
+	return 1
 }
 
 // most is how many connections there may be.
