@@ -454,22 +454,6 @@ func addSize(sum int64, e Entry) int64 {
 	return sum + e.Size
 }
 
-// An againError is a failure after which the file is begun anew.
-type againError struct{ err *fault.Error }
-
-func (a *againError) Error() string { return a.err.Error() }
-func (a *againError) Unwrap() error { return a.err }
-
-// changed is the failure of a file that did not hold still.
-func changed(kind fault.Kind, path string, was, is int64) error {
-	how := fmt.Sprintf("from %d to %d bytes", was, is)
-	if was == is {
-		how = "to other content of the same size"
-	}
-	return &againError{fault.New(kind, "%q changed while it was read, %s", path, how).
-		WithHint("take it when its writer is done; a writer that renames the finished file into place is safe at any time")}
-}
-
 type noProgress struct{}
 
 func (noProgress) Moved(int64) {}
