@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"sync"
 
 	"linehaul/fault"
@@ -301,9 +302,22 @@ func (f *fetch) inOrder(ctx context.Context, t *tempFile) (moved, error) {
 	case ctx.Err() == nil && (errors.Is(err, errShort) || errors.Is(err, errLong)):
 		return moved{}, changed(fault.RemoteFile, f.item.Source, f.opened.Size, size)
 	case err != nil:
-		return moved{}, sorted(ctx, fault.RemoteFile, f.item.Source, err)
+		return moved{}, f.because(ctx, sorted(ctx, fault.RemoteFile, f.item.Source, err))
 	}
 	return moved{size: size, sum: sum}, nil
+}
+
+// because returns the failure of a read, or that the file has changed, if that may be its
+// reason: a source by SCP that finds less than it has announced just fails.
+func (f *fetch) because(ctx context.Context, err error) error {
+	if ctx.Err() != nil || !fault.Is(err, fault.RemoteFile) {
+		return err
+	}
+	var again *againError
+	if now := f.unchanged(ctx, f.r, f.opened.Size); errors.As(now, &again) {
+		return now
+	}
+	return err
 }
 
 // unchanged holds the source, by an open file of it, against what it was when it was
@@ -325,6 +339,9 @@ func (f *fetch) unchanged(ctx context.Context, r Reader, size int64) error {
 		shut(r) // which ends the read
 	}
 	asked.Wait()
+	if ctx.Err() == nil && errors.Is(err, fs.ErrNotExist) {
+		return removed(fault.RemoteFile, f.item.Source)
+	}
 	if err != nil {
 		return sorted(ctx, fault.RemoteFile, f.item.Source, err)
 	}

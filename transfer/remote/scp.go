@@ -205,7 +205,7 @@ func (f *scpFiles) Open(ctx context.Context, path string) (transfer.Reader, erro
 	if err != nil {
 		return nil, f.c.fileError("open", path, err)
 	}
-	r := &scpReader{c: f.c, source: s, path: path, stop: make(chan struct{})}
+	r := &scpReader{files: f, c: f.c, source: s, path: path, stop: make(chan struct{})}
 	r.entry, err = call(ctx, f.c, nil, func() (transfer.Entry, error) {
 		rec, err := s.next(ctx)
 		if err == nil {
@@ -218,48 +218,6 @@ func (f *scpFiles) Open(ctx context.Context, path string) (transfer.Reader, erro
 		return nil, f.c.fileError("open", path, scpError(err))
 	}
 	return r, nil
-}
-
-// An scpReader reads one file from the beginning.
-type scpReader struct {
-	c       *Conn
-	source  *source
-	path    string
-	entry   transfer.Entry
-	body    io.Reader
-	stop    chan struct{}
-	atEnd   atomic.Bool
-	closing sync.Once
-}
-
-func (r *scpReader) Read(p []byte) (int, error) {
-	buf := r.c.bufs.Get().(*[]byte)
-	part := (*buf)[:min(len(p), maxRequest)]
-	n, err := call(context.Background(), r.c, r.stop, func() (int, error) { return r.body.Read(part) }, nil)
-	if err != nil && err != io.EOF {
-		return 0, r.c.fileError("read", r.path, scpError(err))
-	}
-	r.atEnd.Store(err == io.EOF)
-	copy(p, part[:n])
-	r.c.bufs.Put(buf)
-	return n, err
-}
-
-// Stat describes the file as it was when the server began to send it: SCP
-// cannot tell more.
-func (r *scpReader) Stat(context.Context) (transfer.Entry, error) { return r.entry, nil }
-
-func (r *scpReader) Close() error {
-	r.closing.Do(func() {
-		close(r.stop)
-		if r.atEnd.Load() {
-			// The source waits for an answer to its last file.
-			r.source.end(func() { r.source.records.Next() }) //nolint:errcheck // the file is whole, whatever it says
-		} else {
-			r.source.abort()
-		}
-	})
-	return nil
 }
 
 // Create starts `scp -t`, which would overwrite: so it is checked before that
