@@ -18,7 +18,7 @@ import (
 	"linehaul/transfer/remote"
 )
 
-// onMoved is told how much of a file has come, before more is read.
+// onMoved is told how much of a file was moved, before more is.
 type onMoved func(total int64)
 
 func (onMoved) Begin(int, int64)                           {}
@@ -26,12 +26,11 @@ func (f onMoved) File(transfer.Item) transfer.FileProgress { return f }
 func (f onMoved) Moved(total int64)                        { f(total) }
 func (onMoved) Done(error)                                 {}
 
-// midway runs f once, when some of a file has come. What the window of the session
-// holds, 2 MiB, and the pipes and sockets beside it, the server has read by then.
-func midway(f func()) onMoved {
+// onceAt runs f once, when so much of a file was moved.
+func onceAt(bytes int64, f func()) onMoved {
 	var once sync.Once
 	return func(total int64) {
-		if total > 1<<20 {
+		if total >= bytes {
 			once.Do(f)
 		}
 	}
@@ -69,7 +68,9 @@ func (c *changing) get(t *testing.T, f func() error) (attempts int, err error) {
 	j := c.job(t, filepath.ToSlash(c.source))
 	j.To, j.Verify = template(t, filepath.ToSlash(filepath.Dir(c.target))+"/"), VerifySize
 	j.Limits.Bandwidth = bandwidth.Always(12e6)
-	c.Progress = midway(func() {
+	// What the window of the session holds, 2 MiB, and the pipes and sockets beside it, the
+	// server has read by then.
+	c.Progress = onceAt(1<<20, func() {
 		if err := f(); err != nil {
 			t.Error(err)
 		}
