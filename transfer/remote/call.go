@@ -125,14 +125,9 @@ func (c *Conn) reason(err error) error {
 	if !lost(err) {
 		return err
 	}
-	select {
-	case <-c.ctx.Done():
-		return c.gone()
-	case <-time.After(lostGrace):
-		// Not wrapped: nobody may take an io.EOF in it for the end of a file.
-		return fault.New(fault.SSH, "the server ended the session: %s", oneLine(err.Error())).
-			WithHint("the connection itself lives: the server's log says why it ended the session")
-	}
+	// Not wrapped: nobody may take an io.EOF in it for the end of a file.
+	return c.reasonOr(fault.New(fault.SSH, "the server ended the session: %s", oneLine(err.Error())).
+		WithHint("the connection itself lives: the server's log says why it ended the session"))
 }
 
 // lost reports whether err says that nothing comes any more. A bare io.EOF is
@@ -160,6 +155,9 @@ func ctxError(ctx context.Context) error {
 // that file unless it is known to be another.
 func (c *Conn) fileError(op, path string, err error) error {
 	var sorted *fault.Error
+	if cutOff(err) {
+		err = c.reasonOr(err)
+	}
 	switch {
 	case err == nil:
 		return nil
@@ -167,6 +165,23 @@ func (c *Conn) fileError(op, path string, err error) error {
 		return fmt.Errorf("%s %q on %s: %w", op, path, c.host.Name, err)
 	}
 	return fault.New(fault.RemoteFile, "%s %q on %s: %w", op, path, c.host.Name, plain(err))
+}
+
+// cutOff reports whether err is the end of a session in the place of an answer. The file
+// or the command may have brought it about, or the end of the connection.
+func cutOff(err error) bool {
+	var exit *exitError
+	return errors.Is(err, io.EOF) || errors.Is(err, errNoAnswer) || errors.As(err, &exit) && exit.status < 0 && exit.signal == ""
+}
+
+// reasonOr returns why the connection has ended, or ends in a moment, and otherwise err.
+func (c *Conn) reasonOr(err error) error {
+	select {
+	case <-c.ctx.Done():
+		return c.gone()
+	case <-time.After(lostGrace):
+		return err
+	}
 }
 
 // plain drops the wrapping that repeats the operation and the path, and gives
