@@ -1,5 +1,7 @@
 package transfer
 
+import "os"
+
 // What only tests see.
 var (
 	BadWindowsName = badWindowsName
@@ -49,4 +51,11 @@ func Listed(temp string, n int, listing, names []string) (there, known []bool, e
 func Holding(f Find, n int) Find {
 	f.held = n
 	return f
+}
+
+// OnDisk is a Get whose disk makes files, and the names in folders, durable by
+// these. They are not asked of folders that Get makes.
+func OnDisk(g Get, syncFile, syncNames func(*os.File) error) Get {
+	g.disk = disk{syncFile, syncNames}
+	return g
 }

@@ -60,6 +60,8 @@ type Get struct {
 	Moved func(Result)
 	// Now is the clock for Result.Took. Default: time.Now.
 	Now func() time.Time
+
+	disk disk // that Root is on
 }
 
 // Files fetches items that Place gave a target, several at a time. There is a
@@ -126,7 +128,7 @@ func (g *Get) stream(ctx context.Context, root *os.Root, k known, items iter.Seq
 	defer e.lanes.close()
 	e.lanes.commands = g.Verify != nil
 	e.lanes.coming(k)
-	one := getter{engine: &e, remote: g.Remote, root: root, exact: g.ExactModes, folders: map[string]*openedFolder{}}
+	one := getter{engine: &e, remote: g.Remote, root: root, disk: g.disk, exact: g.ExactModes, folders: map[string]*openedFolder{}}
 	defer one.closeFolders()
 	return e.files(ctx, items, one.get, emit)
 }
@@ -136,6 +138,7 @@ type getter struct {
 	*engine
 	remote Remote
 	root   *os.Root
+	disk   disk
 	exact  bool
 
 	mu      sync.Mutex
@@ -167,7 +170,7 @@ func (g *getter) folder(dir string) (d *folder, done func(), err error) {
 	g.mu.Unlock()
 	done = func() { g.release(o) }
 	o.once.Do(func() {
-		if o.dir, o.err = openFolder(g.root, dir, g.log); o.err != nil {
+		if o.dir, o.err = openFolder(g.root, dir, g.log, g.disk); o.err != nil {
 			return
 		}
 		if err := o.dir.sweep(true); err != nil {

@@ -30,7 +30,7 @@ func (t *tempFile) note(e journalEntry) error {
 	if t.journal == nil {
 		return nil
 	}
-	if err := t.file.Sync(); err != nil {
+	if err := t.dir.disk.syncFile(t.file); err != nil {
 		return diskError("sync", t.dir.join(t.name), err)
 	}
 	if _, err := t.journal.Write(e.line()); err != nil {

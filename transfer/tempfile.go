@@ -104,6 +104,7 @@ type folder struct {
 	root  *os.Root
 	path  string // for messages
 	log   *slog.Logger
+	disk  disk
 	self  *os.File // the folder itself, to be synced; guarded by syncs
 	syncs group
 
@@ -112,9 +113,20 @@ type folder struct {
 	left []string
 }
 
+// A disk makes an open file and the names in an open folder durable. The zero
+// value stands for this system's.
+type disk struct{ syncFile, syncNames func(*os.File) error }
+
+func (d disk) orReal() disk {
+	if d.syncFile == nil {
+		return disk{(*os.File).Sync, syncFolder}
+	}
+	return d
+}
+
 // openFolder opens a folder below root, and makes it if it is absent. The
 // caller closes it.
-func openFolder(root *os.Root, dir string, log *slog.Logger) (*folder, error) {
+func openFolder(root *os.Root, dir string, log *slog.Logger, on disk) (*folder, error) {
 	if err := makeFolder(root, dir); err != nil {
 		return nil, err
 	}
@@ -123,7 +135,7 @@ func openFolder(root *os.Root, dir string, log *slog.Logger) (*folder, error) {
 	if err != nil {
 		return nil, diskError("open folder", path, err)
 	}
-	return &folder{root: sub, path: path, log: log}, nil
+	return &folder{root: sub, path: path, log: log, disk: on.orReal()}, nil
 }
 
 func (d *folder) close() {
@@ -241,7 +253,7 @@ func (t *tempFile) commit(ctx context.Context, mtime time.Time) error {
 	if !mtime.IsZero() {
 		t.try("set time", setMTime(t.dir.root, t.name, t.file, mtime))
 	}
-	if err := t.file.Sync(); err != nil {
+	if err := t.dir.disk.syncFile(t.file); err != nil {
 		return diskError("sync", t.dir.join(t.name), err)
 	}
 	if err := t.rename(ctx); err != nil {
@@ -257,7 +269,7 @@ func (d *folder) sync() error {
 		d.self, err = d.root.Open(".")
 	}
 	if err == nil {
-		err = syncFolder(d.self)
+		err = d.disk.syncNames(d.self)
 	}
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		return diskError("sync folder", d.path, err)
@@ -291,7 +303,7 @@ func (t *tempFile) rename(ctx context.Context) error {
 // returns its path. Like any file that is given its name, it is made durable.
 func (t *tempFile) keepBad() (string, error) {
 	name := badCopyName(t.name)
-	if err := t.file.Sync(); err != nil {
+	if err := t.dir.disk.syncFile(t.file); err != nil {
 		return "", diskError("sync", t.dir.join(t.name), err)
 	}
 	t.dropJournal()
