@@ -124,6 +124,14 @@ func faultRows() []faultRow {
 				return faulty.Verdict{}
 			}})
 		}},
+		{fault: "server cannot make the file durable", put: "7, old", trip: sealTrip, arm: func(x *trial) {
+			x.server.Set(faulty.Faults{After: func(r faulty.Request) faulty.Verdict {
+				if r.Op == "fsync@openssh.com" && filepath.Ext(r.Path) == ".part" {
+					return faulty.Verdict{Status: faulty.Failure, Text: "Input/output error"}
+				}
+				return faulty.Verdict{}
+			}})
+		}},
 		{fault: "server's folder is read-only", put: "7, old", arm: func(x *trial) {
 			x.server.Set(faulty.Faults{Before: func(r faulty.Request) faulty.Verdict {
 				if r.Create {

@@ -44,6 +44,8 @@ type faultRow struct {
 	verify string
 	// connect is how long connecting may take; 0 for long enough.
 	connect time.Duration
+	// trip is the round trip to a server that has several sessions; 0 for farAway.
+	trip time.Duration
 	// files makes the source a folder of so many small files.
 	files int
 	// name is that of the file; data.bin if empty.
@@ -65,8 +67,9 @@ type faultRow struct {
 const (
 	// oneSize has a journal, sharedSize goes over several sessions.
 	oneSize, sharedSize = 5 << 20, 17 << 20
-	// farAway is the round trip that calls for three sessions.
-	farAway = 20 * time.Millisecond
+	// farAway is the round trip that calls for three sessions, and sealTrip one on
+	// which a file is made durable behind each session's last write.
+	farAway, sealTrip = 20 * time.Millisecond, 40 * time.Millisecond
 	// faultStall is when a silent server counts as stalled.
 	faultStall = 3 * time.Second
 	// trialLimit is how long a run may take at most, on a busy machine.
@@ -125,7 +128,7 @@ func newTrial(t *testing.T, row faultRow, way, how string) *trial {
 	// As OpenSSH, the server is known to keep the order of requests.
 	size, rtt, sessions, version := int64(oneSize), time.Duration(0), 1, "SSH-2.0-OpenSSH_9.9 faulty"
 	if how != inOne {
-		size, rtt, sessions = sharedSize, farAway, 0
+		size, rtt, sessions = sharedSize, cmp.Or(row.trip, farAway), 0
 	}
 	if how == inAnyOrder {
 		version = "SSH-2.0-faulty"
