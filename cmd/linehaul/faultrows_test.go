@@ -142,7 +142,7 @@ func faultRows() []faultRow {
 		}},
 		{fault: "server's folder removed in mid-file", put: "7, absent", arm: once(func(x *trial) { os.RemoveAll(x.folder) })},
 		{fault: "server is gone between rename and answer", put: whole, arm: func(x *trial) { x.atRename(func() { x.line.Reset() }) }},
-		{fault: "the same, and does not come back", put: "3, whole", look: exceptJournal, arm: func(x *trial) { x.atRename(func() { cutForGood(x) }) }},
+		{fault: "server is gone between rename and answer, for good", put: "3, whole", look: exceptJournal, arm: func(x *trial) { x.atRename(func() { cutForGood(x) }) }},
 		{fault: "server without posix-rename", put: whole, arm: func(x *trial) { x.server.Set(faulty.Faults{Plain: true}) }},
 		{fault: "the same, and gone before the rename", put: "3, absent, old, part", one: true, look: exceptJournal, arm: func(x *trial) {
 			x.server.Set(faulty.Faults{Plain: true, After: func(r faulty.Request) faulty.Verdict {

@@ -360,7 +360,7 @@ func TestFaultTable(t *testing.T) {
 		atOnce, step = 3, 6
 	}
 	slots := make(chan struct{}, atOnce)
-	for order, row := range faultRows() {
+	for order, row := range slices.Concat(faultRows(), afterRows(faultRows())) {
 		if order%step != 0 {
 			continue
 		}
@@ -445,7 +445,7 @@ func isSafe(code int, left string) bool {
 	if code == 0 {
 		return left == "whole" || left == "all whole" || left == "whole, as it was before"
 	}
-	left = strings.TrimSuffix(left, ", part and journal")
+	left = strings.TrimSuffix(strings.TrimSuffix(left, ", part and journal"), sourceThere)
 	return left == "old" || left == "absent" || left == "whole" || left == "some whole, the others absent" || left == "all but one whole"
 }
 
