@@ -24,6 +24,9 @@ func isTooLong(err error) bool { return errors.Is(err, unix.ENAMETOOLONG) }
 // isBusy is false: on Unix an open file can be replaced.
 func isBusy(error) bool { return false }
 
+// isHeld is false: on Unix an open file can be looked at.
+func isHeld(error) bool { return false }
+
 // syncFolder makes the names in an open folder durable. Some file systems, and
 // network ones above all, cannot do that and need not be asked to.
 func syncFolder(f *os.File) error {

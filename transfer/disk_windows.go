@@ -26,9 +26,12 @@ func isTooLong(err error) bool {
 // isBusy reports what a target gives that another program has open. That a
 // target is read-only looks the same.
 func isBusy(err error) bool {
-	return errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_LOCK_VIOLATION) ||
-		errors.Is(err, windows.ERROR_ACCESS_DENIED)
+	return isHeld(err) || errors.Is(err, windows.ERROR_LOCK_VIOLATION) || errors.Is(err, windows.ERROR_ACCESS_DENIED)
 }
+
+// isHeld reports what a file gives that another program has open and shares with
+// nobody: not even its size can be asked for.
+func isHeld(err error) bool { return errors.Is(err, windows.ERROR_SHARING_VIOLATION) }
 
 // syncFolder does nothing: NTFS keeps its names in a journal, and an open
 // folder cannot be flushed.

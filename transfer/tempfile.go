@@ -155,6 +155,8 @@ func (d *folder) checkFinal(name string) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
+	case isHeld(err):
+		return nil // whoever has it open may let go of it before it is replaced
 	case err != nil:
 		return diskError("look at", d.join(name), err)
 	case info.IsDir():
