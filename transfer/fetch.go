@@ -334,10 +334,7 @@ func (f *fetch) unchanged(ctx context.Context, r Reader, size int64) error {
 			longer = n > 0
 		})
 	}
-	now, err := r.Stat(ctx)
-	if err != nil {
-		shut(r) // which ends the read
-	}
+	now, err := r.Stat(ctx) // also where it fails, others may still read from r
 	asked.Wait()
 	if ctx.Err() == nil && errors.Is(err, fs.ErrNotExist) {
 		return removed(fault.RemoteFile, f.item.Source)

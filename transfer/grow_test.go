@@ -94,3 +94,36 @@ func TestGrow(t *testing.T) {
 		})
 	}
 }
+
+// TestTurns: a file does not wait for a large one that was begun before it, on the same
+// session.
+func TestTurns(t *testing.T) {
+	const large, other, rate = 48 << 20, 8 << 20, 32 << 20
+	root := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRemote(nil)
+		for name, size := range map[string]int{"/a": large, "/b": other} {
+			r.put(name, &node{data: make([]byte, size), mode: 0o640, mtime: epoch()})
+		}
+		line := make(chan struct{}, 1)
+		session := slowRemote{memRemote: r, take: func(n int) {
+			line <- struct{}{}
+			time.Sleep(time.Duration(n) * time.Second / rate)
+			<-line
+		}}
+		began := time.Now()
+		var took time.Duration // of the smaller one
+		g := transfer.Get{Remote: session, Root: root, Run: run, AtOnce: 2, Now: time.Now, NoSum: true, Moved: func(res transfer.Result) {
+			if res.Item.Entry.Name == "b" {
+				took = time.Since(began)
+			}
+		}}
+		if _, err := g.Files(t.Context(), place(t, found(t, r, "/a", "/b"), byRel)); err != nil {
+			t.Fatal(err)
+		}
+		// Half of the line is its own.
+		if fair := 2 * other * time.Second / rate; took > fair*3/2 {
+			t.Errorf("it took %s, and its share of the line allows %s", took, fair)
+		}
+	})
+}

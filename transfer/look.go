@@ -66,6 +66,6 @@ func (l *lanes) alike(s *spread) (bool, error) {
 	return true, nil
 }
 
-// A lookFunc is an error if a file is not as it should be, or if nobody can say: then it
-// may have closed the file.
+// A lookFunc is an error if a file is not as it should be, or if nobody can say. It must
+// not close the file, of which there may still be reads under way.
 type lookFunc func(file io.Closer) error

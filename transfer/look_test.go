@@ -3,6 +3,7 @@ package transfer_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"linehaul/fault"
 	"linehaul/transfer"
 )
 
@@ -163,6 +165,65 @@ func TestLookBehind(t *testing.T) {
 				t.Errorf("%d readers of %d opened ones, and %d questions what the file is like", sessions, r.opened.Load(), stats)
 			}
 		})
+	}
+}
+
+// A leavingRemote describes a file when it is opened, and then says at once that the
+// session has ended. What was asked for before still comes, unless the file is closed.
+type leavingRemote struct {
+	*orderedRemote
+	left *atomic.Int64
+}
+
+type leaving struct {
+	*ordered
+	left    *atomic.Int64
+	looked  atomic.Bool
+	stopped atomic.Bool
+}
+
+func (r leavingRemote) Open(ctx context.Context, p string) (transfer.Reader, error) {
+	f, err := r.orderedRemote.Open(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return &leaving{ordered: f.(*ordered), left: r.left}, nil
+}
+
+func (f *leaving) Stat(ctx context.Context) (transfer.Entry, error) {
+	if f.looked.Swap(true) {
+		f.left.Add(1)
+		return transfer.Entry{}, fault.New(fault.SSH, "the session has ended")
+	}
+	return f.ordered.Stat(ctx)
+}
+
+func (f *leaving) ReadPieceAt(n int, offset int64, room func(int) []byte, sent func()) ([]byte, int, error) {
+	buf, got, err := f.ordered.ReadPieceAt(n, offset, room, sent)
+	if f.stopped.Load() {
+		return nil, 0, fault.New(fault.RemoteFile, "read: %w", fs.ErrClosed)
+	}
+	return buf, got, err
+}
+
+func (f *leaving) Close() error {
+	f.stopped.Store(true)
+	return f.ordered.Close()
+}
+
+// TestLookFails: where a session cannot say whether a file is as it was, that is no failure
+// of the file, and what is under way on the session still counts.
+func TestLookFails(t *testing.T) {
+	r := newOrdered(newRemote(map[string]string{"/f": string(make([]byte, 40<<20))}), false)
+	checkLeaks(t, r.memRemote)
+	left := new(atomic.Int64)
+	g := transfer.Get{Remote: r, Root: t.TempDir(), Run: run, AtOnce: 1}
+	g.More = func(context.Context, bool) (transfer.WritableRemote, error) { return leavingRemote{r, left}, nil }
+	if _, err := g.Files(t.Context(), place(t, found(t, r, "/f"), byRel)); err != nil {
+		t.Error(err)
+	}
+	if left.Load() == 0 {
+		t.Error("no session was asked, or all before they had ended")
 	}
 }
 

@@ -3,7 +3,6 @@ package transfer_test
 import (
 	"context"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"linehaul/transfer"
@@ -49,27 +48,5 @@ func TestSpread(t *testing.T) {
 				t.Errorf("%d sessions more than %d were asked for", n, tt.want)
 			}
 		})
-	}
-}
-
-// TestTurns: a file does not wait for a large one that was begun before it, on the same
-// session.
-func TestTurns(t *testing.T) {
-	const large, other, piece = 48 << 20, 8 << 20, 32 << 10
-	r := newRemote(map[string]string{"/a": strings.Repeat("0123456789abcdef", large/16), "/b": strings.Repeat("fedcba9876543210", other/16)})
-	var reads atomic.Int64
-	r.before = func(int, map[string]*node) error { reads.Add(1); return nil }
-	var order []string
-	var after int64 // reads until the smaller one was there
-	g := transfer.Get{Remote: r, Root: t.TempDir(), Run: run, AtOnce: 2, Moved: func(res transfer.Result) {
-		if order = append(order, res.Item.Entry.Name); res.Item.Entry.Name == "b" {
-			after = reads.Load()
-		}
-	}}
-	if _, err := g.Files(t.Context(), place(t, found(t, r, "/a", "/b"), byRel)); err != nil {
-		t.Fatal(err)
-	}
-	if len(order) != 2 || order[0] != "b" || after > (2*other+large/3)/piece {
-		t.Errorf("%q, after %d of %d reads", order, after, (large+other)/piece)
 	}
 }
