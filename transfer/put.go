@@ -186,7 +186,7 @@ func (p *putter) to(ctx context.Context, home *lane, stored func(), item Item, p
 	if name == "" || name == "." || name == ".." {
 		return moved{}, fault.New(fault.Config, "%q cannot go to %q: that is no file's name", item.Source, item.Target)
 	}
-	f, err := os.Open(item.Source)
+	f, err := openPlain(item.Source)
 	if err != nil {
 		return moved{}, diskError("open", item.Source, err)
 	}

@@ -1,0 +1,5 @@
+package transfer
+
+import "os"
+
+func openPlain(name string) (*os.File, error) { return os.Open(name) }
