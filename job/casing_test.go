@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,9 @@ import (
 // TestServerThatFolds: of two files whose names a server takes for the same, one comes
 // there, the other fails, and stays where it is although moved files are deleted.
 func TestServerThatFolds(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the names must be ones that this system holds apart")
+	}
 	for _, folds := range []bool{false, true} {
 		s := &faulty.Server{Root: t.TempDir()}
 		s.Set(faulty.Faults{Folds: folds})
@@ -29,7 +33,7 @@ func TestServerThatFolds(t *testing.T) {
 		files := []string{"README", "Readme", "other", "readme"}
 		for _, name := range files {
 			if err := os.WriteFile(filepath.Join(from, name), []byte(name), 0o600); err != nil {
-				t.Skip("this system folds, too")
+				t.Fatal(err)
 			}
 		}
 		j := b.job(t)
