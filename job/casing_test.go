@@ -1,7 +1,6 @@
 package job
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -45,7 +44,7 @@ func TestServerThatFolds(t *testing.T) {
 		if folds && !strings.Contains(b.log.String(), "differ in case") {
 			t.Errorf("the log does not say why:\n%s", b.log)
 		}
-		left, came := namesIn(t, from), namesIn(t, there)
+		left, came := allIn(t, from), allIn(t, there)
 		if want := []string{"Readme", "readme"}; folds && !slices.Equal(left, want) || !folds && len(left) != 0 {
 			t.Errorf("there is still %q", left)
 		}
@@ -58,17 +57,4 @@ func TestServerThatFolds(t *testing.T) {
 			}
 		}
 	}
-}
-
-func namesIn(t *testing.T, dir string) []string {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
 }

@@ -18,8 +18,8 @@ import (
 	"linehaul/internal/lab"
 )
 
-// moveAway puts the server behind a long line.
-func (b *bench) moveAway(t *testing.T, trip time.Duration) {
+// moveAway puts the server behind a long line, until the test ends.
+func (b *bench) moveAway(t *testing.T, trip time.Duration) *delay.Line {
 	t.Helper()
 	line, err := delay.Listen(net.JoinHostPort(b.host.Address, strconv.Itoa(b.host.Port)), delay.Options{RTT: trip})
 	if err != nil {
@@ -27,6 +27,7 @@ func (b *bench) moveAway(t *testing.T, trip time.Duration) {
 	}
 	t.Cleanup(func() { line.Close() })
 	b.host.Address, b.host.Port = "127.0.0.1", line.Port()
+	return line
 }
 
 // TestTreeFarAway: a folder of files none of which is large goes over a long line on
@@ -79,9 +80,7 @@ func TestTreeFarAway(t *testing.T) {
 // back, without a session or connection that breaks: of ProFTPD, all broke where they
 // went over several sessions.
 func TestManyElsewhere(t *testing.T) {
-	for name, start := range map[string]func(testing.TB, lab.Other) *lab.Server{
-		"dropbear": lab.StartDropbear, "proftpd": lab.StartProftpd, "asyncssh": lab.StartAsyncSSH,
-	} {
+	for name, start := range otherServers() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			key := lab.Keygen(t, filepath.Join(t.TempDir(), "id"), "ed25519")

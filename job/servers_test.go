@@ -4,26 +4,28 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
 	"linehaul/config"
 	"linehaul/fault"
-	"linehaul/internal/delay"
 	"linehaul/internal/lab"
 )
+
+// otherServers start servers other than OpenSSH's.
+func otherServers() map[string]func(testing.TB, lab.Other) *lab.Server {
+	return map[string]func(testing.TB, lab.Other) *lab.Server{
+		"dropbear": lab.StartDropbear, "proftpd": lab.StartProftpd, "asyncssh": lab.StartAsyncSSH,
+	}
+}
 
 // TestOtherServers takes servers other than OpenSSH's through what they are used for: a
 // large file both ways over a line that is cut, one that takes the place of another,
 // mirrors that delete, and sources that are deleted when they have come.
 func TestOtherServers(t *testing.T) {
-	for name, start := range map[string]func(testing.TB, lab.Other) *lab.Server{
-		"dropbear": lab.StartDropbear, "proftpd": lab.StartProftpd, "asyncssh": lab.StartAsyncSSH,
-	} {
+	for name, start := range otherServers() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			key := lab.Keygen(t, filepath.Join(t.TempDir(), "id"), "ed25519")
@@ -70,16 +72,9 @@ func (o *other) get(source, to string) *Job {
 // large moves two states of a large file there and back, each time over a line that is cut
 // in the middle, and is long enough for several sessions.
 func (o *other) large() {
-	port := o.host.Port
-	line, err := delay.Listen(net.JoinHostPort(o.host.Address, strconv.Itoa(port)), delay.Options{RTT: 20 * time.Millisecond})
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	defer func() {
-		line.Close()
-		o.host.Port = port
-	}()
-	o.host.Port = line.Port()
+	near := o.host
+	defer func() { o.host = near }()
+	line := o.moveAway(o.t, 20*time.Millisecond)
 	source, back := filepath.Join(o.dir, "a large file"), filepath.Join(o.dir, "came back")
 	data := make([]byte, 24<<20)
 	for seed := range byte(2) {
