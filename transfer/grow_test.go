@@ -39,6 +39,14 @@ func (f slowReader) ReadAt(b []byte, off int64) (int, error) {
 	return f.ReaderAt.ReadAt(b, off)
 }
 
+// atRate waits for its turn on a line, and for as long as n bytes take there at so many a
+// second.
+func atRate(line chan struct{}, rate, n int) {
+	line <- struct{}{}
+	time.Sleep(time.Duration(n) * time.Second / time.Duration(rate))
+	<-line
+}
+
 // TestGrow: a large file gets more sessions for as long as each makes it faster, and one
 // that does not is given back while the file is still under way. It runs by a clock of
 // its own.
@@ -60,9 +68,7 @@ func TestGrow(t *testing.T) {
 					return slowRemote{
 						memRemote: r,
 						take: func(n int) {
-							own <- struct{}{}
-							time.Sleep(time.Duration(n) * time.Second / rate)
-							<-own
+							atRate(own, rate, n)
 							moved.Add(int64(n))
 						},
 						close: func() {
@@ -106,11 +112,7 @@ func TestTurns(t *testing.T) {
 			r.put(name, &node{data: make([]byte, size), mode: 0o640, mtime: epoch()})
 		}
 		line := make(chan struct{}, 1)
-		session := slowRemote{memRemote: r, take: func(n int) {
-			line <- struct{}{}
-			time.Sleep(time.Duration(n) * time.Second / rate)
-			<-line
-		}}
+		session := slowRemote{memRemote: r, take: func(n int) { atRate(line, rate, n) }}
 		began := time.Now()
 		var took time.Duration // of the smaller one
 		g := transfer.Get{Remote: session, Root: root, Run: run, AtOnce: 2, Now: time.Now, NoSum: true, Moved: func(res transfer.Result) {
