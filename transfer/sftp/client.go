@@ -67,6 +67,8 @@ type request struct {
 	body []byte // of the answer, without type and id
 	err  error  // the session ended
 
+	short [32]byte // what body is in, if that fits: a status, a handle, attributes
+
 	closes      string // a handle that is given back by it
 	destination        // of the content, for a read
 	n           int    // how much of it came
@@ -278,7 +280,9 @@ func (c *Client) answer(r *bufio.Reader, q *request, kind byte, length uint32, w
 	case kind == typeData && q.room != nil:
 		return fill(r, q, length)
 	}
-	q.body = make([]byte, length)
+	if q.body = q.short[:min(int(length), len(q.short))]; int(length) > len(q.short) {
+		q.body = make([]byte, length)
+	}
 	if _, err := io.ReadFull(r, q.body); err != nil || kind != typeHandle {
 		return err
 	}
@@ -358,11 +362,25 @@ func (c *Client) leave(q *request) bool {
 // the buffer of a read belongs to the session for good.
 func (c *Client) wait(ctx context.Context, q *request) error {
 	select {
+	case <-q.done: // as most are of several that were sent together
+		return q.err
+	default:
+	}
+	select {
 	case <-q.done:
 		return q.err
 	case <-ctx.Done():
 		c.leave(q)
 		return context.Cause(ctx)
+	}
+}
+
+// await waits for the last of several answers that come in order, so that those
+// before it wake nobody. What became of it is said by wait.
+func (c *Client) await(ctx context.Context, last *request) {
+	select {
+	case <-last.done:
+	case <-ctx.Done():
 	}
 }
 

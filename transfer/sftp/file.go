@@ -279,6 +279,7 @@ func (c *Client) ReadFile(ctx context.Context, path string, p []byte) (int, Info
 		return 0, Info{}, err
 	}
 	c.leave(requests[reads+1])
+	c.await(ctx, requests[reads])
 	n, err := f.gather(ctx, requests[:reads])
 	if err != nil {
 		c.leave(requests[reads])
@@ -382,6 +383,7 @@ func (f *File) finish(ctx context.Context, writes []outgoing, attrs Attrs) (Info
 		return Info{}, err
 	}
 	set, stat := requests[n-3], requests[n-2]
+	c.await(ctx, requests[n-1])
 	var first error
 	for _, q := range append(requests[:n-3:n-3], requests[n-1]) {
 		if _, err := c.take(ctx, q, typeStatus); err != nil && first == nil {

@@ -16,9 +16,11 @@ type outbox struct {
 	w io.WriteCloser
 
 	writing sync.Mutex // held by who writes
+	joined  []byte     // what is written in one piece, used again
 
-	mu   sync.Mutex
-	next *batch // takes more until its turn to be written has come
+	mu    sync.Mutex
+	next  *batch   // takes more until its turn to be written has come
+	spare [][]byte // of a batch that was written, for another one
 }
 
 // A batch is what goes out together. Who began it writes it, and the others
@@ -41,8 +43,8 @@ func (o *outbox) send(packets [][]byte) error {
 	b := o.next
 	joins := b != nil && b.size+size <= maxJoined
 	if !joins {
-		b = &batch{done: make(chan struct{})}
-		o.next = b
+		b = &batch{packets: o.spare, done: make(chan struct{})}
+		o.next, o.spare = b, nil
 	}
 	b.packets, b.size = append(b.packets, packets...), b.size+size
 	o.mu.Unlock()
@@ -58,8 +60,12 @@ func (o *outbox) send(packets [][]byte) error {
 		o.next = nil
 	}
 	o.mu.Unlock()
-	b.err = b.write(o.w)
+	b.err = o.write(b.packets)
 	close(b.done)
+	clear(b.packets)
+	o.mu.Lock()
+	o.spare = b.packets[:0]
+	o.mu.Unlock()
 	return b.err
 }
 
@@ -70,25 +76,26 @@ func (o *outbox) close() error {
 	return o.w.Close()
 }
 
-// write writes packets, small ones in one piece.
-func (b *batch) write(w io.Writer) error {
-	var joined []byte
-	for i, p := range b.packets {
-		if len(b.packets) > 1 && len(joined)+len(p) <= maxJoined {
-			if joined = append(joined, p...); i < len(b.packets)-1 {
-				continue
-			}
-			p = nil
+// write writes packets, small ones in one piece. writing is held.
+func (o *outbox) write(packets [][]byte) error {
+	for len(packets) > 0 {
+		n, size := 1, len(packets[0])
+		for n < len(packets) && size+len(packets[n]) <= maxJoined {
+			size += len(packets[n])
+			n++
 		}
-		for _, piece := range [][]byte{joined, p} {
-			if len(piece) == 0 {
-				continue
+		piece := packets[0]
+		if n > 1 {
+			o.joined = o.joined[:0]
+			for _, p := range packets[:n] {
+				o.joined = append(o.joined, p...)
 			}
-			if _, err := w.Write(piece); err != nil {
-				return err
-			}
+			piece = o.joined
 		}
-		joined = joined[:0]
+		if _, err := o.w.Write(piece); err != nil {
+			return err
+		}
+		packets = packets[n:]
 	}
 	return nil
 }

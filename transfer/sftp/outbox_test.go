@@ -105,8 +105,24 @@ func TestOutboxPieces(t *testing.T) {
 			t.Errorf("pieces of %v bytes, want %v", g.sizes, want)
 		}
 	}
-	if !bytes.Equal(g.got.Bytes(), bytes.Join([][]byte{small, small, small, large, small}, nil)) {
+	again := [][]byte{[]byte("what is joined"), []byte(" anew")}
+	for range 2 {
+		if err := o.send(again); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sent := append([][]byte{small, small, small, large, small}, append(again, again...)...)
+	if !bytes.Equal(g.got.Bytes(), bytes.Join(sent, nil)) {
 		t.Error("what came is not what was sent")
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		if err := o.send(again); err != nil {
+			t.Fatal(err)
+		}
+		g.got.Reset()
+		g.sizes = g.sizes[:0]
+	}); n > 2 { // a batch and its channel
+		t.Errorf("%.0f pieces of memory for two packets", n)
 	}
 }
 

@@ -32,7 +32,8 @@ func (c *Client) sendOne(o outgoing) (*request, error) {
 // sendAll sends requests one behind the other. After an error none of them is
 // waited for.
 func (c *Client) sendAll(all ...outgoing) ([]*request, error) {
-	requests, ids, packets := make([]*request, len(all)), make([]uint32, len(all)), make([][]byte, len(all))
+	made, requests := make([]request, len(all)), make([]*request, len(all))
+	ids, packets := make([]uint32, len(all)), make([][]byte, len(all))
 	c.mu.Lock()
 	if c.pending == nil {
 		err := ended(c.err)
@@ -43,7 +44,8 @@ func (c *Client) sendAll(all ...outgoing) ([]*request, error) {
 		for c.pending[c.next] != nil {
 			c.next++
 		}
-		requests[i], ids[i] = &request{done: make(chan struct{}), destination: o.destination, closes: o.closes}, c.next
+		made[i] = request{done: make(chan struct{}), destination: o.destination, closes: o.closes}
+		requests[i], ids[i] = &made[i], c.next
 		c.pending[c.next] = requests[i]
 		c.next++
 	}
