@@ -31,6 +31,28 @@ func (c *Conn) spawn(f func()) bool {
 	return true
 }
 
+// lend is spawn for what is short and frequent: a goroutine that has ended
+// something else takes it on, as one whose stack is new costs more than many a
+// question. Such goroutines stay until the connection ends, as many as were
+// busy at a time.
+func (c *Conn) lend(f func()) bool {
+	select {
+	case c.idle <- f:
+		return true
+	default:
+	}
+	return c.spawn(func() {
+		for {
+			f()
+			select {
+			case f = <-c.idle:
+			case <-c.ctx.Done():
+				return
+			}
+		}
+	})
+}
+
 // fail ends the connection for a reason; the first one counts. With a jump
 // host all of its connection goes: closing the inner one alone would wait for
 // a server that may be silent.
@@ -82,7 +104,7 @@ func leave[T any](ctx context.Context, c *Conn, stop <-chan struct{}, f func() (
 	}
 	done, left := make(chan result), make(chan struct{})
 	defer close(left)
-	ok := c.spawn(func() {
+	ok := c.lend(func() {
 		v, err := f()
 		select {
 		case done <- result{v, err}:

@@ -74,7 +74,7 @@ func handshake(ctx context.Context, d Dialer, h Host, jump *Conn, algorithms []s
 		return nil, a.sort(err)
 	}
 	most := sessionsFor(string(conn.ServerVersion()))
-	c := &Conn{host: h, log: log, jump: jump, net: nc, watch: w, slots: newSlots(most), mostLoops: most, traits: &traits{}}
+	c := &Conn{host: h, log: log, jump: jump, net: nc, watch: w, slots: newSlots(most), mostLoops: most, traits: &traits{}, idle: make(chan func())}
 	c.spared = sync.NewCond(&c.mu)
 	c.bufs.New = func() any { b := make([]byte, maxRequest); return &b }
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())

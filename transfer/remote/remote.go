@@ -290,6 +290,7 @@ type Conn struct {
 	info   Info
 	way    way            // the one that worked, if one did
 	wg     sync.WaitGroup // goroutines of this connection; see spawn
+	idle   chan func()    // to those that wait for something to do; see lend
 }
 
 // TCPInfo returns the figures of the TCP connection that carries the session:
