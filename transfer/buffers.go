@@ -7,11 +7,12 @@ import (
 	"sync"
 )
 
-// buffers hold the pieces of files that have come, or are about to go. They are
-// used again as soon as they are free, the one that was used last first: memory
-// that is new costs more than what is done with it.
+// buffers hold content that has come, or is about to go. They are used again as
+// soon as they are free, the one that was used last first: memory that is new
+// costs more than what is done with it. There are never more of them than were
+// in use at a time.
 type buffers struct {
-	most int // what one holds
+	most int // what one holds; what is larger is not used again
 
 	mu   sync.Mutex
 	free [][]byte
@@ -19,18 +20,24 @@ type buffers struct {
 
 // take returns a buffer of n bytes. What is in it is of no meaning.
 func (b *buffers) take(n int) []byte {
+	if n > b.most {
+		return make([]byte, n)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if last := len(b.free) - 1; last >= 0 && n <= cap(b.free[last]) {
+	if last := len(b.free) - 1; last >= 0 {
 		buf := b.free[last]
 		b.free = slices.Delete(b.free, last, last+1)
 		return buf[:n]
 	}
-	return make([]byte, n, max(n, b.most))
+	return make([]byte, n, b.most)
 }
 
 // give takes back a buffer that nobody uses any more.
 func (b *buffers) give(buf []byte) {
+	if cap(buf) != b.most {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.free = append(b.free, buf)

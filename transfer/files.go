@@ -46,11 +46,17 @@ const (
 	// smallAtOnce and orderedAtOnce are how many files are under way at a time
 	// where a small file takes few round trips, and elsewhere.
 	smallAtOnce, orderedAtOnce = 64, 4
-	// farAtOnce is how many, where a round trip takes farAway or more: fewer
-	// where they are larger than farSize, in bytes, as each is held in memory.
+	// putAtOnce is how many that are put, as the server does more for each: what
+	// waits there keeps it at work. farAtOnce is how many, where a round trip
+	// takes farAway or more. Of both it is fewer where files are larger than
+	// farSize, in bytes, as each is held in memory.
+	putAtOnce = 2 * smallAtOnce
 	farAtOnce = 512
 	farAway   = 20 * time.Millisecond
 	farSize   = 64 << 10
+	// wholeKept is up to which size the memory for a file that is moved in one go
+	// is used again, in bytes.
+	wholeKept = 32 << 10
 )
 
 // Result is what became of one item.
@@ -114,10 +120,12 @@ type engine struct {
 	pace     func() int64                           // may be nil
 	moved    func(Result)                           // may be nil
 	atOnce   int
+	asked    bool          // it is what was asked for
 	total    int           // of the files, if it is known
 	large    chan struct{} // has room for the large files that may be under way
 	lanes    *lanes
 	buffers  buffers // of the pieces that the lanes move
+	wholes   buffers // of files that are moved in one go
 	// paths are what the log calls an item's source and target.
 	paths func(Item) (source, target string)
 }
@@ -135,7 +143,9 @@ type moved struct {
 // mover moves one item once.
 type mover func(ctx context.Context, item Item, p FileProgress) (moved, error)
 
-func atOnce(n int, r Remote) int {
+// atOnce is how many files are under way at a time, of those that a server
+// nearby is given near: n, unless it is 0.
+func atOnce(n int, r Remote, near int) int {
 	_, whole := r.(WholeRemote)
 	far, ok := r.(RoundTripper)
 	switch {
@@ -144,7 +154,7 @@ func atOnce(n int, r Remote) int {
 	case whole && ok && far.RoundTrip() >= farAway:
 		return farAtOnce
 	case whole:
-		return smallAtOnce
+		return near
 	}
 	return orderedAtOnce
 }
@@ -199,6 +209,20 @@ func (e *engine) files(ctx context.Context, items iter.Seq2[Item, error], move m
 			}
 		}
 	}
+	// A goroutine takes on one file after the other, as long as there are any:
+	// its stack has grown by then.
+	idle := make(chan func())
+	begin := func(f func()) {
+		select {
+		case idle <- f:
+		default:
+			work.Go(func() {
+				for ; f != nil; f = <-idle {
+					f()
+				}
+			})
+		}
+	}
 	var planErr error
 	for item, err := range items {
 		if err != nil {
@@ -211,13 +235,14 @@ func (e *engine) files(ctx context.Context, items iter.Seq2[Item, error], move m
 		}
 		i := count
 		count++
-		work.Go(func() {
+		begin(func() {
 			finish(i, e.file(ctx, item, move))
 			for range n {
 				<-slots
 			}
 		})
 	}
+	close(idle)
 	if planErr != nil && stopsAll(planErr) {
 		cancel(&errStopped{planErr})
 	}
@@ -241,7 +266,7 @@ func (e *engine) files(ctx context.Context, items iter.Seq2[Item, error], move m
 
 // weight is how many places an item takes of those that are under way.
 func (e *engine) weight(item Item) int {
-	if e.atOnce < farAtOnce || item.Entry.Size < farSize {
+	if e.asked || e.atOnce <= smallAtOnce || item.Entry.Size < farSize {
 		return 1
 	}
 	return int(min(item.Entry.Size, maxRequest)/farSize) + 1
@@ -335,13 +360,17 @@ func (e *engine) piece() int {
 	return orderedSize
 }
 
-// sumOf is the SHA-256 of a small file, if sums are wanted.
-func (e *engine) sumOf(data []byte) string {
+// sumOf is the SHA-256 of a small file, if sums are wanted: of what is behind
+// so many bytes in each piece.
+func (e *engine) sumOf(headroom int, pieces ...[]byte) string {
 	if e.noSum {
 		return ""
 	}
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
+	sum := sha256.New()
+	for _, piece := range pieces {
+		sum.Write(piece[headroom:])
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // verified asks whether the copy is what its source is, and notes how that was

@@ -41,7 +41,7 @@ type Get struct {
 	// ExactModes gives files the permission bits of their sources, whatever the
 	// umask; their owner may always read them.
 	ExactModes bool
-	// AtOnce is how many files are under way at a time. Default: 64 where the
+	// AtOnce is how many files are under way at a time. Default: 64 or more where the
 	// protocol moves small files in few round trips, and 4 elsewhere.
 	AtOnce int
 	// SkipSpaceCheck begins although the disk has less room than the files
@@ -121,7 +121,7 @@ func (g *Get) stream(ctx context.Context, root *os.Root, k known, items iter.Seq
 	now, log := orNow(g.Now), orDiscard(g.Log)
 	e := engine{
 		did: "fetched", run: g.Run, host: g.Host, log: log, progress: g.Progress, now: now, verify: g.Verify, noSum: g.NoSum, bad: g.KeepBad, limit: g.Limit, pace: g.Pace, moved: g.Moved,
-		atOnce: atOnce(g.AtOnce, g.Remote), total: k.total(), large: make(chan struct{}, largeAtOnce), buffers: buffers{most: maxRequest},
+		atOnce: atOnce(g.AtOnce, g.Remote, smallAtOnce), asked: g.AtOnce > 0, total: k.total(), large: make(chan struct{}, largeAtOnce), buffers: buffers{most: maxRequest}, wholes: buffers{most: wholeKept},
 		paths: func(i Item) (string, string) { return at(g.Host, i.Source), localPath(g.Root, i.Target) },
 	}
 	e.lanes = newLanes(false, g.Remote, g.More, g.Spread, g.Pace, now, log)
@@ -288,11 +288,12 @@ func (g *getter) whole(ctx context.Context, r WholeRemote, arrived func(), item 
 	if err := g.wait(ctx, int(size)); err != nil {
 		return m, true, err
 	}
-	buf := make([]byte, size+1)
+	buf := g.wholes.take(int(size) + 1)
 	n, now, err := r.ReadWhole(ctx, item.Source, buf)
 	if err != nil {
 		return m, true, sorted(ctx, fault.RemoteFile, item.Source, err)
 	}
+	defer g.wholes.give(buf)
 	if int64(n) != size || now.Size != size || !now.Mode.IsRegular() || !now.MTime.Equal(item.Entry.MTime) {
 		return m, false, nil
 	}
@@ -306,7 +307,7 @@ func (g *getter) whole(ctx context.Context, r WholeRemote, arrived func(), item 
 	}
 	p.Moved(size)
 	g.lanes.whole(size)
-	m = moved{size: size, sum: g.sumOf(buf[:n])}
+	m = moved{size: size, sum: g.sumOf(0, buf[:n])}
 	arrived()
 	if err := g.verified(ctx, item.Source, &m); err != nil {
 		g.noteBad(item, err, t.keepBad)

@@ -57,7 +57,7 @@ type Put struct {
 	Verify   VerifyFunc   // nil: the size only
 	// NoSum leaves the SHA-256 of files out, which saves time.
 	NoSum bool
-	// AtOnce is how many files are under way at a time. Default: 64 where the
+	// AtOnce is how many files are under way at a time. Default: 64 or more where the
 	// protocol moves small files in few round trips, and 4 elsewhere.
 	AtOnce int
 	// Dead are the ids of runs of the same job that are known to have ended: a
@@ -105,7 +105,7 @@ func (p *Put) stream(ctx context.Context, k known, items iter.Seq2[Item, error],
 	now, log := orNow(p.Now), orDiscard(p.Log)
 	e := engine{
 		did: "stored", run: p.Run, host: p.Host, log: log, progress: p.Progress, now: now, verify: p.Verify, noSum: p.NoSum, bad: p.KeepBad, limit: p.Limit, pace: p.Pace, moved: p.Moved,
-		atOnce: atOnce(p.AtOnce, p.Remote), total: k.total(), large: make(chan struct{}, largeAtOnce), buffers: buffers{most: Headroom + maxRequest},
+		atOnce: atOnce(p.AtOnce, p.Remote, putAtOnce), asked: p.AtOnce > 0, total: k.total(), large: make(chan struct{}, largeAtOnce), buffers: buffers{most: Headroom + maxRequest}, wholes: buffers{most: Headroom + wholeKept},
 		paths: func(i Item) (string, string) { return i.Source, at(p.Host, i.Target) },
 	}
 	e.lanes = newLanes(true, p.Remote, p.More, p.Spread, p.Pace, now, log)

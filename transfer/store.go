@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 
 	"linehaul/fault"
 )
@@ -147,18 +146,18 @@ func (s *storing) whole(ctx context.Context, r WholeRemote) (moved, error) {
 	if err := s.p.wait(ctx, int(size)); err != nil {
 		return moved{}, err
 	}
-	data := make([]byte, size)
-	if _, err := io.ReadFull(s.f, data); err != nil {
-		return moved{}, s.localError(localEnd(err))
-	}
-	if err := s.unchanged(); err != nil {
+	packets, err := s.content()
+	if err != nil {
 		return moved{}, err
 	}
 	s.removeDead(ctx)
-	stored, err := r.WriteWhole(ctx, s.temp, s.packets(data), s.attrs)
+	stored, err := r.WriteWhole(ctx, s.temp, packets, s.attrs)
 	if err != nil && !stopsAll(err) && ctx.Err() == nil && s.remote.Remove(ctx, s.temp) == nil {
 		// What stands in its way can only be left from an earlier attempt.
-		stored, err = r.WriteWhole(ctx, s.temp, s.packets(data), s.attrs)
+		if packets, err = s.content(); err != nil {
+			return moved{}, err
+		}
+		stored, err = r.WriteWhole(ctx, s.temp, packets, s.attrs)
 	}
 	if refused := <-s.final; refused != nil {
 		return moved{}, refused
@@ -168,20 +167,30 @@ func (s *storing) whole(ctx context.Context, r WholeRemote) (moved, error) {
 	}
 	s.progress.Moved(size)
 	s.p.lanes.whole(size)
-	return moved{size: size, sum: s.p.sumOf(data)}, s.complete(stored)
+	m := moved{size: size, sum: s.p.sumOf(Headroom, packets...)}
+	for _, packet := range packets {
+		s.p.wholes.give(packet)
+	}
+	return m, s.complete(stored)
 }
 
-// packets cuts data into what one request carries each.
-func (s *storing) packets(data []byte) [][]byte {
-	most := minRequest
+// content reads all of a small file, in packets of what one request carries
+// each, with Headroom before it.
+func (s *storing) content() ([][]byte, error) {
+	most := int64(minRequest)
 	if sizer, ok := s.remote.(RequestSizer); ok {
-		_, most = sizer.RequestSize()
+		_, n := sizer.RequestSize()
+		most = int64(n)
 	}
 	var packets [][]byte
-	for piece := range slices.Chunk(data, most) {
-		packets = append(packets, append(make([]byte, Headroom, Headroom+len(piece)), piece...))
+	for at, size := int64(0), s.opened.Size(); at < size; at += most {
+		packet := s.p.wholes.take(Headroom + int(min(most, size-at)))
+		if err := readFull(s.f, packet[Headroom:], at); err != nil {
+			return nil, s.localError(err)
+		}
+		packets = append(packets, packet)
 	}
-	return packets
+	return packets, s.unchanged()
 }
 
 // create makes the temporary file. What stands in its way can only be left

@@ -24,7 +24,7 @@ func (o *limitFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&o.bandwidth, "bandwidth", "", "how fast it may be at most: a `RATE` such as 2MB/s (bytes) or 16Mbit/s (bits)")
 	f.StringVar(&o.maxTransfer, "max-transfer", "", "begin no file that would go over a `SIZE` in all, such as 10GiB (exit code 9 if any is left)")
 	f.DurationVar(&o.maxDuration, "max-duration", 0, "stop after that time, and keep what is there for another call to go on with (exit code 8)")
-	f.IntVar(&o.filesInFlight, "files-in-flight", 0, "how many files, `N`, are moved at a time (default: 64 by SFTP, 4 by SCP)")
+	f.IntVar(&o.filesInFlight, "files-in-flight", 0, "how many files, `N`, are moved at a time (default: 64 or more by SFTP, 4 by SCP)")
 }
 
 // limits reads them, with those that the config sets for a host that the target
