@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"linehaul/internal/faulty"
 	"linehaul/internal/lab"
 )
@@ -24,37 +26,135 @@ import (
 // mount puts a file system in memory at the target folder.
 func (x *trial) mount(options string) {
 	x.Helper()
-	x.place(`mount -t tmpfs -o "$3" none "$1"`, options)
+	x.placeTarget(`mount -t tmpfs -o "$3" none "$1"`, options)
 }
 
 // quota puts a file system of its own there, with room enough and a quota of 3 MiB,
 // which holds for the superuser too.
 func (x *trial) quota() {
 	x.Helper()
-	lab.Need(x, "mkfs.btrfs", "btrfs")
-	known, err := os.ReadFile("/proc/filesystems")
-	if _, loop := os.Stat("/dev/loop-control"); loop != nil || err != nil || !strings.Contains(string(known), "btrfs") {
-		x.Skip("this kernel has no loop devices, or no btrfs: there is no quota to run into")
-	}
-	x.place(`truncate -s 256M "$3" && mkfs.btrfs -q "$3" && mount -o loop "$3" "$1" && btrfs quota enable "$1" &&
-		btrfs subvolume create "$1/own" && btrfs qgroup limit 3M "$1/own" && mount --bind "$1/own" "$1"`, filepath.Join(x.own, "disk"))
+	lab.Need(x, "btrfs")
+	x.needsDisk("btrfs")
+	x.placeTarget(`truncate -s 256M "$3" && mkfs.btrfs -q "$3" && mount -o loop "$3" "$1" && btrfs quota enable "$1" &&
+		btrfs subvolume create "$1/own" && btrfs qgroup limit 3M "$1/own" && mount --bind "$1/own" "$1"`, x.image())
 }
 
 // noQuota lifts it.
 func (x *trial) noQuota() {
 	x.Helper()
-	x.enter("btrfs", "qgroup", "limit", "none", x.mounted())
+	x.enter("btrfs", "qgroup", "limit", "none", x.mounted)
 }
 
-// place has a script mount something at the target folder, in a place of its own:
-// the program runs there, and the test looks into it by way of /proc.
-func (x *trial) place(script string, args ...string) {
+// needsDisk skips where a file cannot be a disk with that file system.
+func (x *trial) needsDisk(system string) {
+	x.Helper()
+	lab.Need(x, "mkfs."+system)
+	known, err := os.ReadFile("/proc/filesystems")
+	if _, loop := os.Stat("/dev/loop-control"); loop != nil || err != nil || !strings.Contains(string(known), system) {
+		x.Skipf("this kernel has no loop devices, or no %s", system)
+	}
+}
+
+// disk puts a disk there that can be made to fail.
+func (x *trial) disk() {
+	x.Helper()
+	x.needsDisk("ext4")
+	x.placeTarget(makeDisk, x.image())
+	x.enter("sync", "-f", x.mounted)
+}
+
+// makeDisk is a script for place.
+const makeDisk = `truncate -s 64M "$3" && mkfs.ext4 -q "$3" && mount -o loop "$3" "$1"`
+
+// sourceDisk puts the source on such a disk.
+func (x *trial) sourceDisk() {
+	x.Helper()
+	x.needsDisk("ext4")
+	dir := x.place(filepath.Dir(x.source), makeDisk, x.image())
+	x.source = filepath.Join(dir, filepath.Base(x.source))
+	if err := os.WriteFile(x.source, x.data, 0o600); err != nil {
+		x.Fatal(err)
+	}
+	x.enter("sync", "-f", x.mounted)
+}
+
+func (x *trial) image() string { return filepath.Join(x.own, "disk") }
+
+// ext4Shutdown is EXT4_IOC_SHUTDOWN, and withoutLog its argument
+// EXT4_GOING_FLAGS_NOLOGFLUSH, as the kernel's ext4.h has them: what is not on the
+// disk yet will never be, and each call fails from then on with EIO.
+const (
+	ext4Shutdown = 0x8004587d
+	withoutLog   = 2
+)
+
+// pullDisk makes the disk one that was pulled out.
+func (x *trial) pullDisk() {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/root%s", x.within.Pid(), x.mounted))
+	if err == nil {
+		err = errors.Join(unix.IoctlSetPointerInt(int(f.Fd()), ext4Shutdown, withoutLog), f.Close())
+	}
+	if err != nil {
+		x.Error(err)
+	}
+}
+
+// plugDisk mounts the disk again, as what is on it has it.
+func (x *trial) plugDisk() {
+	x.Helper()
+	x.enter("sh", "-c", `{ ! mountpoint -q "$1" || umount "$1"; } && mount -o loop "$2" "$1"`, "sh", x.mounted, x.image())
+}
+
+// afterPull is what the disk has of a run that is over, whatever the system still
+// had in memory.
+func afterPull(look func(*trial) string) func(*trial) string {
+	return func(x *trial) string {
+		x.pullDisk()
+		x.plugDisk()
+		return look(x)
+	}
+}
+
+// awaitNote waits until a journal on this side says that something has come.
+func (x *trial) awaitNote() {
+	for deadline := time.Now().Add(20 * time.Second); ; <-time.After(5 * time.Millisecond) {
+		journals, err := filepath.Glob(filepath.Join(x.folder, ".*.todo"))
+		for _, name := range journals {
+			if text, err := os.ReadFile(name); err == nil && bytes.Contains(text, []byte(`"From":`)) {
+				return
+			}
+		}
+		if err != nil || time.Now().After(deadline) {
+			x.Errorf("no journal says anything: %q, %v", journals, err)
+			return
+		}
+	}
+}
+
+// afterPlug is what was left on a disk that has failed.
+func afterPlug(x *trial) string {
+	x.plugDisk()
+	return x.left()
+}
+
+// placeTarget has a script mount something at the target folder, with the old file
+// in it.
+func (x *trial) placeTarget(script string, args ...string) {
+	x.Helper()
+	x.folder = x.place(x.folder, script+` && printf %s "$2" > "$1/data.bin"`, args...)
+	x.target = filepath.Join(x.folder, filepath.Base(x.target))
+}
+
+// place has a script mount something at a folder, $1, in a place of its own: the
+// program runs there, and the test looks into it by the path that is returned. $2 is
+// the old text, args are from $3 on.
+func (x *trial) place(dir, script string, args ...string) string {
 	x.Helper()
 	lab.NeedRoot(x)
 	lab.Need(x, "unshare", "nsenter", "mount")
-	script = "{ " + script + `; } && printf %s "$2" > "$1/data.bin" && echo ready && exec sleep 600`
+	script = "{ " + script + `; } && echo ready && exec sleep 600`
 	log := filepath.Join(x.own, "mount.log")
-	all := append([]string{"-m", "--propagation", "private", "sh", "-c", script, "sh", x.folder, oldText}, args...)
+	all := append([]string{"-m", "--propagation", "private", "sh", "-c", script, "sh", dir, oldText}, args...)
 	x.within = lab.Start(x, log, nil, "unshare", all...)
 	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(x.within.Log(), "ready"); <-time.After(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -62,19 +162,14 @@ func (x *trial) place(script string, args ...string) {
 		}
 	}
 	x.before = []string{"nsenter", "-t", fmt.Sprint(x.within.Pid()), "-m"}
-	x.folder = fmt.Sprintf("/proc/%d/root%s", x.within.Pid(), x.folder)
-	x.target = filepath.Join(x.folder, filepath.Base(x.target))
-}
-
-// mounted is the target folder as that place has it.
-func (x *trial) mounted() string {
-	return strings.TrimPrefix(x.folder, fmt.Sprintf("/proc/%d/root", x.within.Pid()))
+	x.mounted = dir
+	return fmt.Sprintf("/proc/%d/root%s", x.within.Pid(), dir)
 }
 
 // remount changes the options of what is mounted there.
 func (x *trial) remount(options string) {
 	x.Helper()
-	x.enter("mount", "-o", "remount,"+options, x.mounted())
+	x.enter("mount", "-o", "remount,"+options, x.mounted)
 }
 
 // enter runs a program there.

@@ -103,6 +103,7 @@ type trial struct {
 	untouched bool // the source is to be what it was
 	program   string
 	within    *lab.Process // has the mounts that the program sees; nil for the test's own
+	mounted   string       // where it has one of its own
 	before    []string     // the command that starts the program elsewhere; may be empty
 	work      sync.WaitGroup
 	heal      func() // ends the fault, for the next run

@@ -17,11 +17,17 @@ import (
 // bytes, whatever the number of files: docs/SCALE.md states it.
 const residentBound = 160 << 20
 
-// TestScaleSync mirrors a tree of empty files from OpenSSH and to it, again when
-// nothing has changed, and once more when one file in a hundred is gone.
-// LINEHAUL_SCALE says how many files (`make scale` takes a million), and
-// LINEHAUL_SCALE_DIR where, such as a file system in memory.
+// TestScaleSync mirrors empty files, in a hundred folders and in one, from OpenSSH
+// and to it, again when nothing has changed, and once more when one file in a
+// hundred is gone. LINEHAUL_SCALE says how many files (`make scale` takes a
+// million), and LINEHAUL_SCALE_DIR where, such as a file system in memory.
 func TestScaleSync(t *testing.T) {
+	for _, folders := range []int{100, 1} {
+		t.Run(fmt.Sprint(folders), func(t *testing.T) { scaleSync(t, folders) })
+	}
+}
+
+func scaleSync(t *testing.T, folders int) {
 	n := 2000
 	if s := os.Getenv("LINEHAUL_SCALE"); s != "" {
 		var err error
@@ -45,7 +51,6 @@ func TestScaleSync(t *testing.T) {
 		}
 		s.Own(d)
 	}
-	const folders = 100
 	made := 0
 	for i := range folders {
 		d := filepath.Join(dir, "source", fmt.Sprintf("d%03d", i))
@@ -96,13 +101,14 @@ jobs:
 			t.Errorf("%s: %d bytes were in memory, want at most %d", what, resident, residentBound)
 		}
 	}
+	fmt.Printf("    scale: %d folders\n", folders)
 	sync("sync from a server", "down", made, 0)
 	sync("again", "down", 0, 0)
 	sync("sync to a server", "up", made, 0)
 	sync("again", "up", 0, 0)
 	gone := 0
-	for j := 0; j < n/folders; j++ {
-		if err := os.Remove(filepath.Join(dir, "source", "d050", fmt.Sprintf("f%06d", j))); err != nil {
+	for j := 0; j < n/100; j++ {
+		if err := os.Remove(filepath.Join(dir, "source", fmt.Sprintf("d%03d", folders/2), fmt.Sprintf("f%06d", j))); err != nil {
 			t.Fatal(err)
 		}
 		gone++
