@@ -23,8 +23,10 @@ const (
 	folderMode  fs.FileMode = 0o755
 	privateMode fs.FileMode = 0o600
 	// lockTries is how often a temporary file is created that another process
-	// took for a dead one before it could be locked.
-	lockTries = 3
+	// took for a dead one before it could be locked; before the second time it
+	// waits for lockWait, and then twice as long each time.
+	lockTries = 8
+	lockWait  = time.Millisecond
 	// renameTries and renameWait give virus scanners and indexers on Windows
 	// time to let go of a target.
 	renameTries = 5
@@ -186,7 +188,10 @@ type tempFile struct {
 func (d *folder) create(final, run string, mode fs.FileMode) (*tempFile, error) {
 	t := &tempFile{dir: d, final: final, name: partName(final, run)}
 	mode = mode.Perm() | 0o400
-	for range lockTries {
+	for try := range lockTries {
+		if try > 0 {
+			time.Sleep(lockWait << (try - 1)) // the other one is about to remove it
+		}
 		f, err := d.root.OpenFile(t.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode|privateMode)
 		if errors.Is(err, fs.ErrExist) {
 			// The name has this run's id: an earlier attempt of it left the file,
