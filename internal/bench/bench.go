@@ -265,7 +265,7 @@ func (r *runner) runCase(c Case) Result {
 	defer os.RemoveAll(filepath.Join(r.data, "source")) //nolint:errcheck // the next one fails if it is still there
 	result := Result{Case: c}
 	for _, cl := range r.clients {
-		result.Rows = append(result.Rows, Row{Client: cl.name, Linehaul: cl.linehaul})
+		result.Rows = append(result.Rows, Row{Client: cl.name, Linehaul: cl.linehaul, Old: cl.old})
 	}
 	for round := range r.o.Rounds {
 		for i := range r.clients {

@@ -64,6 +64,7 @@ type client struct {
 	name     string
 	programs []string // what it needs, its own program first
 	linehaul bool
+	old      bool // told to speak the protocol that was there before SFTP
 	// command returns the arguments, the program first, and what to put into
 	// the environment.
 	command func(job) (argv, env []string, err error)
@@ -97,9 +98,9 @@ func peers() []client {
 	return []client{
 		{name: "sftp", programs: []string{"sftp", "ssh"}, command: sftp},
 		{name: "scp", programs: []string{"scp", "ssh"}, command: scp()},
-		{name: "scp -O", programs: []string{"scp", "ssh"}, command: scp("-O")},
+		{name: "scp -O", old: true, programs: []string{"scp", "ssh"}, command: scp("-O")},
 		{name: "pscp -sftp", programs: []string{"pscp", "puttygen"}, command: pscp("-sftp"), ask: []string{"-V"}},
-		{name: "pscp -scp", programs: []string{"pscp", "puttygen"}, command: pscp("-scp"), ask: []string{"-V"}},
+		{name: "pscp -scp", old: true, programs: []string{"pscp", "puttygen"}, command: pscp("-scp"), ask: []string{"-V"}},
 		{name: "lftp", programs: []string{"lftp", "ssh"}, command: lftp, ask: []string{"--version"}},
 		{name: "rclone", programs: []string{"rclone"}, command: rclone, ask: []string{"version"}},
 	}

@@ -60,25 +60,44 @@ func (r *Report) Page(old string) (string, error) {
 	return before + pageBegin + r.markdown() + pageEnd + after, nil
 }
 
+// markdown is one table, a line for each case and build of linehaul, with the
+// medians of the peers.
 func (r *Report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nMade by `%s` on %s, with %s.\n\n", r.Command, r.Machine, strings.Join(r.Versions, ", "))
-	b.WriteString("| case | build | × fastest peer | best × best | fastest peer | goal | peak MiB | |\n|---|---|---|---|---|---|---|---|\n")
+	peers := r.peers()
+	head := slices.Concat([]string{"case", "build", "s"}, peers, []string{"times the fastest", "with the old protocol", "goal", "CPU s", "server CPU s", "MiB"})
+	fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(head, " | "), strings.Repeat("---|", len(head)))
 	for _, x := range r.Results {
 		for _, v := range x.Verdicts() {
-			fmt.Fprintf(&b, "| %s | %s | %s | %.2f | %s | %g | %d | %s |\n", v.Case, v.Client, v.speed(), v.Best, v.Peer, v.Goal, v.RSS>>20, v.word())
+			own := x.row(v.Client)
+			cells := []string{v.Case, v.Client, own.took()}
+			for _, p := range peers {
+				cells = append(cells, x.row(p).took())
+			}
+			cells = append(cells, v.times(), v.oldTimes(), fmt.Sprint(v.Goal))
+			if own.failed() || own.timedOut() {
+				cells = append(cells, "", "", "")
+			} else {
+				cells = append(cells, fmt.Sprintf("%.2f", own.median(clientCPU).Seconds()), fmt.Sprintf("%.2f", own.median(serverCPU).Seconds()), fmt.Sprint(own.rss()>>20))
+			}
+			fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
 		}
 	}
-	for _, x := range r.Results {
-		fmt.Fprintf(&b, "\n### %s: %s\n\n", x.Case.Name, x.Case)
-		head := x.header()
-		fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(head, " | "), strings.Repeat("---|", len(head)))
-		for _, row := range x.Rows {
-			fmt.Fprintf(&b, "| %s |\n", strings.Join(x.cells(row), " | "))
-		}
-	}
-	b.WriteString("\n")
 	return b.String()
+}
+
+// peers are the names of all that ran, in their order.
+func (r *Report) peers() []string {
+	var names []string
+	for _, x := range r.Results {
+		for _, row := range x.Rows {
+			if !row.Linehaul && !slices.Contains(names, row.Client) {
+				names = append(names, row.Client)
+			}
+		}
+	}
+	return names
 }
 
 // header names the columns of a case's table.
@@ -105,7 +124,7 @@ func (r Result) cells(row Row) []string {
 		return fmt.Sprintf("%s%.2f", bound, row.speed(other))
 	}
 	first := r.Rows[slices.IndexFunc(r.Rows, func(x Row) bool { return x.Linehaul })]
-	best, some := r.fastest()
+	best, some := r.fastest(false)
 	cells := []string{
 		row.Client, fmt.Sprint(len(row.Runs)), seconds(mid), seconds(row.best()), seconds(row.worst()),
 		fmt.Sprintf("%s%.1f", bound, rate), to(first, true), to(best, some),

@@ -64,6 +64,30 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+// TestOldProtocol: the goal is to be held against what people run; what can be told
+// to speak the old protocol is named beside that.
+func TestOldProtocol(t *testing.T) {
+	r := slowMachine()
+	old := row("scp -O", 2, 20, 2.5)
+	old.Old = true
+	r.Rows = append(r.Rows, old)
+	v := r.Verdicts()[0]
+	if v.Peer != "scp" || v.Speed != 4 || v.Old != "scp -O" || v.OldSpeed != 2 {
+		t.Errorf("%+v", v)
+	}
+	if got := v.String(); !strings.HasSuffix(got, "reached; with the old protocol 2.00 times (scp -O)") {
+		t.Error(got)
+	}
+	report := &Report{Results: []Result{r}}
+	if got := report.markdown(); !strings.Contains(got, "| failed | 2.50 | 4.00 | 2.00 | 2 |") {
+		t.Error(got)
+	}
+	r.Rows = []Row{row("linehaul", 1, 10, 1.25), old}
+	if got := r.Verdicts()[0].String(); got != "1g-loopback/get: linehaul is 2.00 times scp -O, and no peer spoke SFTP" {
+		t.Error(got)
+	}
+}
+
 func TestCells(t *testing.T) {
 	r := slowMachine()
 	for i, want := range []string{
@@ -86,7 +110,7 @@ func TestCells(t *testing.T) {
 // TestPage: what is written by hand stays, what was measured is replaced.
 func TestPage(t *testing.T) {
 	report := &Report{Command: "bin/bench -case x", Machine: "2 cores", Versions: []string{"sftp 1"}, Results: []Result{slowMachine()}}
-	const old = "# Title\n\nBy hand.\n\n<!-- measured: begin -->\nold\n<!-- measured: end -->\n\nBelow.\n"
+	const old = "# Title\n\nBy hand.\n\n<!-- measured: begin -->\nof yesterday\n<!-- measured: end -->\n\nBelow.\n"
 	page, err := report.Page(old)
 	if err != nil {
 		t.Fatal(err)
@@ -97,16 +121,15 @@ func TestPage(t *testing.T) {
 	}
 	for _, want := range []string{
 		"# Title\n\nBy hand.\n\n<!-- measured: begin -->\n\nMade by `bin/bench -case x` on 2 cores, with sftp 1.\n",
-		"| 1g-loopback/get | linehaul | 4.00 | 4.00 | scp | 2 | 10 | reached |\n",
-		"### 1g-loopback/get: one file of 1 GiB on loopback, get\n",
-		"| sftp | 3 | 5.00 | 2.00 | 20.00 | 204.8 | 0.50 | 2.00 | 1.00 | 2.00 | 10 |\n",
+		"| case | build | s | sftp | scp | lftp | rclone | times the fastest | with the old protocol | goal | CPU s | server CPU s | MiB |\n",
+		"| 1g-loopback/get | linehaul | 1.25 | 5.00 | 4.00 | >300 | failed | 4.00 | 4.00 | 2 | 1.00 | 2.00 | 10 |\n",
 		"\n<!-- measured: end -->\n\nBelow.\n",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
 		}
 	}
-	if strings.Contains(page, "old") {
+	if strings.Contains(page, "of yesterday") {
 		t.Error("the old report is still there")
 	}
 	if _, err := report.Page("# Title\n"); err == nil {

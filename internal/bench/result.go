@@ -36,6 +36,7 @@ func (x Transfer) String() string {
 type Row struct {
 	Client   string
 	Linehaul bool
+	Old      bool // a peer that was told to speak the old protocol
 	Runs     []Transfer
 }
 
@@ -83,6 +84,19 @@ func (r Row) rss() int64 {
 	return slices.MaxFunc(r.Runs, func(a, b Transfer) int { return int(a.RSS - b.RSS) }).RSS
 }
 
+// took is the median in words: nothing of a client that did not run.
+func (r Row) took() string {
+	switch {
+	case len(r.Runs) == 0:
+		return ""
+	case r.failed():
+		return "failed"
+	case r.timedOut():
+		return fmt.Sprintf(">%g", r.median(wall).Seconds())
+	}
+	return fmt.Sprintf("%.2f", r.median(wall).Seconds())
+}
+
 // speed is how many times as fast as other this row is: the median of the
 // ratios within each round that both ran.
 func (r Row) speed(other Row) float64 {
@@ -111,16 +125,29 @@ type Result struct {
 	Rows []Row
 }
 
-// fastest is the best peer by median; there is none if all failed or no peer
-// was asked for.
-func (r Result) fastest() (Row, bool) {
+// fastest is the best peer by median of those that speak what they choose, or with
+// old of all. There is none if all failed or no peer was asked for.
+func (r Result) fastest(old bool) (Row, bool) {
 	var best Row
 	for _, row := range r.Rows {
-		if !row.Linehaul && !row.failed() && !row.timedOut() && (best.Runs == nil || row.median(wall) < best.median(wall)) {
+		if row.Linehaul || row.Old && !old || row.failed() || row.timedOut() {
+			continue
+		}
+		if best.Runs == nil || row.median(wall) < best.median(wall) {
 			best = row
 		}
 	}
 	return best, best.Runs != nil
+}
+
+// row is that of a client, which is empty if it did not run.
+func (r Result) row(client string) Row {
+	for _, row := range r.Rows {
+		if row.Client == client {
+			return row
+		}
+	}
+	return Row{Client: client}
 }
 
 // rate is what the case moves in a time, in its own unit.
@@ -133,16 +160,18 @@ func (r Result) rate(d time.Duration) (perSecond float64, unit string) {
 
 // A Verdict is how one build of linehaul did in a case.
 type Verdict struct {
-	Case    string
-	Client  string
-	Failed  bool    // nothing to compare
-	Peer    string  // the fastest; empty if there is none
-	Speed   float64 // times that peer's, the median over rounds
-	Best    float64 // the same of the best runs
-	AtMost  bool    // linehaul was ended at the limit, so it is less
-	Goal    float64
-	RSS     int64
-	Reached bool
+	Case     string
+	Client   string
+	Failed   bool    // nothing to compare
+	Peer     string  // the fastest that speaks what it chooses; empty if there is none
+	Speed    float64 // times that peer's, the median over rounds
+	Best     float64 // the same of the best runs
+	Old      string  // the fastest of all, if it was told to speak the old protocol
+	OldSpeed float64 // times that one's
+	AtMost   bool    // linehaul was ended at the limit, so it is less
+	Goal     float64
+	RSS      int64
+	Reached  bool
 }
 
 // Verdicts has one for each build of linehaul.
@@ -153,7 +182,10 @@ func (r Result) Verdicts() []Verdict {
 			continue
 		}
 		v := Verdict{Case: r.Case.Name, Client: row.Client, Goal: r.Case.Goal, Failed: row.failed()}
-		if best, some := r.fastest(); some && !v.Failed {
+		if fastest, some := r.fastest(true); some && !v.Failed && fastest.Old {
+			v.Old, v.OldSpeed = fastest.Client, row.speed(fastest)
+		}
+		if best, some := r.fastest(false); some && !v.Failed {
 			v.Peer, v.AtMost, v.RSS = best.Client, row.timedOut(), row.rss()
 			v.Speed, v.Best = row.speed(best), float64(best.best())/float64(row.best())
 			v.Reached = v.Speed >= v.Goal && !v.AtMost && v.RSS <= memoryGoal
@@ -168,11 +200,17 @@ func (v Verdict) String() string {
 	switch {
 	case v.Failed:
 		return fmt.Sprintf("%s: %s failed", v.Case, v.Client)
+	case v.Peer == "" && v.Old != "":
+		return fmt.Sprintf("%s: %s is %.2f times %s, and no peer spoke SFTP", v.Case, v.Client, v.OldSpeed, v.Old)
 	case v.Peer == "":
 		return fmt.Sprintf("%s: no peer to compare %s with", v.Case, v.Client)
 	}
-	return fmt.Sprintf("%s: %s is %s times the fastest peer (%s), best against best %.2f; goal %g, peak %d MiB: %s",
-		v.Case, v.Client, v.speed(), v.Peer, v.Best, v.Goal, v.RSS>>20, v.word())
+	old := ""
+	if v.Old != "" {
+		old = fmt.Sprintf("; with the old protocol %.2f times (%s)", v.OldSpeed, v.Old)
+	}
+	return fmt.Sprintf("%s: %s is %s times the fastest peer (%s), best against best %.2f; goal %g, peak %d MiB: %s%s",
+		v.Case, v.Client, v.speed(), v.Peer, v.Best, v.Goal, v.RSS>>20, v.word(), old)
 }
 
 func (v Verdict) speed() string {
@@ -180,6 +218,24 @@ func (v Verdict) speed() string {
 		return fmt.Sprintf("<%.2f", v.Speed)
 	}
 	return fmt.Sprintf("%.2f", v.Speed)
+}
+
+// times is the speed of a table: nothing where there is nothing to compare with.
+func (v Verdict) times() string {
+	if v.Peer == "" {
+		return ""
+	}
+	return v.speed()
+}
+
+func (v Verdict) oldTimes() string {
+	switch {
+	case v.Old == "":
+		return v.times()
+	case v.AtMost:
+		return fmt.Sprintf("<%.2f", v.OldSpeed)
+	}
+	return fmt.Sprintf("%.2f", v.OldSpeed)
 }
 
 func (v Verdict) word() string {
