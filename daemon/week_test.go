@@ -331,7 +331,7 @@ func list(t *testing.T, state string, now func() time.Time) string {
 		return cmp.Or(a.Started.Truncate(time.Minute).Compare(b.Started.Truncate(time.Minute)), cmp.Compare(a.Job, b.Job), a.Nominal.Compare(b.Nominal))
 	})
 	ids := regexp.MustCompile(`(run )?\d{8}T\d{6}Z-\w+, process \d+, since [0-9T:Z-]+|(run )?\d{8}T\d{6}Z-\w+`)
-	details := regexp.MustCompile(`: (its last run|it has|it is)[^;]*(;|$)`)
+	details := regexp.MustCompile(`: (its last run|it has|it is|it succeeded at)[^;]*(;|$)`)
 	var b strings.Builder
 	for _, r := range runs {
 		text := ""
