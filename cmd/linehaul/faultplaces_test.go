@@ -132,9 +132,17 @@ func (x *trial) awaitNote() {
 }
 
 // afterPlug is what was left on a disk that has failed.
-func afterPlug(x *trial) string {
-	x.plugDisk()
-	return x.left()
+func afterPlug(look func(*trial) string) func(*trial) string {
+	return func(x *trial) string {
+		x.plugDisk()
+		return look(x)
+	}
+}
+
+// exceptUnfinished leaves out what a dead disk kept of the transfer itself: that goes
+// by when its journal was written, and nothing could be removed there.
+func exceptUnfinished(x *trial) string {
+	return strings.TrimSuffix(x.left(), ", part and journal")
 }
 
 // placeTarget has a script mount something at the target folder, with the old file

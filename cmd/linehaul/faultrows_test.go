@@ -171,27 +171,27 @@ func faultRows() []faultRow {
 			x.heal = func() { x.before = nil }
 		}},
 		{fault: "file system is read-only", get: "13, old", one: true, arm: func(x *trial) { x.mount("size=64m"); x.remount("ro"); x.heal = func() { x.remount("rw") } }},
-		{fault: "file system turns read-only in mid-file", get: "10, old", look: afterPlug, arm: func(x *trial) {
+		{fault: "file system turns read-only in mid-file", get: "10, old", look: afterPlug(exceptUnfinished), arm: func(x *trial) {
 			x.disk()
 			// As ext4 does by itself when its journal cannot be written.
 			x.server.Set(faulty.Faults{Before: x.inMidFile(func() { x.remount("abort") })})
 		}},
-		{fault: "disk pulled out in mid-file", get: "10, old", look: afterPlug, arm: func(x *trial) {
+		{fault: "disk pulled out in mid-file", get: "10, old", look: afterPlug(exceptUnfinished), arm: func(x *trial) {
 			x.disk()
 			x.server.Set(faulty.Faults{Before: x.inMidFile(x.pullDisk)})
 		}},
 		// What the journal says must be on the disk.
-		{fault: "the same, with a journal that says what had come", get: "10, old, part and journal", look: afterPlug, arm: func(x *trial) {
+		{fault: "the same, with a journal that says what had come", get: "10, old, part and journal", look: afterPlug((*trial).left), arm: func(x *trial) {
 			x.disk()
 			x.server.Set(faulty.Faults{Before: x.inMidFile(func() { x.awaitNote(); x.pullDisk() })})
 		}},
 		{fault: "disk pulled out right after the run", get: whole, look: afterPull((*trial).left), arm: (*trial).disk},
 		{fault: "the same, with many small files", get: "0, all whole", one: true, files: 50, look: afterPull(lookAtSmall(50)), arm: (*trial).disk},
-		{fault: "disk of the source pulled out in mid-read", put: "10, old", look: afterPlug, arm: func(x *trial) {
+		{fault: "disk of the source pulled out in mid-read", put: "10, old", look: afterPlug((*trial).left), arm: func(x *trial) {
 			x.sourceDisk()
 			x.server.Set(faulty.Faults{Before: x.inMidFile(x.pullDisk)})
 		}},
-		{fault: "file system unmounted in mid-file", get: "0, whole", look: afterPlug, arm: func(x *trial) {
+		{fault: "file system unmounted in mid-file", get: "0, whole", look: afterPlug((*trial).left), arm: func(x *trial) {
 			x.disk()
 			// What is open stays; nothing else is found there.
 			x.server.Set(faulty.Faults{Before: x.inMidFile(func() { x.enter("umount", "-l", x.mounted) })})
