@@ -100,7 +100,7 @@ func (g *getter) open(ctx context.Context, f *fetch) (moved, error) {
 	}
 	if t == nil {
 		var err error
-		if t, err = g.create(f.dir, f.final, f.opened.Mode); err != nil {
+		if t, err = g.create(ctx, f.dir, f.final, f.opened.Mode); err != nil {
 			return moved{}, err
 		}
 	}

@@ -297,7 +297,7 @@ func (g *getter) whole(ctx context.Context, r WholeRemote, arrived func(), item 
 	if int64(n) != size || now.Size != size || !now.Mode.IsRegular() || !now.MTime.Equal(item.Entry.MTime) {
 		return m, false, nil
 	}
-	t, err := g.create(dir, final, now.Mode)
+	t, err := g.create(ctx, dir, final, now.Mode)
 	if err != nil {
 		return m, true, err
 	}
@@ -317,8 +317,8 @@ func (g *getter) whole(ctx context.Context, r WholeRemote, arrived func(), item 
 }
 
 // create makes the temporary file of a source with that mode.
-func (g *getter) create(dir *folder, final string, mode fs.FileMode) (*tempFile, error) {
-	t, err := dir.create(final, g.run, fileMode(mode))
+func (g *getter) create(ctx context.Context, dir *folder, final string, mode fs.FileMode) (*tempFile, error) {
+	t, err := dir.create(ctx, final, g.run, fileMode(mode))
 	if err == nil && g.exact && keepsModes && mode.Perm() != 0 {
 		t.mode = mode.Perm() | 0o400
 	}

@@ -185,12 +185,16 @@ type tempFile struct {
 // create makes the temporary file for a target. mode is what the target is to
 // have, before the umask; its owner may always read it. Until it is whole,
 // nobody else may.
-func (d *folder) create(final, run string, mode fs.FileMode) (*tempFile, error) {
+func (d *folder) create(ctx context.Context, final, run string, mode fs.FileMode) (*tempFile, error) {
 	t := &tempFile{dir: d, final: final, name: partName(final, run)}
 	mode = mode.Perm() | 0o400
 	for try := range lockTries {
 		if try > 0 {
-			time.Sleep(lockWait << (try - 1)) // the other one is about to remove it
+			select { // the other one is about to remove it
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-time.After(lockWait << (try - 1)):
+			}
 		}
 		f, err := d.root.OpenFile(t.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode|privateMode)
 		if errors.Is(err, fs.ErrExist) {
